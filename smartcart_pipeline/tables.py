@@ -1,0 +1,316 @@
+"""Every table of the lake and the warehouse: its grain, and what each column holds.
+
+One declaration that writing, schema checks, Dagster's metadata and the warehouse read. The columns of the delivered
+tables come from `contract`.
+"""
+
+from dataclasses import dataclass, replace
+
+from smartcart_pipeline.contract import BY_NAME, CONTRACT, LINE_COLUMNS, Column
+from smartcart_pipeline.segmentation.components import NAMES as COMPONENT_NAMES
+from smartcart_pipeline.segmentation.profiling import MEASURED, SHARES, share_name
+from smartcart_pipeline.segmentation.recipes import CARRIED_OVER, EDUCATION_LEVELS, LIVING_WITH, OUTCOMES, RECIPES
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table.
+
+    Attributes:
+        name: Its name in the lake, the warehouse and Dagster.
+        grain: What one row is.
+        description: What the table holds, in a sentence.
+        columns: Its columns, in order.
+        key: The columns that no two rows share.
+        carries_extra: Whether further columns of the export are carried along behind the declared ones, as text.
+    """
+
+    name: str
+    grain: str
+    description: str
+    columns: tuple[Column, ...]
+    key: tuple[str, ...]
+    carries_extra: bool = False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the columns, in order."""
+        return tuple(column.name for column in self.columns)
+
+
+def _as_delivered(column: Column) -> Column:
+    """The column of a row that nobody has judged yet: anything may be missing or out of range."""
+    return replace(column, nullable=True, minimum=None, maximum=None, categories=(), unique=False)
+
+
+CUSTOMER_ID = BY_NAME["customer_id"]
+SEGMENT_ID = Column("segment_id", "VARCHAR", "Id of the segment: S01, S02, …")
+LINE_NUMBER, UNREADABLE = LINE_COLUMNS
+DELIVERED = tuple(_as_delivered(column) for column in CONTRACT)
+
+RAW_CUSTOMERS = Table(
+    "raw_customers",
+    "a line of the export",
+    "The export as delivered, typed; nothing is judged or left out. Columns beyond the contract are carried along.",
+    (LINE_NUMBER, *DELIVERED, UNREADABLE),
+    key=("line_number",),
+    carries_extra=True,
+)
+
+REJECTED_CUSTOMERS = Table(
+    "rejected_customers",
+    "a refused line of the export",
+    "Lines that the contract or a cleaning rule refuses, with the reason.",
+    (
+        LINE_NUMBER,
+        *DELIVERED,
+        UNREADABLE,
+        Column(
+            "reason",
+            "VARCHAR",
+            "Why the line was refused first of all, as a code.",
+            categories=(
+                "unreadable_value",
+                "missing_id",
+                "missing_value",
+                "out_of_range",
+                "unknown_category",
+                "repeated_id",
+                "joined_after_as_of",
+                "born_after_as_of",
+                "age_above_limit",
+                "income_above_limit",
+            ),
+        ),
+        Column("detail", "VARCHAR", "All that is wrong with the line, in words."),
+    ),
+    key=("line_number",),
+)
+
+CLEANED = Table(
+    "cleaned",
+    "a customer",
+    "Customers that hold the contract, without extreme outliers, with missing incomes imputed by the median.",
+    (
+        *(replace(column, nullable=False) for column in CONTRACT),
+        Column("income_imputed", "BOOLEAN", "Whether the income was missing and the median stands for it."),
+        Column("as_of_date", "DATE", "The day that age and tenure are counted to; the same for all customers."),
+    ),
+    key=("customer_id",),
+)
+
+_FEATURE_COLUMNS = (
+    Column("age", "SMALLINT", "Age in years on the as-of date, by year of birth.", minimum=0),
+    Column("customer_tenure_days", "INTEGER", "Days from joining to the as-of date.", minimum=0),
+    Column("total_spending", "INTEGER", "Spent in all categories in the last two years, in currency units.", minimum=0),
+    Column("total_children", "SMALLINT", "Small children and teenagers at home.", minimum=0),
+    Column("living_with", "VARCHAR", "Whether the customer lives with a partner.", categories=LIVING_WITH),
+    Column("education", "VARCHAR", "Education in three levels.", categories=EDUCATION_LEVELS),
+    replace(BY_NAME["income"], nullable=False, description="Yearly household income, imputed where it was missing."),
+    *(BY_NAME[name] for name in (*CARRIED_OVER, *OUTCOMES) if name != "income"),
+)
+
+FEATURES = Table(
+    "features",
+    "a customer",
+    "What describes a customer to the model, and `response`, an outcome.",
+    (CUSTOMER_ID, *_FEATURE_COLUMNS),
+    key=("customer_id",),
+)
+
+SCALED = Table(
+    "scaled",
+    "a customer",
+    "Features as numbers of mean 0 and standard deviation 1; categories as one indicator each.",
+    (
+        CUSTOMER_ID,
+        *(
+            Column(
+                feature.name,
+                "DOUBLE",
+                f"Standardised {feature.source}."
+                if feature.category is None
+                else f"Standardised indicator of {feature.source} = {feature.category}.",
+                optional=feature.source in OUTCOMES,
+            )
+            for feature in RECIPES["reference"].encoded
+        ),
+    ),
+    key=("customer_id",),
+)
+
+FEATURE = Column("feature", "VARCHAR", "A column of `scaled`.")
+
+SCALER = Table(
+    "scaler",
+    "a feature",
+    "What standardising subtracts and divides by.",
+    (
+        replace(FEATURE, unique=True),
+        Column("mean", "DOUBLE", "Mean of the feature, in its own unit."),
+        Column("scale", "DOUBLE", "Standard deviation of the feature (n), in its own unit; 1 if it never varies."),
+    ),
+    key=("feature",),
+)
+
+_POINT = tuple(
+    Column(name, "DOUBLE", f"Place on principal component {number} (no unit).")
+    for number, name in enumerate(COMPONENT_NAMES, start=1)
+)
+
+PCA_COMPONENTS = Table(
+    "pca_components",
+    "a customer",
+    "Each customer's place on the first three principal components.",
+    (CUSTOMER_ID, *_POINT),
+    key=("customer_id",),
+)
+
+LOADINGS = Table(
+    "loadings",
+    "a component and feature",
+    "How each standardised feature pulls on each component. Signs: a component's strongest loading is positive, the "
+    "first in feature order where several are as strong.",
+    (
+        Column("component", "VARCHAR", "The component.", categories=COMPONENT_NAMES),
+        FEATURE,
+        Column("loading", "DOUBLE", "Weight of the feature in the component.", minimum=-1 - 1e-9, maximum=1 + 1e-9),
+        Column(
+            "explained_variance_ratio",
+            "DOUBLE",
+            "Share of all variance that the component carries.",
+            minimum=0,
+            maximum=1 + 1e-9,
+        ),
+    ),
+    key=("component", "feature"),
+)
+
+K_SELECTION = Table(
+    "k_selection",
+    "a candidate k",
+    "How good each number of clusters is, which one is selected, and why.",
+    (
+        Column("k", "TINYINT", "Number of clusters.", minimum=1, unique=True),
+        Column("inertia", "DOUBLE", "Sum of squared distances to the centroids.", minimum=0),
+        Column("silhouette", "DOUBLE", "Mean silhouette; higher is better.", nullable=True, minimum=-1, maximum=1),
+        Column("calinski_harabasz", "DOUBLE", "Calinski-Harabasz score; higher is better.", nullable=True, minimum=0),
+        Column("davies_bouldin", "DOUBLE", "Davies-Bouldin score; lower is better.", nullable=True, minimum=0),
+        Column(
+            "stability",
+            "DOUBLE",
+            "Mean adjusted Rand index against fits to bootstrap samples; 1 is steady.",
+            nullable=True,
+            minimum=-1,
+            maximum=1 + 1e-9,
+        ),
+        Column("smallest_cluster_share", "DOUBLE", "Share of customers in the smallest cluster.", minimum=0, maximum=1),
+        Column("sample_customers", "INTEGER", "Customers the candidates were fitted on.", minimum=1),
+        Column("is_elbow", "BOOLEAN", "Whether kneed finds the elbow of the inertia here."),
+        Column("is_selected", "BOOLEAN", "Whether this is the k in use."),
+        Column("reason", "VARCHAR", "Which rule selected it, or passed it over.", nullable=True),
+    ),
+    key=("k",),
+)
+
+CLUSTERS = Table(
+    "clusters",
+    "a customer",
+    "The cluster of each customer by both algorithms, the segment, and how clearly the customer belongs to it.",
+    (
+        CUSTOMER_ID,
+        Column("kmeans_cluster", "TINYINT", "Cluster by k-means; 0 spends most on average.", minimum=0),
+        Column(
+            "agglomerative_cluster",
+            "TINYINT",
+            "Cluster by agglomerative clustering (Ward); 0 spends most on average.",
+            minimum=0,
+        ),
+        SEGMENT_ID,
+        Column("distance", "DOUBLE", "Distance to the segment's centroid on the components (no unit).", minimum=0),
+        Column("runner_up_segment_id", "VARCHAR", "The segment with the next nearest centroid."),
+        Column("margin", "DOUBLE", "How much farther the runner-up's centroid is (no unit).", minimum=0),
+    ),
+    key=("customer_id",),
+)
+
+CENTROIDS = Table(
+    "centroids",
+    "a segment",
+    "Where the centre of each segment lies on the components.",
+    (
+        replace(SEGMENT_ID, unique=True),
+        Column("kmeans_cluster", "TINYINT", "The segment's k-means cluster.", minimum=0, unique=True),
+        *_POINT,
+    ),
+    key=("segment_id",),
+)
+
+ALGORITHM_COMPARISON = Table(
+    "algorithm_comparison",
+    "an algorithm and space",
+    "How k-means and agglomerative clustering compare, on the components and on all standardised features.",
+    (
+        Column("algorithm", "VARCHAR", "The algorithm.", categories=("kmeans", "agglomerative")),
+        Column("space", "VARCHAR", "Where distances are measured.", categories=("pca_components", "scaled")),
+        Column("silhouette", "DOUBLE", "Mean silhouette; higher is better.", minimum=-1, maximum=1),
+        Column("calinski_harabasz", "DOUBLE", "Calinski-Harabasz score; higher is better.", minimum=0),
+        Column("davies_bouldin", "DOUBLE", "Davies-Bouldin score; lower is better.", minimum=0),
+        Column("sizes", "INTEGER[]", "Measured customers in each cluster, by cluster number."),
+        Column(
+            "adjusted_rand_index",
+            "DOUBLE",
+            "Agreement between the two algorithms; 1 is the same clusters.",
+            minimum=-1,
+            maximum=1,
+        ),
+        Column("sample_customers", "INTEGER", "Customers measured.", minimum=1),
+    ),
+    key=("algorithm", "space"),
+)
+
+
+def _share(name: str, description: str) -> Column:
+    return Column(name, "DOUBLE", description, minimum=0, maximum=1)
+
+
+PROFILES = Table(
+    "profiles",
+    "a segment",
+    "What each segment is like, in the units the business knows, and what people call it.",
+    (
+        replace(SEGMENT_ID, unique=True),
+        Column("persona", "VARCHAR", "What people call the segment; follows from its numbers.", unique=True),
+        Column("description", "VARCHAR", "The segment in a sentence."),
+        Column("customers", "BIGINT", "Customers in the segment.", minimum=1),
+        _share("share", "Share of all customers."),
+        *(
+            Column(f"{measure}_{name}", "DOUBLE", f"{measure.capitalize()} of `features.{name}`.", minimum=0)
+            for measure in ("mean", "median")
+            for name in MEASURED
+        ),
+        *(_share(share_name(column, level), f"Share with {column} = {level}.") for column, level in SHARES),
+        _share("response_rate", "Share that accepted the last campaign."),
+        _share("complaint_rate", "Share that complained in the last two years."),
+    ),
+    key=("segment_id",),
+)
+
+TABLES: dict[str, Table] = {
+    table.name: table
+    for table in (
+        RAW_CUSTOMERS,
+        REJECTED_CUSTOMERS,
+        CLEANED,
+        FEATURES,
+        SCALED,
+        SCALER,
+        PCA_COMPONENTS,
+        LOADINGS,
+        K_SELECTION,
+        CLUSTERS,
+        CENTROIDS,
+        ALGORITHM_COMPARISON,
+        PROFILES,
+    )
+}
