@@ -1,0 +1,235 @@
+"""Cleaning: which delivered rows describe a customer, and with what values.
+
+A row is never dropped silently: `judge_customers` gives every row a reason or none, `clean_customers` keeps those
+without and `reject_customers` those with one.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import narwhals as nw
+from narwhals.typing import FrameT
+
+from smartcart_pipeline.contract import BY_NAME, CONTRACT, NAMES, DeliveredColumn, ExportError
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Beyond these a customer is an extreme outlier and is left out.
+
+    Attributes:
+        max_age: Greatest age in years on the as-of date.
+        max_income: Greatest yearly income, in currency units.
+    """
+
+    max_age: int = 90
+    max_income: float = 600_000
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that gets a row refused.
+
+    Attributes:
+        reason: Its code, as in `rejected_customers.reason`.
+        condition: True where a row has it.
+        detail: A sentence about the row, for people.
+    """
+
+    reason: str
+    condition: nw.Expr
+    detail: nw.Expr
+
+
+def judge_customers(raw: FrameT) -> FrameT:
+    """Hold every row against the contract.
+
+    Where a customer id repeats among rows that are otherwise good, the first line stays and the later ones are refused.
+
+    Args:
+        raw: Rows of the export: the contract's columns, `line_number` and `unreadable`.
+
+    Returns:
+        The same rows, without further columns, with `reason` (String, null where the contract holds) and
+        `first_line` (Int64, the line an accepted customer id first stood on, null unless the id repeats).
+    """
+    # Further columns of the export may have any name, also one that is used here.
+    rows = raw.select("line_number", *NAMES, "unreadable")
+    judged = rows.with_columns(_first_reason(_contract_problems()).alias("reason"))
+    repeats = (
+        judged.filter(nw.col("reason").is_null())
+        .group_by("customer_id")
+        .agg(nw.len().alias("lines"), nw.col("line_number").min().alias("first_line"))
+        .filter(nw.col("lines") > 1)
+        .select("customer_id", "first_line")
+    )
+    return judged.join(repeats, on="customer_id", how="left").with_columns(
+        nw.coalesce(
+            "reason",
+            nw.when(nw.col("line_number") != nw.col("first_line")).then(nw.lit("repeated_id")),
+        ).alias("reason")
+    )
+
+
+def summarise_accepted(judged: FrameT) -> FrameT:
+    """What cleaning must know of all accepted rows before it can treat one.
+
+    Args:
+        judged: Rows from `judge_customers`.
+
+    Returns:
+        One row: `newest_join` (Date, the default as-of date), `income_median` (Float64) and `customers` (Int64).
+    """
+    return judged.filter(nw.col("reason").is_null()).select(
+        nw.col("dt_customer").max().alias("newest_join"),
+        nw.col("income").cast(nw.Float64).median().alias("income_median"),
+        nw.len().alias("customers"),
+    )
+
+
+def require_customers(accepted: dict[str, Any]) -> dict[str, Any]:
+    """Refuse an export none of whose rows holds the contract.
+
+    Args:
+        accepted: The row from `summarise_accepted`.
+
+    Returns:
+        The same row.
+
+    Raises:
+        ExportError: If no row is accepted, or none of the accepted tells an income.
+    """
+    if not accepted["customers"]:
+        raise ExportError(
+            "Not one row of the export holds a customer as the contract expects. "
+            "See the column `unreadable` of raw_customers, and deliver a corrected export."
+        )
+    if accepted["income_median"] is None:
+        raise ExportError(
+            "Income is missing in every row, so there is no median to stand for it. Deliver an export with incomes."
+        )
+    return accepted
+
+
+def clean_customers(judged: FrameT, as_of: date, income_median: float, limits: Limits) -> FrameT:
+    """Keep the customers the model may learn from, with missing incomes imputed by the median.
+
+    Args:
+        judged: Rows from `judge_customers`.
+        as_of: The day age and tenure are counted to.
+        income_median: Median income of the accepted rows, in currency units.
+        limits: Beyond these a customer is an outlier.
+
+    Returns:
+        The contract's columns with no value missing, `income_imputed` (Boolean) and `as_of_date` (Date).
+    """
+    missing = nw.col("income").is_null()
+    return (
+        _with_limits(judged, as_of, limits)
+        .filter(nw.col("reason").is_null())
+        .with_columns(
+            nw.when(missing).then(nw.lit(income_median)).otherwise(nw.col("income")).alias("income"),
+            missing.alias("income_imputed"),
+            nw.lit(as_of, dtype=nw.Date).alias("as_of_date"),
+        )
+        .select(*NAMES, "income_imputed", "as_of_date")
+    )
+
+
+def reject_customers(judged: FrameT, as_of: date, limits: Limits) -> FrameT:
+    """The rows that `clean_customers` leaves out, with the reason why.
+
+    Args:
+        judged: Rows from `judge_customers`.
+        as_of: The day age and tenure are counted to.
+        limits: Beyond these a customer is an outlier.
+
+    Returns:
+        `line_number`, the contract's columns, `unreadable`, `reason` (a code) and `detail` (all that is wrong).
+    """
+    repeated = Problem(
+        "repeated_id",
+        nw.col("reason") == "repeated_id",
+        _sentence("ID ", "customer_id", " stands on an earlier line already"),
+    )
+    problems = [*_contract_problems(), repeated, *_limit_problems(as_of, limits)]
+    return (
+        _with_limits(judged, as_of, limits)
+        .filter(~nw.col("reason").is_null())
+        .with_columns(
+            nw.concat_str(
+                [nw.when(problem.condition).then(problem.detail) for problem in problems],
+                separator="; ",
+                ignore_nulls=True,
+            ).alias("detail")
+        )
+        .select("line_number", *NAMES, "unreadable", "reason", "detail")
+    )
+
+
+def _with_limits(judged: FrameT, as_of: date, limits: Limits) -> FrameT:
+    return judged.with_columns(nw.coalesce("reason", _first_reason(_limit_problems(as_of, limits))).alias("reason"))
+
+
+def _first_reason(problems: list[Problem]) -> nw.Expr:
+    return nw.coalesce(*[nw.when(problem.condition).then(nw.lit(problem.reason)) for problem in problems])
+
+
+def _contract_problems() -> list[Problem]:
+    return [
+        Problem("unreadable_value", ~nw.col("unreadable").is_null(), nw.col("unreadable")),
+        *(problem for column in CONTRACT for problem in _column_problems(column)),
+    ]
+
+
+def _column_problems(column: DeliveredColumn) -> Iterator[Problem]:
+    value = nw.col(column.name)
+    if not column.nullable:
+        # What could not be read is null too, and has been named already.
+        reason = "missing_id" if column.unique else "missing_value"
+        yield Problem(reason, value.is_null() & nw.col("unreadable").is_null(), nw.lit(f"{column.header} is missing"))
+    if column.minimum is not None:
+        expected = f": expected {column.minimum:g} or more"
+        yield Problem("out_of_range", value < column.minimum, _sentence(f"{column.header} is ", column.name, expected))
+    if column.maximum is not None:
+        expected = f": expected {column.maximum:g} or less"
+        yield Problem("out_of_range", value > column.maximum, _sentence(f"{column.header} is ", column.name, expected))
+    if column.categories:
+        expected = f"': expected one of {', '.join(column.categories)}"
+        unknown = ~value.is_in(column.categories) & ~value.is_null()
+        yield Problem("unknown_category", unknown, _sentence(f"{column.header} is '", column.name, expected))
+
+
+def _limit_problems(as_of: date, limits: Limits) -> list[Problem]:
+    age = nw.lit(as_of.year) - nw.col("year_birth")
+    birth, joined = BY_NAME["year_birth"].header, BY_NAME["dt_customer"].header
+    return [
+        Problem(
+            "joined_after_as_of",
+            nw.col("dt_customer").cast(nw.Date) > nw.lit(as_of, dtype=nw.Date),
+            nw.lit(f"{joined} lies after the as-of date {as_of}"),
+        ),
+        Problem(
+            "born_after_as_of",
+            age < 0,
+            _sentence(f"{birth} ", "year_birth", f" lies after the as-of date {as_of}"),
+        ),
+        Problem(
+            "age_above_limit",
+            age > limits.max_age,
+            _sentence("Born in ", "year_birth", f": older than {limits.max_age} on {as_of}"),
+        ),
+        Problem(
+            "income_above_limit",
+            nw.col("income") > limits.max_income,
+            _sentence("Income is ", "income", f": above the limit of {limits.max_income:.0f}"),
+        ),
+    ]
+
+
+def _sentence(before: str, column: str, after: str) -> nw.Expr:
+    """`before`, the column's value as text, `after`."""
+    value: Any = nw.col(column).cast(nw.String)
+    return nw.concat_str([nw.lit(before), value, nw.lit(after)])

@@ -1,0 +1,63 @@
+"""What tests share: an engine, a home, a small export, and the real one where it is at hand."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import narwhals as nw
+import pandas as pd
+import pytest
+
+from smartcart_pipeline.engines.duckdb import DuckDBEngine
+from smartcart_pipeline.storage.home import Home
+
+REPOSITORY = Path(__file__).parents[1]
+SAMPLE = REPOSITORY / "data" / "smartcart_customers.csv"
+REAL = REPOSITORY.parent / "shared" / "data" / "smartcart_customers.csv"
+
+Frames = Callable[[pd.DataFrame], Any]
+
+
+@pytest.fixture
+def engine() -> Iterator[DuckDBEngine]:
+    engine = DuckDBEngine()
+    yield engine
+    engine.close()
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return Home(tmp_path / "home")
+
+
+@pytest.fixture
+def sample() -> Path:
+    """The shipped export: 2,240 invented customers."""
+    return SAMPLE
+
+
+@pytest.fixture(scope="session")
+def real_export() -> Path:
+    """The real export, which is not the project's to ship."""
+    if not REAL.is_file():
+        pytest.skip(f"the real export is not at {REAL.relative_to(REPOSITORY.parent)}")
+    return REAL
+
+
+@pytest.fixture(params=["pandas", "duckdb"])
+def as_frame(request: pytest.FixtureRequest, engine: DuckDBEngine) -> Frames:
+    """Turns a pandas frame into a narwhals frame, of each kind that the verbs work on."""
+
+    def convert(frame: pd.DataFrame) -> Any:
+        if request.param == "pandas":
+            return nw.from_native(frame)
+        return nw.from_native(engine.connection.from_df(frame))
+
+    return convert
+
+
+def to_pandas(frame: Any) -> pd.DataFrame:
+    """A narwhals frame of either kind as pandas."""
+    native = nw.to_native(frame)
+    return native.df() if isinstance(native, duckdb.DuckDBPyRelation) else native

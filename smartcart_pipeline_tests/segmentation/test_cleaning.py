@@ -1,0 +1,390 @@
+"""Every row describes a customer or is refused with its reason, on every kind of frame."""
+
+from collections import Counter
+from datetime import date, timedelta
+from typing import Any
+
+import duckdb
+import narwhals as nw
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from smartcart_pipeline.contract import CONTRACT, EDUCATIONS, MARITAL_STATUSES, NAMES, ExportError
+from smartcart_pipeline.segmentation.cleaning import (
+    Limits,
+    clean_customers,
+    judge_customers,
+    reject_customers,
+    require_customers,
+    summarise_accepted,
+)
+from smartcart_pipeline.tables import CLEANED, RAW_CUSTOMERS, REJECTED_CUSTOMERS
+from smartcart_pipeline_tests.conftest import Frames
+
+ARROW = {
+    "TINYINT": pa.int8(),
+    "SMALLINT": pa.int16(),
+    "INTEGER": pa.int32(),
+    "BIGINT": pa.int64(),
+    "DOUBLE": pa.float64(),
+    "DATE": pa.date32(),
+    "VARCHAR": pa.string(),
+}
+SCHEMA = pa.schema([(column.name, ARROW[column.type]) for column in RAW_CUSTOMERS.columns])
+
+AS_OF = date(2014, 6, 29)
+MEDIAN = 51_381.5
+CUSTOMER = {
+    "line_number": 2,
+    "customer_id": 5524,
+    "year_birth": 1957,
+    "education": "Graduation",
+    "marital_status": "Single",
+    "income": 58_138.5,
+    "kidhome": 0,
+    "teenhome": 1,
+    "dt_customer": date(2012, 9, 4),
+    "recency": 58,
+    "mnt_wines": 635,
+    "mnt_fruits": 88,
+    "mnt_meat_products": 546,
+    "mnt_fish_products": 172,
+    "mnt_sweet_products": 87,
+    "mnt_gold_prods": 86,
+    "num_deals_purchases": 3,
+    "num_web_purchases": 8,
+    "num_catalog_purchases": 10,
+    "num_store_purchases": 4,
+    "num_web_visits_month": 7,
+    "complain": 0,
+    "response": 1,
+    "unreadable": None,
+}
+
+Row = dict[str, Any]
+
+
+def customer(**changes: Any) -> Row:
+    return CUSTOMER | changes
+
+
+def raw_frame(*raw: Row) -> pd.DataFrame:
+    """Rows as pandas, with types that know integers and dates that are missing."""
+    return pa.Table.from_pylist(list(raw), schema=SCHEMA).to_pandas(types_mapper=pd.ArrowDtype)
+
+
+def rows(frame: Any) -> list[Row]:
+    native = nw.to_native(frame)
+    if isinstance(native, duckdb.DuckDBPyRelation):
+        return native.to_arrow_table().to_pylist()
+    return pa.Table.from_pandas(native, preserve_index=False).to_pylist()
+
+
+def clean(as_frame: Frames, *raw: Row, limits: Limits | None = None) -> list[Row]:
+    judged = judge_customers(as_frame(raw_frame(*raw)))
+    return rows(clean_customers(judged, AS_OF, MEDIAN, limits or Limits()).sort("customer_id"))
+
+
+def reject(as_frame: Frames, *raw: Row, limits: Limits | None = None) -> list[Row]:
+    judged = judge_customers(as_frame(raw_frame(*raw)))
+    return rows(reject_customers(judged, AS_OF, limits or Limits()).sort("line_number"))
+
+
+def refusals(as_frame: Frames, *raw: Row, limits: Limits | None = None) -> list[tuple[int, str, str]]:
+    return [(row["line_number"], row["reason"], row["detail"]) for row in reject(as_frame, *raw, limits=limits)]
+
+
+def test_a_good_row_is_cleaned_as_it_is(as_frame: Frames):
+    [row] = clean(as_frame, CUSTOMER)
+    assert row == {
+        **{name: CUSTOMER[name] for name in NAMES},
+        "income_imputed": False,
+        "as_of_date": AS_OF,
+    }
+    assert tuple(row) == CLEANED.names
+    assert reject(as_frame, CUSTOMER) == []
+
+
+def test_a_refused_row_is_kept_as_it_was(as_frame: Frames):
+    refused = customer(education="Doctor", income=None)
+    [row] = reject(as_frame, refused)
+    assert row == refused | {
+        "reason": "unknown_category",
+        "detail": "Education is 'Doctor': expected one of Basic, 2n Cycle, Graduation, Master, PhD",
+    }
+    assert tuple(row) == REJECTED_CUSTOMERS.names
+    assert clean(as_frame, refused) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason", "detail"),
+    [
+        (
+            {"income": None, "unreadable": "Income is 'a lot': expected a number"},
+            "unreadable_value",
+            "Income is 'a lot': expected a number",
+        ),
+        (
+            {"customer_id": None, "unreadable": "ID is 'x': expected a whole number"},
+            "unreadable_value",
+            "ID is 'x': expected a whole number",
+        ),
+        ({"customer_id": None}, "missing_id", "ID is missing"),
+        ({"customer_id": -1}, "out_of_range", "ID is -1: expected 0 or more"),
+        (
+            {"year_birth": 1849},
+            "out_of_range",
+            "Year_Birth is 1849: expected 1850 or more; Born in 1849: older than 90 on 2014-06-29",
+        ),
+        (
+            {"year_birth": 2201},
+            "out_of_range",
+            "Year_Birth is 2201: expected 2200 or less; Year_Birth 2201 lies after the as-of date 2014-06-29",
+        ),
+        ({"income": -0.5}, "out_of_range", "Income is -0.5: expected 0 or more"),
+        ({"recency": -1}, "out_of_range", "Recency is -1: expected 0 or more"),
+        ({"mnt_wines": -7}, "out_of_range", "MntWines is -7: expected 0 or more"),
+        ({"complain": 2}, "out_of_range", "Complain is 2: expected 1 or less"),
+        ({"response": -1}, "out_of_range", "Response is -1: expected 0 or more"),
+        (
+            {"marital_status": "It's complicated"},
+            "unknown_category",
+            "Marital_Status is 'It's complicated': expected one of " + ", ".join(MARITAL_STATUSES),
+        ),
+        (
+            {"education": "graduation"},
+            "unknown_category",
+            "Education is 'graduation': expected one of Basic, 2n Cycle, Graduation, Master, PhD",
+        ),
+        (
+            {"dt_customer": date(2014, 6, 30)},
+            "joined_after_as_of",
+            "Dt_Customer lies after the as-of date 2014-06-29",
+        ),
+        ({"year_birth": 2015}, "born_after_as_of", "Year_Birth 2015 lies after the as-of date 2014-06-29"),
+        ({"year_birth": 1923}, "age_above_limit", "Born in 1923: older than 90 on 2014-06-29"),
+        ({"income": 600_000.5}, "income_above_limit", "Income is 600000.5: above the limit of 600000"),
+        (
+            {"customer_id": None, "recency": -1, "kidhome": None, "year_birth": 1900, "income": 666_666.5},
+            "missing_id",
+            (
+                "ID is missing; Kidhome is missing; Recency is -1: expected 0 or more; "
+                "Born in 1900: older than 90 on 2014-06-29; Income is 666666.5: above the limit of 600000"
+            ),
+        ),
+        (
+            {"income": -1.5, "kidhome": None, "unreadable": "Kidhome is '3.7': expected a whole number up to 127"},
+            "unreadable_value",
+            "Kidhome is '3.7': expected a whole number up to 127; Income is -1.5: expected 0 or more",
+        ),
+    ],
+)
+def test_the_first_reason_is_the_code_and_all_of_them_are_told(
+    as_frame: Frames, changes: Row, reason: str, detail: str
+):
+    assert refusals(as_frame, customer(**changes)) == [(2, reason, detail)]
+    assert clean(as_frame, customer(**changes)) == []
+
+
+def test_only_an_income_may_be_missing(as_frame: Frames):
+    lines = dict(enumerate(CONTRACT, start=2))
+    raw = [customer(line_number=n, customer_id=n) | {column.name: None} for n, column in lines.items()]
+    assert refusals(as_frame, *raw) == [
+        (n, "missing_id" if column.name == "customer_id" else "missing_value", f"{column.header} is missing")
+        for n, column in lines.items()
+        if column.name != "income"
+    ]
+
+
+def test_values_on_a_limit_stay(as_frame: Frames):
+    raw = [
+        customer(line_number=line, customer_id=line) | changes
+        for line, changes in enumerate(
+            [
+                {"year_birth": 1924},
+                {"income": 600_000.0},
+                {"income": 0.0},
+                {"dt_customer": AS_OF},
+                {"year_birth": 2014},
+                {"customer_id": 0},
+                {"complain": 1},
+            ],
+            start=2,
+        )
+    ]
+    assert refusals(as_frame, *raw) == []
+    assert len(clean(as_frame, *raw)) == 7
+
+
+def test_other_limits_are_named_in_the_detail(as_frame: Frames):
+    raw = [
+        customer(line_number=2, customer_id=2, year_birth=1984),
+        customer(line_number=3, customer_id=3, year_birth=1983, income=50_000.0),
+        customer(line_number=4, customer_id=4, year_birth=2000, income=50_000.5),
+    ]
+    assert refusals(as_frame, *raw, limits=Limits(max_age=30, max_income=50_000)) == [
+        (2, "income_above_limit", "Income is 58138.5: above the limit of 50000"),
+        (3, "age_above_limit", "Born in 1983: older than 30 on 2014-06-29"),
+        (4, "income_above_limit", "Income is 50000.5: above the limit of 50000"),
+    ]
+
+
+def test_a_repeated_id_keeps_its_first_line_wherever_the_row_stands(as_frame: Frames):
+    raw = [customer(line_number=4), customer(line_number=2, recency=1), customer(line_number=3)]
+    assert [row["recency"] for row in clean(as_frame, *raw)] == [1]
+    assert refusals(as_frame, *raw) == [
+        (3, "repeated_id", "ID 5524 stands on an earlier line already"),
+        (4, "repeated_id", "ID 5524 stands on an earlier line already"),
+    ]
+
+
+def test_a_refused_row_repeats_no_id(as_frame: Frames):
+    raw = [
+        customer(line_number=2, recency=-1),
+        customer(line_number=3, recency=3),
+        customer(line_number=4, unreadable="Kidhome is 'x': expected a whole number", kidhome=None),
+        customer(line_number=5, recency=5),
+    ]
+    assert [row["recency"] for row in clean(as_frame, *raw)] == [3]
+    assert refusals(as_frame, *raw) == [
+        (2, "out_of_range", "Recency is -1: expected 0 or more"),
+        (4, "unreadable_value", "Kidhome is 'x': expected a whole number"),
+        (5, "repeated_id", "ID 5524 stands on an earlier line already"),
+    ]
+
+
+def test_rows_without_an_id_do_not_repeat_each_other(as_frame: Frames):
+    raw = [
+        customer(line_number=2, customer_id=None),
+        customer(line_number=3, customer_id=None),
+        customer(line_number=4),
+    ]
+    assert refusals(as_frame, *raw) == [(2, "missing_id", "ID is missing"), (3, "missing_id", "ID is missing")]
+
+
+def test_an_outlier_that_repeats_an_id_is_refused_as_a_repeat_first(as_frame: Frames):
+    raw = [customer(line_number=2), customer(line_number=3, year_birth=1893)]
+    assert refusals(as_frame, *raw) == [
+        (
+            3,
+            "repeated_id",
+            "ID 5524 stands on an earlier line already; Born in 1893: older than 90 on 2014-06-29",
+        )
+    ]
+
+
+def test_rows_that_differ_only_by_id_are_different_customers(as_frame: Frames):
+    raw = [customer(line_number=2, customer_id=1), customer(line_number=3, customer_id=2)]
+    assert [row["customer_id"] for row in clean(as_frame, *raw)] == [1, 2]
+
+
+def test_a_missing_income_is_imputed_by_the_median(as_frame: Frames):
+    raw = [customer(line_number=2, customer_id=1, income=None), customer(line_number=3, customer_id=2)]
+    assert [(row["customer_id"], row["income"], row["income_imputed"]) for row in clean(as_frame, *raw)] == [
+        (1, 51_381.5, True),
+        (2, 58_138.5, False),
+    ]
+
+
+def test_further_columns_do_not_interfere_whatever_their_names(as_frame: Frames):
+    further = {name: ["9", "9"] for name in ("first_line", "reason", "detail", "lines", "customer_id_right", "tag")}
+    frame = raw_frame(customer(line_number=2), customer(line_number=3)).assign(**further)
+    judged = judge_customers(as_frame(frame))
+    assert [row["recency"] for row in rows(clean_customers(judged, AS_OF, MEDIAN, Limits()))] == [58]
+    rejected = rows(reject_customers(judged, AS_OF, Limits()))
+    assert [(row["line_number"], row["reason"]) for row in rejected] == [(3, "repeated_id")]
+
+
+def test_what_is_accepted_is_summed_up_without_what_is_refused(as_frame: Frames):
+    raw = [
+        customer(line_number=2, customer_id=2, income=10.0, dt_customer=date(2013, 1, 1)),
+        customer(line_number=3, customer_id=3, income=30.0, dt_customer=date(2014, 5, 1)),
+        customer(line_number=4, customer_id=4, income=None),
+        customer(line_number=5, customer_id=5, income=25.0),
+        customer(line_number=6, customer_id=6, income=40.0),
+        customer(line_number=7, customer_id=6, income=90.0, dt_customer=date(2015, 1, 1)),
+        customer(line_number=8, customer_id=8, income=90.0, dt_customer=date(2016, 1, 1), recency=-1),
+    ]
+    assert rows(summarise_accepted(judge_customers(as_frame(raw_frame(*raw))))) == [
+        {"newest_join": date(2014, 5, 1), "income_median": 27.5, "customers": 5}
+    ]
+
+
+def test_an_export_without_a_good_row_is_refused(as_frame: Frames):
+    judged = judge_customers(as_frame(raw_frame(customer(recency=-1))))
+    [accepted] = rows(summarise_accepted(judged))
+    with pytest.raises(ExportError) as error:
+        require_customers(accepted)
+    assert str(error.value) == (
+        "Not one row of the export holds a customer as the contract expects. "
+        "See the column `unreadable` of raw_customers, and deliver a corrected export."
+    )
+
+
+def test_an_export_without_an_income_is_refused(as_frame: Frames):
+    judged = judge_customers(as_frame(raw_frame(customer(income=None))))
+    [accepted] = rows(summarise_accepted(judged))
+    with pytest.raises(ExportError) as error:
+        require_customers(accepted)
+    assert str(error.value) == (
+        "Income is missing in every row, so there is no median to stand for it. Deliver an export with incomes."
+    )
+
+
+def test_good_rows_are_what_is_required():
+    accepted = {"newest_join": AS_OF, "income_median": 0.0, "customers": 1}
+    assert require_customers(accepted) == accepted
+
+
+# Values of delivered columns: mostly good ones, some missing, out of range, unknown or extreme.
+DIRTY: dict[str, st.SearchStrategy[Any]] = {
+    name: st.sampled_from([CUSTOMER[name]] * 12 + [0, 1, 2, 100, -1, None]) for name in NAMES
+} | {
+    "customer_id": st.one_of(st.integers(0, 4), st.integers(-1, 2**63 - 1), st.none()),
+    "education": st.sampled_from([*EDUCATIONS, *EDUCATIONS, "Doctor", None]),
+    "marital_status": st.sampled_from([*MARITAL_STATUSES, "Engaged", None]),
+    "year_birth": st.sampled_from([1957, 1970, 1990, 1924, 1923, 1893, 1849, 2014, 2015, 2201, None]),
+    "income": st.one_of(st.floats(0, 700_000), st.sampled_from([58_138.5, None, -1.5, 600_000.0])),
+    "dt_customer": st.one_of(st.dates(date(2012, 1, 1), AS_OF + timedelta(days=9)), st.none()),
+}
+RAW_ROWS = st.lists(
+    st.one_of(
+        st.fixed_dictionaries(DIRTY),
+        st.fixed_dictionaries({name: DIRTY[name] for name in NAMES[:5]}),
+        st.fixed_dictionaries({"customer_id": st.integers(0, 4), "income": st.sampled_from([None, 1.0, 2.5])}),
+        st.just({"unreadable": "Kidhome is 'x': expected a whole number", "kidhome": None}),
+    ),
+    min_size=1,
+    max_size=8,
+).map(lambda changes: [customer(line_number=line) | change for line, change in enumerate(changes, start=2)])
+
+
+@given(raw=RAW_ROWS)
+@settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_row_is_lost_and_none_is_kept_twice(as_frame: Frames, raw: list[Row]):
+    cleaned, rejected = clean(as_frame, *raw), reject(as_frame, *raw)
+    assert len(cleaned) + len(rejected) == len(raw)
+    assert Counter(row["customer_id"] for row in [*cleaned, *rejected]) == Counter(row["customer_id"] for row in raw)
+
+    by_line = {row["line_number"]: row for row in raw}
+    assert [{name: row[name] for name in CUSTOMER} for row in rejected] == [
+        by_line[row["line_number"]] for row in rejected
+    ]
+    assert len({row["line_number"] for row in rejected}) == len(rejected)
+    assert all(row["reason"] and row["detail"] for row in rejected)
+    assert len({row["customer_id"] for row in cleaned}) == len(cleaned)
+
+
+@given(raw=RAW_ROWS)
+@settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_cleaning_what_was_cleaned_changes_nothing(as_frame: Frames, raw: list[Row]):
+    once = clean(as_frame, *raw)
+    again = [
+        {name: row[name] for name in NAMES} | {"line_number": line, "unreadable": None}
+        for line, row in enumerate(once, start=2)
+    ]
+    assert reject(as_frame, *again) == []
+    assert clean(as_frame, *again) == [row | {"income_imputed": False} for row in once]

@@ -1,0 +1,120 @@
+import numpy as np
+import pytest
+
+from smartcart_pipeline.contract import ExportError
+from smartcart_pipeline.segmentation.selection import choose_k, evaluate_candidates, find_elbow
+
+
+def blobs(centres: int, customers: int = 60, seed: int = 0) -> np.ndarray:
+    """Round groups far apart from each other."""
+    random = np.random.default_rng(seed)
+    where = random.uniform(-20, 20, (centres, 3))
+    return np.concatenate([random.normal(centre, 0.3, (customers, 3)) for centre in where])
+
+
+def measure(k: int, inertia: float, silhouette: float | None = None, stability: float | None = None) -> dict:
+    return {"k": k, "inertia": inertia, "silhouette": silhouette, "stability": stability}
+
+
+# An inertia curve whose elbow is at 3.
+INERTIAS = (1000.0, 500.0, 120.0, 100.0, 85.0, 72.0)
+
+
+def table(*measures: tuple[float, float]) -> list[dict]:
+    """Candidates 1 to 6: k = 1, then (silhouette, stability) of the others."""
+    return [measure(1, INERTIAS[0])] + [
+        measure(k, INERTIAS[k - 1], *values) for k, values in enumerate(measures, start=2)
+    ]
+
+
+def test_every_candidate_gets_its_measures():
+    rows = evaluate_candidates(blobs(3), seed=1, candidates=(1, 2, 3, 4))
+
+    assert [row["k"] for row in rows] == [1, 2, 3, 4]
+    assert rows[0]["silhouette"] is rows[0]["stability"] is rows[0]["calinski_harabasz"] is None
+    assert rows[0]["smallest_cluster_share"] == 1
+    assert rows[2]["silhouette"] > 0.9
+    assert rows[2]["stability"] == 1
+    assert rows[2]["smallest_cluster_share"] == pytest.approx(1 / 3)
+    assert [row["inertia"] for row in rows] == sorted((row["inertia"] for row in rows), reverse=True)
+    assert {row["sample_customers"] for row in rows} == {180}
+
+
+def test_measures_equal_scikit_learns_own():
+    from sklearn.cluster import KMeans
+    from sklearn.metrics import calinski_harabasz_score, davies_bouldin_score, silhouette_score
+
+    points = blobs(4)
+    row = evaluate_candidates(points, seed=5, candidates=(2,))[0]
+    fit = KMeans(2, n_init=10, random_state=5).fit(points)
+
+    assert row["inertia"] == pytest.approx(fit.inertia_)
+    assert row["silhouette"] == pytest.approx(silhouette_score(points, fit.labels_))
+    assert row["calinski_harabasz"] == pytest.approx(calinski_harabasz_score(points, fit.labels_))
+    assert row["davies_bouldin"] == pytest.approx(davies_bouldin_score(points, fit.labels_))
+
+
+def test_the_same_seed_gives_the_same_bits():
+    points = blobs(3)
+    assert evaluate_candidates(points, 7, (1, 2, 3)) == evaluate_candidates(points, 7, (1, 2, 3))
+
+
+def test_separate_groups_are_found():
+    rows = choose_k(evaluate_candidates(blobs(4), seed=1))
+    assert [row["k"] for row in rows if row["is_selected"]] == [4]
+
+
+@pytest.mark.parametrize("points", [blobs(1, customers=10), np.zeros((500, 3)), np.repeat(blobs(1, 9), 100, axis=0)])
+def test_too_few_different_customers_are_refused_with_their_number(points: np.ndarray):
+    different = len(np.unique(points, axis=0))
+    with pytest.raises(ExportError, match=rf"Only {different} different customers .* at least 11 different"):
+        evaluate_candidates(points, seed=1)
+
+
+def test_the_elbow_is_kneeds():
+    assert find_elbow(range(1, 7), INERTIAS) == 3
+
+
+@pytest.mark.filterwarnings("ignore:No knee")
+def test_a_curve_without_an_elbow_has_none():
+    assert find_elbow(range(1, 7), [60.0, 50.0, 40.0, 30.0, 20.0, 10.0]) is None
+
+
+def selected(rows: list[dict]) -> dict:
+    [row] = [row for row in rows if row["is_selected"]]
+    return row
+
+
+def test_the_elbow_is_taken_when_it_is_good_and_steady():
+    row = selected(choose_k(table((0.40, 0.99), (0.46, 0.95), (0.50, 0.99), (0.30, 0.99), (0.30, 0.99))))
+    assert (row["k"], row["is_elbow"]) == (3, True)
+    assert row["reason"] == "elbow: silhouette 0.460 (best 0.500 at k = 4), stability 0.950"
+
+
+@pytest.mark.parametrize(
+    "elbow",
+    [
+        pytest.param((0.44, 0.95), id="its silhouette is too far from the best"),
+        pytest.param((0.49, 0.89), id="it is unsteady"),
+    ],
+)
+def test_else_the_most_stable_of_the_good_ones_is_taken(elbow: tuple[float, float]):
+    rows = choose_k(table((0.46, 0.97), elbow, (0.50, 0.92), (0.48, 0.96), (0.30, 0.99)))
+    assert selected(rows)["k"] == 2
+    assert selected(rows)["reason"].startswith("most stable of the candidates with a silhouette near the best")
+    assert rows[2]["is_elbow"]
+    assert rows[2]["reason"].startswith("elbow, passed over")
+
+
+def test_else_the_best_silhouette_is_taken_and_no_k_called_clear():
+    rows = choose_k(table((0.46, 0.7), (0.49, 0.8), (0.50, 0.6), (0.48, 0.7), (0.30, 0.99)))
+    assert selected(rows)["k"] == 4
+    assert selected(rows)["reason"].startswith("no clear k, best silhouette taken")
+
+
+@pytest.mark.filterwarnings("ignore:No knee")
+def test_without_an_elbow_a_k_is_still_chosen():
+    rows = [measure(1, 30.0), measure(2, 20.0, 0.4, 0.95), measure(3, 10.0, 0.42, 0.99)]
+    chosen = choose_k(rows)
+    assert not any(row["is_elbow"] for row in chosen)
+    assert selected(chosen)["k"] == 3
