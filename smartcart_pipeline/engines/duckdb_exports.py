@@ -1,0 +1,320 @@
+"""Reading an export with DuckDB: every value typed by the contract, or set down word for word as unreadable."""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+import narwhals as nw
+
+from smartcart_pipeline.contract import CONTRACT, DeliveredColumn, ExportError
+from smartcart_pipeline.engines.duckdb import DuckDBEngine, identifier, literal
+from smartcart_pipeline.storage.exports import Export, read_workbook, snake_case
+
+MISSING = ("", "na", "n/a", "nan", "null", "none")
+# Yes and no are 1 and 0.
+INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "BOOLEAN")
+EARLIEST_YEAR = 1900
+
+DATE_FORMATS = {"day-first": "%d-%m-%Y", "ISO": "%Y-%m-%d", "month-first": "%m-%d-%Y"}
+EXPECTED = {
+    "BIGINT": f"a whole number up to {2**63 - 1:,}",
+    "SMALLINT": f"a whole number up to {2**15 - 1:,}",
+    "TINYINT": f"a whole number up to {2**7 - 1:,}",
+    "INTEGER": f"a number up to {2**31 - 1:,}",
+    "DOUBLE": "a number",
+    "DATE": "a date",
+}
+# What is wrong with a line that cannot be put into columns, by the kind of DuckDB's error.
+MALFORMED = {
+    "TOO MANY COLUMNS": "The line has more values than the header",
+    "UNQUOTED VALUE": "The line has a quotation mark in the wrong place",
+    "LINE SIZE OVER MAXIMUM": "The line is longer than 2,000,000 bytes",
+}
+
+
+@dataclass(frozen=True)
+class DateReading:
+    """How the join dates of a file are read, and on what evidence.
+
+    Attributes:
+        reading: `day-first` or `ISO`.
+        evidence: A sentence for people.
+    """
+
+    reading: str
+    evidence: str
+
+
+def read_export(engine: DuckDBEngine, export: Export) -> tuple[nw.LazyFrame[Any], DateReading]:
+    """The rows of an export, typed by the contract.
+
+    Args:
+        engine: Where the frame lives.
+        export: The file, from `inspect_export`.
+
+    Returns:
+        A frame with the columns of the table `raw_customers`, good until the engine reads another export; and how
+        dates are read.
+
+    Raises:
+        ExportError: If the file cannot be read, holds no customers, or its dates read month first.
+    """
+    import duckdb  # noqa: PLC0415
+
+    try:
+        types = _delivered(engine, export)
+        if not _count(engine, "SELECT count(*) FROM delivered"):
+            raise ExportError(f"{export.path}: the file holds a header but no customers. Deliver the export again.")
+        dates = _settle_dates(engine, export, types)
+        return nw.from_native(engine.connection.sql(_typed_query(export, types, dates))), dates
+    except duckdb.Error as error:
+        first_line = str(error).splitlines()[0]
+        if "state machine" in first_line:
+            raise ExportError(
+                f"{export.path}: the lines of the file do not all end alike, or a lone carriage return breaks one. "
+                "Save it again with one kind of line end and deliver it."
+            ) from None
+        raise ExportError(f"{export.path}: the file cannot be read ({first_line}). Deliver it again.") from None
+
+
+def _delivered(engine: DuckDBEngine, export: Export) -> dict[str, str]:
+    """Make the view `delivered` (line_number, c0, c1, …, and `malformed`), and tell the types of its columns."""
+    connection = engine.connection
+    names = [f"c{number}" for number in range(len(export.headers))]
+    if export.kind == "parquet":
+        # By position, because DuckDB takes columns whose names differ only in case for one.
+        source = (
+            f"SELECT file_row_number + 2 AS line_number, {', '.join(names)}, NULL::VARCHAR AS malformed "
+            f"FROM read_parquet({literal(str(export.path))}, file_row_number = true) AS file({', '.join(names)})"
+        )
+    elif export.kind == "excel":
+        connection.register("workbook", _workbook_table(export, names))
+        source = "SELECT *, NULL::VARCHAR AS malformed FROM workbook"
+    else:
+        source = _csv_lines(engine, export, names)
+    connection.execute(f"CREATE OR REPLACE TEMP VIEW delivered AS {source}")
+    if export.kind == "csv":
+        _require_all_lines(engine, export, names)
+    described = connection.execute("DESCRIBE delivered").fetchall()
+    return {row[0]: str(row[1]) for row in described}
+
+
+def _csv_lines(engine: DuckDBEngine, export: Export, names: list[str]) -> str:
+    """Read a CSV into tables; give the query for its lines."""
+    connection = engine.connection
+    columns = ", ".join(f"{name}: 'VARCHAR'" for name in names)
+    # Lines that cannot be put into columns DuckDB sets aside; blank ones it leaves out.
+    connection.execute("DROP TABLE IF EXISTS reject_errors; DROP TABLE IF EXISTS reject_scans")
+    connection.execute(
+        "CREATE OR REPLACE TEMP TABLE delivered_lines AS "
+        "SELECT row_number() OVER () AS ordinal, * FROM read_csv("
+        f"{literal(str(export.path))}, auto_detect = false, header = false, skip = 1, "
+        f"delim = {literal(export.delimiter)}, quote = '\"', escape = '\"', encoding = {literal(export.encoding)}, "
+        f"compression = '{'gzip' if export.gzipped else 'none'}', columns = {{{columns}}}, "
+        "null_padding = true, ignore_errors = true, store_rejects = true, rejects_limit = 0, parallel = false)"
+    )
+    kinds = " ".join(f"WHEN {literal(kind)} THEN {literal(text)}" for kind, text in MALFORMED.items())
+    connection.execute(
+        "CREATE OR REPLACE TEMP TABLE other_lines AS "
+        "SELECT line, line - row_number() OVER (ORDER BY line) AS delivered_before, malformed FROM ("
+        "SELECT CAST(line AS BIGINT) AS line, any_value(CASE CAST(error_type AS VARCHAR) "
+        f"{kinds} ELSE 'The line cannot be read' END || ': ' || ltrim(csv_line, chr(10) || chr(13))) AS malformed "
+        "FROM reject_errors GROUP BY line "
+        f"UNION ALL SELECT unnest({list(export.blank_lines)}::BIGINT[]), NULL)"
+    )
+    rows = f"SELECT ordinal + 1 AS line_number, {', '.join(names)}, NULL::VARCHAR AS malformed FROM delivered_lines"
+    if not _count(engine, "SELECT count(*) FROM other_lines"):
+        return rows
+    return (
+        "WITH shifts AS (SELECT delivered_before, "
+        "sum(count(*)) OVER (ORDER BY delivered_before)::BIGINT AS shift FROM other_lines GROUP BY delivered_before) "
+        f"SELECT ordinal + 1 + coalesce(shift, 0) AS line_number, {', '.join(names)}, NULL::VARCHAR AS malformed "
+        "FROM delivered_lines ASOF LEFT JOIN shifts ON ordinal >= delivered_before "
+        f"UNION ALL SELECT line, {', '.join('NULL' for _ in names)}, malformed FROM other_lines "
+        "WHERE malformed IS NOT NULL"
+    )
+
+
+def _require_all_lines(engine: DuckDBEngine, export: Export, names: list[str]) -> None:
+    """Refuse a file that ends inside quotes: all that follows the opening one would be missing without a word."""
+    found = _count(engine, "SELECT (SELECT count(*) FROM delivered_lines) + (SELECT count(*) FROM other_lines)")
+    if found < export.lines - 1:
+        inner = " + ".join(f"coalesce(len({name}) - len(replace({name}, chr(10), '')), 0)" for name in names)
+        found += _count(engine, f"SELECT coalesce(sum({inner}), 0) FROM delivered_lines")
+        found += _count(
+            engine, "SELECT coalesce(sum(len(malformed) - len(replace(malformed, chr(10), ''))), 0) FROM other_lines"
+        )
+    if found < export.lines - 1:
+        last = _count(engine, "SELECT coalesce(max(line_number), 1) FROM delivered")
+        raise ExportError(
+            f"{export.path}: a quotation mark opens near line {last} and is never closed, so the rest cannot be read. "
+            "Close it or take it out, and deliver the export again."
+        )
+
+
+def _count(engine: DuckDBEngine, query: str) -> int:
+    [(number,)] = engine.connection.execute(query).fetchall()
+    return int(number)
+
+
+def _workbook_table(export: Export, names: list[str]) -> Any:
+    import pyarrow as pa  # noqa: PLC0415
+
+    lines = {
+        number: row
+        for number, row in enumerate(read_workbook(export.path)[1:], start=2)
+        if any(cell != "" for cell in row)
+    }
+    columns = {
+        name: pa.array([_cell_text(row[number]) if number < len(row) else None for row in lines.values()], pa.string())
+        for number, name in enumerate(names)
+    }
+    return pa.table({"line_number": pa.array(lines.keys(), pa.int64()), **columns})
+
+
+def _cell_text(cell: object) -> str:
+    """A cell as it would stand in a CSV file."""
+    if isinstance(cell, datetime | date):
+        return cell.isoformat()[:10]
+    if isinstance(cell, bool):
+        return str(int(cell))
+    if isinstance(cell, float) and cell.is_integer():
+        return str(int(cell))
+    return str(cell)
+
+
+def _settle_dates(engine: DuckDBEngine, export: Export, types: dict[str, str]) -> DateReading:
+    """Find the one reading of the join dates that fits the file."""
+    column = next(column for column in CONTRACT if column.type == "DATE")
+    name = _position(export, column)
+    if types[name].startswith(("DATE", "TIMESTAMP")):
+        return DateReading("ISO", f"{column.header} is delivered as a date type.")
+    text = _date_text(_text(name))
+    readings = ", ".join(f"{_parsed_date(text, reading)} AS {identifier(reading)}" for reading in DATE_FORMATS)
+    query = (
+        'SELECT count("day-first"), count("ISO"), count("month-first"), count(text), any_value(text), '
+        'count("day-first") FILTER ("month-first" IS NULL), count("month-first") FILTER ("day-first" IS NULL) '
+        f"FROM (SELECT {text} AS text, {readings} FROM delivered)"
+    )
+    [(day_first, iso, month_first, values, example, only_day, only_month)] = engine.connection.execute(query).fetchall()
+    if values and not max(day_first, iso, month_first):
+        raise ExportError(
+            f"{export.path}: no value of column {column.header} can be read as a date, for example {example!r}. "
+            "Expected day-month-year (04-09-2012) or ISO (2012-09-04)."
+        )
+    if month_first > max(day_first, iso):
+        raise ExportError(
+            f"{export.path}: the dates in column {column.header} read month first: {only_month:,} of "
+            f"{values:,} can only be read so. Deliver them as day-month-year (04-09-2012) or ISO (2012-09-04)."
+        )
+    if iso > day_first:
+        return DateReading("ISO", f"{iso:,} of {values:,} values of {column.header} read as year-month-day.")
+    evidence = f"{day_first:,} of {values:,} values of {column.header} read as day-month-year"
+    doubt = f"{only_day:,} of them cannot be month-first" if only_day else "nothing in the file rules out month-first"
+    return DateReading("day-first", f"{evidence}; {doubt}.")
+
+
+def _typed_query(export: Export, types: dict[str, str], dates: DateReading) -> str:
+    """Three steps, each over the columns of the one before: texts, typed values, and what could not be typed."""
+    delivered = {column.name: types[_position(export, column)] for column in CONTRACT}
+    trimmed = [
+        f"{_present(_position(export, column), delivered[column.name])} AS {column.name}_delivered"
+        for column in CONTRACT
+    ]
+    typed = [f"{_typed(column, delivered[column.name], dates)} AS {column.name}" for column in CONTRACT]
+    extras = _extra_columns(export)
+    return (
+        f"WITH trimmed AS (SELECT *, {', '.join(trimmed)} FROM delivered), "
+        f"typed AS (SELECT *, {', '.join(typed)} FROM trimmed) "
+        f"SELECT line_number, {', '.join(column.name for column in CONTRACT)}, "
+        f"{_unreadable(delivered, dates)} AS unreadable"
+        f"{''.join(f', CAST({name} AS VARCHAR) AS {identifier(extra)}' for name, extra in extras.items())} FROM typed"
+    )
+
+
+def _present(name: str, delivered: str) -> str:
+    """The expression for a delivered value, as text unless it is a number or a date; null where it is missing."""
+    if delivered in INTEGERS or delivered.startswith(("DATE", "TIMESTAMP")):
+        return name
+    if delivered in ("FLOAT", "DOUBLE"):  # "not a number" says that the value is missing
+        return f"CASE WHEN {_is_finite(name)} OR contains(CAST({name} AS VARCHAR), 'inf') THEN {name} END"
+    return _text(name)
+
+
+def _is_finite(number: str) -> str:
+    # DuckDB 2.0 answers isnan and comparisons from the statistics of a Parquet file, which pass over NaN.
+    return f"{number} - {number} = 0"
+
+
+def _typed(column: DeliveredColumn, delivered: str, dates: DateReading) -> str:
+    """The expression that reads a delivered column as the contract's type; null where it cannot be."""
+    value = f"{column.name}_delivered"
+    if column.type == "VARCHAR":
+        return f"CAST({value} AS VARCHAR)"
+    if column.type == "DATE":
+        return _dated(value, delivered, dates)
+    if delivered in INTEGERS:
+        return f"TRY_CAST({value} AS {column.type})"
+    number = f"TRY_CAST({value} AS DOUBLE)"
+    if column.type in ("DOUBLE", "INTEGER"):  # amounts are integers: their cents are rounded
+        return f"CASE WHEN {_is_finite(number)} THEN TRY_CAST({number} AS {column.type}) END"
+    exact = f"TRY_CAST({value} AS {column.type})"
+    return f"CASE WHEN {exact} = {number} THEN {exact} END"
+
+
+def _dated(value: str, delivered: str, dates: DateReading) -> str:
+    if delivered == "TIMESTAMP WITH TIME ZONE":  # the day must not depend on where the pipeline runs
+        return f"CAST({value} AT TIME ZONE 'UTC' AS DATE)"
+    if delivered.startswith(("DATE", "TIMESTAMP")):
+        return f"CAST({value} AS DATE)"
+    return _parsed_date(_date_text(f"CAST({value} AS VARCHAR)"), dates.reading)
+
+
+def _unreadable(delivered: dict[str, str], dates: DateReading) -> str:
+    """The expression that sets down, word for word, what could not be typed; null where all could."""
+    cases = {"malformed IS NOT NULL": "malformed"}
+    for column in CONTRACT:
+        value, was = column.name, f"{column.name}_delivered"
+        if column.type == "VARCHAR" or (delivered[value] == column.type and column.type != "DOUBLE"):
+            continue  # every value is what it should be; but a double may be infinite
+        expected = EXPECTED[column.type] + (f" ({dates.reading})" if column.type == "DATE" else "")
+        before, after = literal(f"{column.header} is '"), literal(f"': expected {expected}")
+        cases[f"{value} IS NULL AND {was} IS NOT NULL"] = f"{before} || CAST({was} AS VARCHAR) || {after}"
+    # Hardly any row has a problem: the texts are put together only where one has.
+    texts = ", ".join(f"CASE WHEN {condition} THEN {text} END" for condition, text in cases.items())
+    return f"CASE WHEN {' OR '.join(f'({condition})' for condition in cases)} THEN concat_ws('; ', {texts}) END"
+
+
+def _extra_columns(export: Export) -> dict[str, str]:
+    """Columns beyond the contract: where they stand, and a snake_case name that nothing else has."""
+    expected = {column.header for column in CONTRACT}
+    taken = {"line_number", "unreadable", *(column.name for column in CONTRACT)}
+    extras = {}
+    for number, header in enumerate(export.headers):
+        if header not in expected:
+            extra = snake_case(header)
+            while extra in taken:
+                extra = f"{extra}_{number}"
+            extras[f"c{number}"] = extra
+            taken.add(extra)
+    return extras
+
+
+def _position(export: Export, column: DeliveredColumn) -> str:
+    return f"c{export.headers.index(column.header)}"
+
+
+def _text(name: str) -> str:
+    trimmed = f"trim(CAST({name} AS VARCHAR))"
+    missing = ", ".join(literal(word) for word in MISSING)
+    return f"CASE WHEN lower({trimmed}) NOT IN ({missing}) THEN {trimmed} END"
+
+
+def _date_text(text: str) -> str:
+    """The date part of a text, with its parts joined by hyphens."""
+    return f"translate(regexp_replace({text}, '[ T]\\d{{1,2}}:\\d{{2}}.*$', ''), '/.', '--')"
+
+
+def _parsed_date(text: str, reading: str) -> str:
+    parsed = f"TRY_CAST(try_strptime({text}, '{DATE_FORMATS[reading]}') AS DATE)"
+    return f"CASE WHEN year({parsed}) >= {EARLIEST_YEAR} THEN {parsed} END"

@@ -1,0 +1,343 @@
+"""Exports: finding the file, and finding out what it is before a row of it is read.
+
+A file is judged by what is in it, never by its name: an Excel workbook named `.csv` is a workbook.
+"""
+
+import codecs
+import csv
+import difflib
+import gzip
+import hashlib
+import re
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from smartcart_pipeline.contract import CONTRACT, ExportError
+from smartcart_pipeline.storage.home import Home
+
+DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
+CHUNK = 1 << 20
+SAMPLE = "smartcart_customers.csv"
+UNFINISHED = (".part", ".partial", ".tmp", ".crdownload", ".filepart")
+
+C1_CONTROLS = re.compile(rb"[\x80-\x9f]")
+OPENING_QUOTE = re.compile(rb' *"')
+UP_TO_CLOSING_QUOTE = re.compile(rb'(?:[^"]|"")*"(?!")')
+
+Kind = Literal["csv", "parquet", "excel"]
+
+
+@dataclass(frozen=True)
+class Export:
+    """A file of customers, and how to read it.
+
+    Attributes:
+        path: Where it is.
+        kind: What it is.
+        headers: Its column headers, in order, without surrounding space.
+        content_hash: SHA-256 of the file's bytes, in hexadecimal.
+        encoding: `utf-8` or `latin-1`, of a CSV.
+        delimiter: What separates values, of a CSV.
+        gzipped: Whether a CSV is compressed.
+        lines: How many lines a CSV has, by its line feeds.
+        blank_lines: Which lines of a CSV hold nothing at all; a value with line breaks in it stands on one line.
+    """
+
+    path: Path
+    kind: Kind
+    headers: tuple[str, ...]
+    content_hash: str
+    encoding: str = "utf-8"
+    delimiter: str = ","
+    gzipped: bool = False
+    lines: int = 0
+    blank_lines: tuple[int, ...] = ()
+
+    @property
+    def format(self) -> str:
+        """The format in words, e.g. `CSV, semicolon, utf-8`."""
+        if self.kind != "csv":
+            return {"parquet": "Parquet", "excel": "Excel workbook"}[self.kind]
+        return ", ".join(["CSV", DELIMITERS[self.delimiter], self.encoding, *(["gzip"] if self.gzipped else [])])
+
+
+def find_export(home: Home, named: str | None = None) -> Path:
+    """The export to segment.
+
+    Args:
+        home: Where to look.
+        named: A path that was asked for.
+
+    Returns:
+        That path; else the newest file of `<home>/incoming`; else the sample in the home.
+
+    Raises:
+        ExportError: If there is none.
+    """
+    if named:
+        return Path(named)
+    arrived = sorted(arrivals(home), key=lambda path: (path.stat().st_mtime_ns, path.name))
+    for path in [*reversed(arrived), home.root / SAMPLE]:
+        if path.is_file():
+            return path
+    raise ExportError(f"There is no export: put one into {home.incoming}, or name one with --input.")
+
+
+def arrivals(home: Home) -> list[Path]:
+    """Files dropped into `<home>/incoming`; hidden ones and those that say they are unfinished do not count.
+
+    Args:
+        home: Where to look.
+
+    Returns:
+        The files, by name.
+    """
+    if not home.incoming.is_dir():
+        return []
+    return sorted(
+        path
+        for path in home.incoming.iterdir()
+        if path.is_file() and not path.name.startswith(".") and path.suffix.lower() not in UNFINISHED
+    )
+
+
+def hash_content(path: Path) -> str:
+    """SHA-256 of a file's bytes.
+
+    Args:
+        path: The file.
+
+    Returns:
+        64 hexadecimal digits.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def inspect_export(path: Path) -> Export:
+    """Find out what a file is, and hold its headers against the contract.
+
+    Args:
+        path: The file.
+
+    Returns:
+        What it is and how to read it.
+
+    Raises:
+        ExportError: If there is no such file, it cannot be read as an export, or a column is missing or repeated.
+    """
+    if not path.is_file():
+        raise ExportError(f"{path}: no such file. Name the customer export with --input, or put it there.")
+    try:
+        with path.open("rb") as file:
+            start = file.read(8)
+        if not start:
+            raise ExportError(f"{path}: the file is empty. Deliver the export again.")
+        if start.startswith(b"PAR1"):
+            export = Export(path, "parquet", _parquet_headers(path), hash_content(path))
+        elif start.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
+            export = Export(path, "excel", _texts(read_workbook(path)[0]), hash_content(path))
+        else:
+            export = _inspect_csv(path, gzipped=start.startswith(b"\x1f\x8b"))
+    except PermissionError:
+        raise ExportError(f"{path}: not allowed to read this file. Give the pipeline's user the right to.") from None
+    _require_headers(export)
+    return export
+
+
+def read_workbook(path: Path) -> list[list[object]]:
+    """The rows of the first sheet that has any, header first, without empty rows at the end.
+
+    Args:
+        path: An Excel workbook, whatever its name.
+
+    Returns:
+        Rows of cells: text, numbers, dates, or empty text.
+
+    Raises:
+        ExportError: If it cannot be opened or no sheet holds anything.
+    """
+    from python_calamine import CalamineError, CalamineWorkbook  # noqa: PLC0415  (only for workbooks)
+
+    try:
+        with path.open("rb") as file:
+            workbook = CalamineWorkbook.from_filelike(file)
+            sheets = (
+                workbook.get_sheet_by_name(name).to_python(skip_empty_area=False) for name in workbook.sheet_names
+            )
+            rows = next((rows for rows in sheets if rows), None)
+    except CalamineError as error:
+        raise ExportError(
+            f"{path}: the Excel workbook cannot be opened ({error}). Save it again and deliver it."
+        ) from None
+    if rows is None:
+        raise ExportError(f"{path}: the Excel workbook holds no rows. Deliver one with a header row and customers.")
+    while len(rows) > 1 and all(cell == "" for cell in rows[-1]):
+        rows.pop()
+    return [list(row) for row in rows]
+
+
+def _parquet_headers(path: Path) -> tuple[str, ...]:
+    import pyarrow as pa  # noqa: PLC0415  (only for Parquet)
+    from pyarrow import parquet  # noqa: PLC0415
+
+    try:
+        return tuple(parquet.read_schema(path).names)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise ExportError(f"{path}: the Parquet file is damaged ({error}). Deliver it again.") from None
+
+
+@dataclass
+class _Survey:
+    """What one pass over the bytes of a text finds out."""
+
+    start: bytes = b""
+    encoding: str = "utf-8"
+    lines: int = 0
+    has_blank_lines: bool = False
+    has_c1_controls: bool = False
+
+
+def _inspect_csv(path: Path, gzipped: bool) -> Export:
+    try:
+        with gzip.open(path) if gzipped else path.open("rb") as text:
+            survey = _survey(iter(lambda: text.read(CHUNK), b""))
+        if survey.start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            raise ExportError(f"{path}: the text is UTF-16. Save it as UTF-8 and deliver it again.")
+        encoding = "utf-8-sig" if survey.encoding == "utf-8" else survey.encoding
+        line = re.split("[\r\n]", survey.start.decode(encoding, errors="replace"), maxsplit=1)[0]
+        delimiter = max(DELIMITERS, key=lambda candidate: len(set(_split(line, candidate)) & _contract_headers()))
+        headers = _split(line, delimiter)
+        # Latin-1 has no letters there: a text that has is of another encoding, most likely Windows-1252.
+        if survey.encoding == "latin-1" and survey.has_c1_controls and set(headers) & _contract_headers():
+            raise ExportError(
+                f"{path}: the text is neither UTF-8 nor Latin-1 (it may be Windows-1252). "
+                "Save it as UTF-8 and deliver it again."
+            )
+        blank_lines: tuple[int, ...] = ()
+        if survey.has_blank_lines:
+            with gzip.open(path) if gzipped else path.open("rb") as text:
+                blank_lines = _blank_lines(text, delimiter.encode())
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise ExportError(f"{path}: the compressed file is damaged or cut off ({error}). Deliver it again.") from None
+    return Export(
+        path, "csv", headers, hash_content(path), survey.encoding, delimiter, gzipped, survey.lines, blank_lines
+    )
+
+
+def _survey(chunks: Iterable[bytes]) -> _Survey:
+    survey = _Survey()
+    decoder = codecs.getincrementaldecoder("utf-8")(errors="strict")
+    end = b""
+    for chunk in chunks:
+        survey.start = survey.start or chunk
+        survey.lines += chunk.count(b"\n")
+        seam = end + chunk
+        survey.has_blank_lines = survey.has_blank_lines or b"\n\n" in seam or b"\n\r\n" in seam
+        survey.has_c1_controls = survey.has_c1_controls or bool(not chunk.isascii() and C1_CONTROLS.search(chunk))
+        if survey.encoding == "utf-8":
+            survey.encoding = _still_utf8(decoder, chunk)
+        end = chunk[-2:]
+    if survey.encoding == "utf-8":
+        survey.encoding = _still_utf8(decoder, b"", final=True)
+    survey.lines += not end.endswith(b"\n")
+    return survey
+
+
+def _still_utf8(decoder: codecs.IncrementalDecoder, chunk: bytes, final: bool = False) -> str:
+    try:
+        decoder.decode(chunk, final)
+    except UnicodeDecodeError:
+        return "latin-1"
+    return "utf-8"
+
+
+def _blank_lines(text: Iterable[bytes], delimiter: bytes) -> tuple[int, ...]:
+    """The numbers of the blank lines, from 1; a value with line breaks in it stands on one line."""
+    blank = []
+    number, inside = 0, False
+    for line in text:
+        if not inside:
+            number += 1
+            if not line.strip(b"\r\n"):
+                blank.append(number)
+        if inside or b'"' in line:
+            inside = _ends_inside_quotes(line, delimiter, inside)
+    return tuple(blank)
+
+
+def _ends_inside_quotes(line: bytes, delimiter: bytes, inside: bool) -> bool:
+    """Whether a quoted value goes on after the end of the line; a quote in the middle of a value is a plain letter."""
+    position = 0
+    while True:
+        if not inside:
+            opening = OPENING_QUOTE.match(line, position)
+            inside, position = bool(opening), opening.end() if opening else position
+        if inside:
+            closing = UP_TO_CLOSING_QUOTE.match(line, position)
+            if not closing:
+                return True
+            inside, position = False, closing.end()
+        position = line.find(delimiter, position) + 1
+        if not position:
+            return False
+
+
+def _split(line: str, delimiter: str) -> tuple[str, ...]:
+    try:
+        return _texts(next(csv.reader([line], delimiter=delimiter, skipinitialspace=True), []))
+    except csv.Error:  # a value too long to be a header
+        return (line.strip(),)
+
+
+def _texts(cells: list[object] | list[str]) -> tuple[str, ...]:
+    return tuple(str(cell).strip() for cell in cells)
+
+
+def _contract_headers() -> set[str]:
+    return {column.header for column in CONTRACT}
+
+
+def _require_headers(export: Export) -> None:
+    found = export.headers
+    missing = [column.header for column in CONTRACT if column.header not in found]
+    if len(missing) == len(CONTRACT):
+        raise ExportError(
+            f"{export.path}: this is no customer export: none of the {len(CONTRACT)} expected columns is there. "
+            f"The first line reads: {' '.join(found)[:120]!r}. "
+            f"Expected a header line with {', '.join(sorted(_contract_headers()))}."
+        )
+    if missing:
+        raise ExportError(
+            f"{export.path}: {len(missing)} of the {len(CONTRACT)} expected columns "
+            f"{'is' if len(missing) == 1 else 'are'} missing: {', '.join(_nearest(name, found) for name in missing)}. "
+            "Rename or add what is missing and deliver the export again."
+        )
+    for name in sorted(_contract_headers()):
+        if found.count(name) > 1:
+            raise ExportError(
+                f"{export.path}: column {name} stands {found.count(name)} times in the header. "
+                "Leave one of them and deliver the export again."
+            )
+
+
+def _nearest(name: str, found: tuple[str, ...]) -> str:
+    unknown = {header.casefold(): header for header in found if header not in _contract_headers()}
+    near = difflib.get_close_matches(name.casefold(), unknown, n=1)
+    return f"{name} (nearest name found: {unknown[near[0]]!r})" if near else name
+
+
+def snake_case(header: str) -> str:
+    """A header as a name in the lake.
+
+    Args:
+        header: For example `Loyalty Tier` or `LoyaltyTier`.
+
+    Returns:
+        For example `loyalty_tier`.
+    """
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", header.strip())
+    return re.sub(r"\W+", "_", words, flags=re.ASCII).strip("_").lower() or "column"

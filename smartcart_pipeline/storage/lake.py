@@ -1,0 +1,140 @@
+"""The lake: one Parquet file per table and run, written once and never changed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import narwhals as nw
+
+from smartcart_pipeline.engines.duckdb import DuckDBEngine
+from smartcart_pipeline.lineage import Columns, merge_sources, trace_columns
+from smartcart_pipeline.segmentation import Rows
+from smartcart_pipeline.storage.home import put_in_place
+from smartcart_pipeline.tables import TABLES, Table
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A small table that was fitted or put together in Python.
+
+    Attributes:
+        rows: Its rows.
+        sources: The frames it was made from, so that its lineage can be told.
+    """
+
+    rows: Rows
+    sources: Sequence[nw.LazyFrame[Any]] = field(default_factory=tuple)
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A table that was written.
+
+    Attributes:
+        path: The file.
+        rows: Number of rows.
+        lineage: The upstream columns of each column.
+    """
+
+    path: Path
+    rows: int
+    lineage: Columns
+
+
+@dataclass(frozen=True)
+class Lake:
+    """The tables of one run, as files.
+
+    Attributes:
+        root: The folder of the lake.
+        run_id: The run that writes and reads. It sees its own tables, and the newest of those it did not write.
+        engine: Where frames live.
+    """
+
+    root: Path
+    run_id: str
+    engine: DuckDBEngine
+
+    def write(self, name: str, content: "nw.LazyFrame[Any] | Fitted") -> Stored:
+        """Write a table as this run's.
+
+        Args:
+            name: Its name.
+            content: A frame, or the rows of a small table.
+
+        Returns:
+            What was written.
+        """
+        table = TABLES[name]
+        now = datetime.now(UTC)
+        path = self.root / name / f"{now:%Y%m%dT%H%M%S%f}Z_{self.run_id}.parquet"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        writing = path.with_name(f".{path.name}.writing")
+        frame = self.engine.frame(_as_arrow(table, content.rows)) if isinstance(content, Fitted) else content
+        try:
+            rows = self.engine.write(frame, table, writing)
+            put_in_place(writing, path)
+        finally:
+            writing.unlink(missing_ok=True)
+        return Stored(path, rows, self._trace(table, content))
+
+    def read(self, name: str) -> nw.LazyFrame[Any]:
+        """Read a table: this run's, else the newest.
+
+        Args:
+            name: Its name.
+
+        Returns:
+            A frame.
+
+        Raises:
+            FileNotFoundError: If no run has written it yet.
+        """
+        return self.engine.scan(self.path(name), name)
+
+    def path(self, name: str) -> Path:
+        """The file of a table: this run's, else the newest.
+
+        Args:
+            name: Its name.
+
+        Returns:
+            The file.
+
+        Raises:
+            FileNotFoundError: If no run has written it yet.
+        """
+        files = sorted((self.root / name).glob("[0-9]*.parquet"))
+        own = [path for path in files if path.stem.endswith(f"_{self.run_id}")]
+        if not files:
+            raise FileNotFoundError(
+                f"The table {name} has never been made: materialise the asset {name}, or run the whole job."
+            )
+        return (own or files)[-1]
+
+    def _trace(self, table: Table, content: "nw.LazyFrame[Any] | Fitted") -> Columns:
+        schemas = {name: known.names for name, known in TABLES.items()}
+        frames = content.sources if isinstance(content, Fitted) else [content]
+        traces = [trace_columns(self.engine.query(frame), schemas) for frame in frames]
+        everything = merge_sources(traces) if isinstance(content, Fitted) else []
+        traced = {column: sources for trace in traces for column, sources in trace.items()}
+        return {column: traced.get(column, everything) for column in table.names if column in traced or everything}
+
+
+def _as_arrow(table: Table, rows: Rows) -> Any:
+    """Small tables as Arrow, so that a column of nulls, or a table without rows, still has its type."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    types = {
+        "TINYINT": pa.int8(),
+        "SMALLINT": pa.int16(),
+        "INTEGER": pa.int32(),
+        "BIGINT": pa.int64(),
+        "DOUBLE": pa.float64(),
+        "BOOLEAN": pa.bool_(),
+        "VARCHAR": pa.string(),
+        "INTEGER[]": pa.list_(pa.int32()),
+    }
+    return pa.Table.from_pylist(rows, pa.schema([(column.name, types[column.type]) for column in table.columns]))
