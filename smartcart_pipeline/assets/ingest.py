@@ -1,0 +1,36 @@
+"""The export as it was delivered. What is wrong with a row is judged later, in `prepare`."""
+
+from typing import Any
+
+import dagster as dg
+
+from smartcart_pipeline import contract
+from smartcart_pipeline.assets import described
+from smartcart_pipeline.engines import duckdb_exports
+from smartcart_pipeline.engines.duckdb import DuckDBEngine
+from smartcart_pipeline.engines.duckdb_exports import read_export
+from smartcart_pipeline.resources import Settings, blaming_the_input
+from smartcart_pipeline.storage import exports
+from smartcart_pipeline.storage.exports import find_export, inspect_export
+from smartcart_pipeline.storage.home import Home
+
+
+@dg.asset(**described("raw_customers", "ingest", contract, exports, duckdb_exports))
+def raw_customers(
+    settings: Settings, engine: dg.ResourceParam[DuckDBEngine], home: dg.ResourceParam[Home]
+) -> dg.Output[Any]:
+    """One row a line of the export, as delivered."""
+    with blaming_the_input():
+        export = inspect_export(find_export(home, settings.input))
+        frame, dates = read_export(engine, export)
+    return dg.Output(
+        frame,
+        metadata={
+            "export": dg.MetadataValue.path(export.path),
+            "content_hash": export.content_hash,
+            "format": export.format,
+            "date_reading": dates.reading,
+            "date_evidence": dates.evidence,
+        },
+        data_version=dg.DataVersion(export.content_hash[:12]),
+    )

@@ -1,0 +1,66 @@
+"""From delivered rows to numbers a model can learn from: cleaned, described by features, standardised."""
+
+from typing import Any
+
+import dagster as dg
+import narwhals as nw
+
+from smartcart_pipeline import contract
+from smartcart_pipeline.assets import described, out, picture
+from smartcart_pipeline.engines.duckdb import DuckDBEngine
+from smartcart_pipeline.plots import plot_correlations
+from smartcart_pipeline.resources import Settings, blaming_the_input
+from smartcart_pipeline.segmentation import cleaning, recipes, scaling
+from smartcart_pipeline.segmentation import features as feature_verbs
+from smartcart_pipeline.segmentation.recipes import BEHAVIOUR
+from smartcart_pipeline.segmentation.sampling import sample_customers
+from smartcart_pipeline.storage.lake import Fitted
+
+
+@dg.multi_asset(
+    outs={
+        "cleaned": out("cleaned", "prepare", contract, cleaning),
+        "rejected_customers": out("rejected_customers", "prepare", contract, cleaning),
+    }
+)
+def cleaning_rules(
+    settings: Settings, engine: dg.ResourceParam[DuckDBEngine], raw_customers: nw.LazyFrame
+) -> tuple[dg.Output[Any], dg.Output[Any]]:
+    """`cleaned`: one row a customer. `rejected_customers`: one row a refused line."""
+    judged = cleaning.judge_customers(raw_customers)
+    with blaming_the_input():
+        accepted = cleaning.require_customers(engine.rows(cleaning.summarise_accepted(judged))[0])
+        as_of = settings.require_date() or accepted["newest_join"]
+    cleaned = cleaning.clean_customers(judged, as_of, accepted["income_median"], settings.limits)
+    rejected = cleaning.reject_customers(judged, as_of, settings.limits)
+    facts = {"as_of_date": str(as_of), "income_median": accepted["income_median"]}
+    return dg.Output(cleaned.sort("customer_id"), metadata=facts), dg.Output(rejected.sort("line_number"))
+
+
+@dg.asset(**described("features", "prepare", contract, feature_verbs))
+def features(settings: Settings, engine: dg.ResourceParam[DuckDBEngine], cleaned: nw.LazyFrame) -> dg.Output[Any]:
+    """One row a customer."""
+    frame = feature_verbs.engineer_features(cleaned)
+    sample = engine.array(sample_customers(frame, settings.sample_customers, settings.seed), BEHAVIOUR)
+    return dg.Output(frame, metadata={"correlations": picture(plot_correlations(sample, BEHAVIOUR))})
+
+
+@dg.multi_asset(
+    outs={
+        "scaled": out("scaled", "prepare", recipes, scaling),
+        "scaler": out("scaler", "prepare", recipes, scaling),
+    }
+)
+def standardising(
+    settings: Settings, engine: dg.ResourceParam[DuckDBEngine], features: nw.LazyFrame
+) -> tuple[dg.Output[Any], dg.Output[Any]]:
+    """`scaled`: one row a customer. `scaler`: one row a feature."""
+    encoded = scaling.encode_features(features, settings.features)
+    names = settings.features.names
+    with blaming_the_input():
+        scaler = scaling.fit_scaler(engine.arrays(encoded, names), names)
+    facts = {"recipe": settings.recipe, "features": len(names)}
+    return (
+        dg.Output(scaling.standardise(encoded, scaler), metadata=facts),
+        dg.Output(Fitted(scaler.rows(), [encoded.select(*names)])),
+    )

@@ -1,0 +1,215 @@
+"""When the job runs by itself: every night, and as soon as a new export arrives."""
+
+import hashlib
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from smartcart_pipeline.contract import ExportError
+from smartcart_pipeline.resources import AT_FAULT, Settings
+from smartcart_pipeline.storage.exports import arrivals, find_export, hash_content, inspect_export
+from smartcart_pipeline.storage.home import Home
+
+NIGHTLY = "0 2 * * *"
+SENSOR_SECONDS = 30
+
+# The tag of a run that says which export, code and settings it was made from.
+FINGERPRINT = "smartcart/fingerprint"
+
+nightly_refresh = dg.define_asset_job(
+    "nightly_refresh",
+    selection=dg.AssetSelection.all(),
+    description="Segments the newest export, checks every table and publishes the warehouse.",
+    executor_def=dg.in_process_executor,
+)
+
+
+def run_config(**settings: Any) -> dict[str, Any]:
+    """Configuration of a run.
+
+    Args:
+        **settings: Fields of `Settings`; None leaves the default.
+
+    Returns:
+        What Dagster takes as run configuration.
+    """
+    return {"resources": {"settings": {"config": {key: v for key, v in settings.items() if v is not None}}}}
+
+
+def fingerprint(content_hash: str, settings: dict[str, Any]) -> str:
+    """What a run's result depends on, as a short text: the export's content, the code and the settings.
+
+    Args:
+        content_hash: SHA-256 of the export.
+        settings: Fields of `Settings` that are set. A default counts as not set, and so does the export's path.
+
+    Returns:
+        Sixteen hexadecimal digits.
+    """
+    defaults = {name: field.default for name, field in Settings.model_fields.items()}
+    chosen = {key: v for key, v in settings.items() if key != "input" and v is not None and v != defaults.get(key)}
+    parts = [content_hash, package_version(), json.dumps(chosen, sort_keys=True)]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def package_version() -> str:
+    """A hash of all the code of this package.
+
+    Returns:
+        Sixteen hexadecimal digits.
+    """
+    root = Path(__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted(root.rglob("*.py")):
+        digest.update(path.relative_to(root).as_posix().encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def settings_of(run: dg.DagsterRun) -> dict[str, Any]:
+    """The settings that a run was given.
+
+    Args:
+        run: The run.
+
+    Returns:
+        Fields of `Settings`.
+    """
+    configured: Any = run.run_config
+    settings: dict[str, Any] = configured.get("resources", {}).get("settings", {}).get("config", {})
+    return settings
+
+
+@dg.schedule(
+    job=nightly_refresh,
+    cron_schedule=NIGHTLY,
+    execution_timezone=os.environ.get("SMARTCART_TIMEZONE") or "UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Every night at 02:00 (time zone: SMARTCART_TIMEZONE). Skips an export that has not changed.",
+)
+def nightly(context: dg.ScheduleEvaluationContext, home: dg.ResourceParam[Home]) -> Any:
+    try:
+        export = find_export(home)
+    except ExportError as error:
+        return dg.SkipReason(str(error))
+    if export.parent == home.incoming and 0 <= time.time() - export.stat().st_mtime < SENSOR_SECONDS:
+        return dg.SkipReason(f"{export.name} is still arriving; it will be segmented as soon as it is complete.")
+    mark = fingerprint(hash_content(export), {})
+    last = context.instance.get_runs(
+        dg.RunsFilter(job_name=nightly_refresh.name, statuses=[dg.DagsterRunStatus.SUCCESS]), limit=1
+    )
+    if last and last[0].tags.get(FINGERPRINT) == mark and home.warehouse.is_file():
+        return dg.SkipReason(
+            f"{export.name} has not changed since run {last[0].run_id[:8]}, nor have the code and the settings: "
+            "what is published is up to date."
+        )
+    return dg.RunRequest(run_config=run_config(input=str(export)), tags={FINGERPRINT: mark})
+
+
+@dg.sensor(
+    job=nightly_refresh,
+    minimum_interval_seconds=SENSOR_SECONDS,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Runs the job for each new file in <home>/incoming, once for each content, when it is complete.",
+)
+def new_export(context: dg.SensorEvaluationContext, home: dg.ResourceParam[Home]) -> Any:
+    home.incoming.mkdir(parents=True, exist_ok=True)
+    seen: dict[str, Any] = json.loads(context.cursor or "{}")
+    now: dict[str, Any] = {}
+    requests, notes = [], []
+    # The newest is run last, so that it is what stays published.
+    for path in sorted(arrivals(home), key=lambda path: (path.stat().st_mtime_ns, path.name)):
+        state = [path.stat().st_size, path.stat().st_mtime_ns]
+        before = seen.get(path.name, {})
+        if before.get("state") != state:
+            # New, or still being written: look again at the next tick.
+            now[path.name] = {"state": state}
+            notes.append(f"{path.name} arrived; waiting until it has stopped growing")
+            continue
+        if "hash" in before:
+            now[path.name] = before
+            continue
+        try:
+            content_hash = inspect_export(path).content_hash
+        except ExportError as error:
+            notes.append(f"{path.name} refused: {error}")
+            set_aside(home, path, str(error))
+            continue
+        now[path.name] = {"state": state, "hash": content_hash}
+        requests.append(
+            dg.RunRequest(
+                run_key=content_hash,
+                run_config=run_config(input=str(path)),
+                tags={FINGERPRINT: fingerprint(content_hash, {})},
+            )
+        )
+    reason = None if requests else dg.SkipReason("; ".join(notes) or f"Nothing new in {home.incoming}.")
+    return dg.SensorResult(run_requests=requests, skip_reason=reason, cursor=json.dumps(now))
+
+
+@dg.run_failure_sensor(
+    monitored_jobs=[nightly_refresh],
+    minimum_interval_seconds=SENSOR_SECONDS,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Sets an export aside, with the reason, when the run over it failed through the export's fault.",
+)
+def refused_export(context: dg.RunFailureSensorContext, home: dg.ResourceParam[Home]) -> None:
+    export = Path(settings_of(context.dagster_run).get("input", ""))
+    fault = input_fault(context.instance, context.dagster_run.run_id)
+    if not fault or export.parent != home.incoming or not export.is_file():
+        return
+    # What was delivered anew since, or failed under somebody's own settings, may well be good.
+    if context.dagster_run.tags.get(FINGERPRINT) == fingerprint(hash_content(export), {}):
+        set_aside(home, export, fault)
+        context.log.info(f"{export} set aside: {fault}")
+
+
+def set_aside(home: Home, export: Path, reason: str) -> Path:
+    """Move an export that cannot be used out of the way; nothing of it is lost.
+
+    Args:
+        home: The home.
+        export: The file.
+        reason: Why it cannot be used.
+
+    Returns:
+        Where it is now; a file beside it, named `….reason.txt`, holds the reason.
+    """
+    home.refused.mkdir(parents=True, exist_ok=True)
+    target = home.refused / export.name
+    number = 1
+    while target.exists():
+        number += 1
+        target = home.refused / f"{export.stem}-{number}{export.suffix}"
+    export.rename(target)
+    target.with_name(f"{target.name}.reason.txt").write_text(f"{reason}\n", encoding="utf-8")
+    return target
+
+
+def input_fault(instance: dg.DagsterInstance, run_id: str) -> str | None:
+    """What was wrong with the export or the call, if that is why a run failed.
+
+    Args:
+        instance: Where the run is recorded.
+        run_id: The run.
+
+    Returns:
+        The message for people, or None if the fault lies elsewhere.
+    """
+    types = {dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.ASSET_CHECK_EVALUATION}
+    for record in instance.get_records_for_run(run_id, of_type=types).records:
+        event = record.event_log_entry.get_dagster_event()
+        if event.is_step_failure:
+            data = event.step_failure_data.user_failure_data
+            if data and AT_FAULT in data.metadata:
+                return data.description
+        else:
+            check = event.asset_check_evaluation_data
+            fault = check.metadata.get(AT_FAULT)
+            if not check.passed and fault is not None and fault.value:
+                return check.description
+    return None

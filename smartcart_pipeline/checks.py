@@ -1,0 +1,318 @@
+"""Checks: what must hold of every table before anything is published.
+
+Schema checks follow from the declarations in `tables`; semantic checks say what a schema cannot. A check that blocks
+stops the run, so that readers keep what was published before.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import dagster as dg
+import narwhals as nw
+
+from smartcart_pipeline.contract import NAMES, Column, SqlType
+from smartcart_pipeline.resources import AT_FAULT, Settings
+from smartcart_pipeline.segmentation import components
+from smartcart_pipeline.storage.lake import Lake
+from smartcart_pipeline.tables import TABLES, Table
+
+UNCORRELATED = 1e-6
+
+# A component this much narrower than the widest carries rounding errors only.
+FLAT = 1e-9
+
+DTYPES: dict[SqlType, Any] = {
+    "TINYINT": nw.Int8,
+    "SMALLINT": nw.Int16,
+    "INTEGER": nw.Int32,
+    "BIGINT": nw.Int64,
+    "FLOAT": nw.Float32,
+    "DOUBLE": nw.Float64,
+    "BOOLEAN": nw.Boolean,
+    "DATE": nw.Date,
+    "TIMESTAMP": nw.Datetime,
+    "VARCHAR": nw.String,
+    "INTEGER[]": nw.List(nw.Int32),
+}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a check found.
+
+    Attributes:
+        passed: Whether it holds.
+        description: What was found, in words.
+        metadata: The figures.
+    """
+
+    passed: bool
+    description: str
+    metadata: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Check:
+    """A rule about a table.
+
+    Attributes:
+        table: The table it is shown at.
+        name: Its name.
+        description: What must hold.
+        judge: Judges the tables of a run.
+        blocking: Whether a failure stops the run; else it warns.
+    """
+
+    table: str
+    name: str
+    description: str
+    judge: Callable[[Lake, Settings], Verdict]
+    blocking: bool = True
+
+    @property
+    def spec(self) -> dg.AssetCheckSpec:
+        """What Dagster knows of it."""
+        return dg.AssetCheckSpec(self.name, asset=self.table, description=self.description, blocking=self.blocking)
+
+
+def judge_schema(frame: nw.LazyFrame[Any], table: Table, rows: Callable[[nw.LazyFrame[Any]], Any]) -> Verdict:
+    """Hold a table against its declaration: columns in order, types, nulls, ranges, categories, unique keys.
+
+    Args:
+        frame: The table.
+        table: Its declaration.
+        rows: Fetches a small frame.
+
+    Returns:
+        The verdict, with every fault in its description.
+    """
+    schema = frame.collect_schema()
+    found = schema.names()
+    columns = [column for column in table.columns if column.name in found or not column.optional]
+    expected = [column.name for column in columns]
+    if found[: len(expected)] != expected or (len(found) > len(expected) and not table.carries_extra):
+        return Verdict(False, f"Columns are {found}, expected {expected}.", {})
+    if wrong := [column for column in columns if schema[column.name] != DTYPES[column.type]]:
+        types = ", ".join(f"{column.name} is {schema[column.name]}, expected {column.type}" for column in wrong)
+        return Verdict(False, f"Types are not as declared: {types}.", {})
+    rules = dict(_rules(columns))
+    counts = rows(frame.select(nw.len().alias("rows"), *_counted(rules)))[0]
+    broken = {name: counts[f"rule_{number}"] for number, name in enumerate(rules)}
+    faults = [f"{count:,} rows: {name}" for name, count in broken.items() if count]
+    for key in dict.fromkeys([table.key, *((column.name,) for column in columns if column.unique)]):
+        distinct = rows(frame.select(*key).unique().select(nw.len().alias("distinct")))[0]["distinct"]
+        if repeated := counts["rows"] - distinct:
+            faults.append(f"{repeated:,} rows: repeated {', '.join(key)}")
+    description = "; ".join(faults) or f"{counts['rows']:,} rows hold the declared schema."
+    return Verdict(not faults, description, {"rows": counts["rows"], "rules": len(rules)})
+
+
+def _rules(columns: list[Column]) -> Iterator[tuple[str, nw.Expr]]:
+    """What a value must not be: a name for people and an expression that is true where it is so."""
+    for column in columns:
+        value = nw.col(column.name)
+        if not column.nullable:
+            yield f"{column.name} is null", value.is_null()
+        if column.type in ("DOUBLE", "FLOAT"):
+            yield f"{column.name} is not finite", ~value.is_finite()
+        if column.minimum is not None:
+            yield f"{column.name} < {column.minimum:g}", value < column.minimum
+        if column.maximum is not None:
+            yield f"{column.name} > {column.maximum:g}", value > column.maximum
+        if column.categories:
+            yield f"{column.name} not in {list(column.categories)}", ~value.is_in(column.categories)
+
+
+def _counted(rules: dict[str, nw.Expr]) -> list[nw.Expr]:
+    return [
+        nw.when(rule).then(nw.lit(1)).otherwise(nw.lit(0)).sum().alias(f"rule_{number}")
+        for number, rule in enumerate(rules.values())
+    ]
+
+
+def _count(lake: Lake, name: str) -> int:
+    return int(lake.engine.rows(lake.read(name).select(nw.len().alias("rows")))[0]["rows"])
+
+
+def _every_line_accounted_for(lake: Lake, settings: Settings) -> Verdict:  # noqa: ARG001
+    raw, cleaned, rejected = (_count(lake, name) for name in ("raw_customers", "cleaned", "rejected_customers"))
+    return Verdict(
+        raw == cleaned + rejected,
+        f"{raw:,} delivered = {cleaned:,} cleaned + {rejected:,} rejected"
+        if raw == cleaned + rejected
+        else f"{raw:,} delivered, but {cleaned:,} cleaned and {rejected:,} rejected",
+        {"raw_customers": raw, "cleaned": cleaned, "rejected_customers": rejected},
+    )
+
+
+def _few_rejected(lake: Lake, settings: Settings) -> Verdict:
+    raw, rejected = _count(lake, "raw_customers"), _count(lake, "rejected_customers")
+    by_reason = lake.engine.rows(
+        lake.read("rejected_customers")
+        .group_by("reason")
+        .agg(nw.len().alias("rows"), nw.col("line_number").min().alias("line_number"))
+        .sort("rows", "reason", descending=[True, False])
+    )
+    reasons = ", ".join(f"{row['reason']} {row['rows']:,}" for row in by_reason)
+    share = rejected / raw if raw else 0.0
+    passed = share <= settings.max_rejected_share
+    description = f"{rejected:,} of {raw:,} rows rejected ({share:.1%}; limit {settings.max_rejected_share:.1%})"
+    if not passed:
+        first = lake.engine.rows(lake.read("rejected_customers").sort("line_number").head(3))
+        examples = " ".join(f"Line {row['line_number']}: {row['detail']}." for row in first)
+        description += (
+            f": {reasons}. {examples} Correct the export and deliver it again, or raise max_rejected_share. "
+            f"All refused rows with their reasons: {lake.path('rejected_customers')}"
+        )
+    return Verdict(
+        passed,
+        description,
+        {"share": share, "limit": settings.max_rejected_share, AT_FAULT: not passed}
+        | {row["reason"]: row["rows"] for row in by_reason},
+    )
+
+
+def _repeats(lake: Lake, settings: Settings) -> Verdict:  # noqa: ARG001
+    """Rows that repeat another but for their id are probably one customer with two ids."""
+    described = [name for name in NAMES if name != "customer_id"]
+    groups = lake.read("raw_customers").group_by(*described).agg(nw.len().alias("rows")).filter(nw.col("rows") > 1)
+    row = lake.engine.rows(groups.select((nw.col("rows") - 1).sum().alias("repeats")))[0]
+    repeats = int(row["repeats"] or 0)
+    description = f"{repeats:,} rows repeat another but for their id; they are kept." if repeats else "No row repeats."
+    return Verdict(repeats == 0, description, {"repeats": repeats})
+
+
+def _nobody_lost(table: str, upstream: str) -> Callable[[Lake, Settings], Verdict]:
+    def judge(lake: Lake, settings: Settings) -> Verdict:  # noqa: ARG001
+        kept, before = _count(lake, table), _count(lake, upstream)
+        return Verdict(
+            kept == before, f"{kept:,} of the {before:,} customers of {upstream}", {table: kept, upstream: before}
+        )
+
+    return judge
+
+
+def _uncorrelated(lake: Lake, settings: Settings) -> Verdict:  # noqa: ARG001
+    first, second, third = (nw.col(name) for name in components.NAMES)
+    means = lake.engine.rows(
+        lake.read("pca_components").select(
+            *[nw.col(name).mean() for name in components.NAMES],
+            *[(nw.col(name) * nw.col(name)).mean().alias(f"{name}_squared") for name in components.NAMES],
+            (first * second).mean().alias("pc1_pc2"),
+            (first * third).mean().alias("pc1_pc3"),
+            (second * third).mean().alias("pc2_pc3"),
+        )
+    )[0]
+    variance = {name: (means[f"{name}_squared"] or 0.0) - (means[name] or 0.0) ** 2 for name in components.NAMES}
+    flat = {name for name, value in variance.items() if value <= FLAT**2 * max(variance.values())}
+    correlations = {
+        f"{a}_{b}": 0.0
+        if flat & {a, b}
+        else (means[f"{a}_{b}"] - means[a] * means[b]) / (variance[a] * variance[b]) ** 0.5
+        for a, b in (("pc1", "pc2"), ("pc1", "pc3"), ("pc2", "pc3"))
+    }
+    largest = max(map(abs, correlations.values()))
+    return Verdict(largest < UNCORRELATED, f"Largest correlation between components: {largest:.1e}", dict(correlations))
+
+
+def _one_selected(lake: Lake, settings: Settings) -> Verdict:  # noqa: ARG001
+    selected = lake.engine.rows(lake.read("k_selection").filter(nw.col("is_selected")))
+    ks = [row["k"] for row in selected]
+    return Verdict(len(ks) == 1, f"Selected: {ks}", {"selected": len(ks)})
+
+
+def _no_empty_segment(lake: Lake, settings: Settings) -> Verdict:  # noqa: ARG001
+    k = next((row["k"] for row in lake.engine.rows(lake.read("k_selection")) if row["is_selected"]), None)
+    groups = lake.read("clusters").group_by("segment_id").agg(nw.len().alias("customers")).sort("segment_id")
+    sizes = {row["segment_id"]: row["customers"] for row in lake.engine.rows(groups)}
+    return Verdict(len(sizes) == k, f"{len(sizes)} of {k} segments have customers", sizes)
+
+
+def _profiles_add_up(lake: Lake, settings: Settings) -> Verdict:  # noqa: ARG001
+    profiled = int(lake.engine.rows(lake.read("profiles").select(nw.col("customers").sum()))[0]["customers"] or 0)
+    clustered = _count(lake, "clusters")
+    return Verdict(profiled == clustered, f"{profiled:,} profiled, {clustered:,} clustered", {"profiled": profiled})
+
+
+def _schema_check(table: Table) -> Check:
+    def judge(lake: Lake, settings: Settings) -> Verdict:  # noqa: ARG001
+        return judge_schema(lake.read(table.name), table, lake.engine.rows)
+
+    return Check(table.name, "schema", "Columns, types, nulls, ranges, categories and keys are as declared.", judge)
+
+
+SEMANTIC: tuple[Check, ...] = (
+    Check(
+        "raw_customers",
+        "no_repeats",
+        "No row repeats another but for its id. Repeats are kept; this only warns.",
+        _repeats,
+        blocking=False,
+    ),
+    Check(
+        "cleaned",
+        "every_line_accounted_for",
+        "raw_customers = cleaned + rejected_customers.",
+        _every_line_accounted_for,
+    ),
+    Check("cleaned", "few_rejected", "No more rows are rejected than the settings allow.", _few_rejected),
+    Check("features", "nobody_lost", "Every cleaned customer has features.", _nobody_lost("features", "cleaned")),
+    Check("scaled", "nobody_lost", "Every customer is standardised.", _nobody_lost("scaled", "features")),
+    Check("pca_components", "nobody_lost", "Every customer is projected.", _nobody_lost("pca_components", "scaled")),
+    Check("pca_components", "uncorrelated", "The components do not correlate with each other.", _uncorrelated),
+    Check("k_selection", "one_selected", "Exactly one k is selected.", _one_selected),
+    Check("clusters", "nobody_lost", "Every customer is in a segment.", _nobody_lost("clusters", "pca_components")),
+    Check("clusters", "no_empty_segment", "Every segment has customers.", _no_empty_segment),
+    Check("profiles", "add_up", "The profiles' customers are all customers.", _profiles_add_up),
+)
+
+# Tables that one step makes are checked in one step.
+STEPS: dict[str, tuple[str, ...]] = {
+    "check_raw_customers": ("raw_customers",),
+    "check_cleaned": ("cleaned", "rejected_customers"),
+    "check_features": ("features",),
+    "check_scaled": ("scaled", "scaler"),
+    "check_pca_components": ("pca_components", "loadings"),
+    "check_k_selection": ("k_selection",),
+    "check_clusters": ("clusters", "centroids", "algorithm_comparison"),
+    "check_profiles": ("profiles",),
+}
+
+
+def checks_of(tables: tuple[str, ...]) -> list[Check]:
+    """The checks of some tables.
+
+    Args:
+        tables: Their names.
+
+    Returns:
+        The schema check of each, and its semantic checks.
+    """
+    return [_schema_check(TABLES[name]) for name in tables] + [check for check in SEMANTIC if check.table in tables]
+
+
+def build_checks() -> list[dg.AssetChecksDefinition]:
+    """All checks, one Dagster step for each step that makes tables.
+
+    Returns:
+        Definitions.
+    """
+    return [_build_step(step, checks_of(tables)) for step, tables in STEPS.items()]
+
+
+def _build_step(step: str, checks: list[Check]) -> dg.AssetChecksDefinition:
+    @dg.multi_asset_check(name=step, specs=[check.spec for check in checks])
+    def judge_tables(settings: Settings, lake: dg.ResourceParam[Lake]):  # type: ignore[no-untyped-def]
+        for check in checks:
+            verdict = check.judge(lake, settings)
+            yield dg.AssetCheckResult(
+                passed=verdict.passed,
+                asset_key=check.table,
+                check_name=check.name,
+                severity=dg.AssetCheckSeverity.ERROR if check.blocking else dg.AssetCheckSeverity.WARN,
+                description=verdict.description,
+                metadata=verdict.metadata,
+            )
+
+    return judge_tables

@@ -1,0 +1,152 @@
+"""The `smartcart` command: runs the nightly job by hand, makes sample exports, and opens the UI.
+
+Exit codes: 0 done; 2 the input or the call is at fault; 1 anything else. Nothing heavy is imported before a command
+needs it, so that help and mistakes answer at once.
+"""
+
+import gc
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from smartcart_pipeline.contract import ExportError
+from smartcart_pipeline.storage.home import Home
+
+app = typer.Typer(
+    help="Turn a customer export into segments a marketing team can act on.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+HomeOption = Annotated[
+    Path,
+    typer.Option("--home", envvar="SMARTCART_HOME", help="Folder for everything generated.", file_okay=False),
+]
+
+
+@app.command()
+def run(
+    input: Annotated[  # noqa: A002  (the name of the option)
+        str | None,
+        typer.Option(help="The customer export. Default: the newest in HOME/incoming, else the sample in HOME."),
+    ] = None,
+    home: HomeOption = Path("data"),
+    as_of: Annotated[
+        str | None,
+        typer.Option(help="Day that age and tenure are counted to, YYYY-MM-DD. Default: the newest join date."),
+    ] = None,
+    recipe: Annotated[
+        str, typer.Option(help="Features that define segments: behavioural, or reference (with the outcome).")
+    ] = "behavioural",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Segment an export: the very job that runs every night."""
+    # A run makes many objects that live as long as it does; looking through them again and again only costs time.
+    gc.set_threshold(100_000)
+    from smartcart_pipeline.night import run_job  # noqa: PLC0415  (imports Dagster)
+
+    place = Home(home.resolve())
+    outcome = run_job(place, {"input": input, "as_of": as_of, "recipe": recipe}, quiet=as_json)
+    if as_json:
+        typer.echo(json.dumps(outcome, indent=2))
+    else:
+        _show(outcome)
+
+
+@app.command()
+def generate(
+    customers: Annotated[int, typer.Option(min=1, help="How many customers.")],
+    output: Annotated[Path, typer.Option(help="File to write: .csv, or .parquet.", dir_okay=False)],
+    seed: Annotated[int, typer.Option(min=0, help="Another seed makes other customers.")] = 1,
+) -> None:
+    """Make an export of invented customers, as large as you like."""
+    from smartcart_pipeline.sample import write_sample  # noqa: PLC0415  (imports numpy and pyarrow)
+
+    try:
+        write_sample(output, customers, seed)
+    except ValueError as error:
+        raise ExportError(f"{error}.") from None
+    except OSError as error:
+        raise ExportError(
+            f"{output}: cannot be written ({error.strerror}). Name a file in a folder that is there, with --output."
+        ) from None
+    typer.echo(f"{customers:,} customers written to {output}")
+
+
+@app.command()
+def setup(home: HomeOption = Path("data")) -> None:
+    """Make the home ready, so that the first run starts at once."""
+    from smartcart_pipeline.night import prepare_home  # noqa: PLC0415  (imports Dagster)
+
+    prepare_home(Home(home.resolve()))
+
+
+@app.command()
+def dev(
+    home: HomeOption = Path("data"),
+    port: Annotated[int, typer.Option(min=1, max=65_535, help="Port on 127.0.0.1.")] = 3000,
+) -> None:
+    """Open the Dagster UI, with the nightly schedule and the sensor for new exports."""
+    from smartcart_pipeline.night import prepare_home  # noqa: PLC0415  (imports Dagster)
+
+    place = Home(home.resolve())
+    prepare_home(place)
+    os.environ["SMARTCART_HOME"] = str(place.root)
+    os.environ["DAGSTER_HOME"] = str(place.dagster)
+    typer.echo(f"The UI opens on http://127.0.0.1:{port} (stop it with Ctrl-C).", err=True)
+    module = ["-m", "smartcart_pipeline.definitions"]
+    arguments = ["-m", "dagster", "dev", "-h", "127.0.0.1", "-p", str(port), *module]
+    os.execv(sys.executable, [sys.executable, *arguments])  # noqa: S606  (the UI takes this process over)
+
+
+def _show(outcome: dict[str, Any]) -> None:
+    from rich.console import Console  # noqa: PLC0415  (only to print a table)
+    from rich.markup import escape  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+
+    console = Console(highlight=False)
+    table = Table(
+        title=f"{outcome['customers']:,} customers in {len(outcome['segments'])} segments", title_justify="left"
+    )
+    table.add_column("Segment", no_wrap=True)
+    table.add_column("Persona", overflow="fold")
+    for name in ("Customers", "Share", "Mean income", "Mean spending"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in outcome["segments"]:
+        table.add_row(
+            row["segment_id"],
+            escape(row["persona"]),
+            f"{row['customers']:,}",
+            f"{row['share']:.1%}",
+            f"{row['mean_income']:,.0f}",
+            f"{row['mean_total_spending']:,.0f}",
+        )
+    console.print(table)
+    for note in outcome["warnings"]:
+        console.print(f"[yellow]Note:[/] {escape(note)}", soft_wrap=True)
+    for name, path in outcome["paths"].items():
+        console.print(f"{name.capitalize():<10} {escape(path)}", soft_wrap=True)
+
+
+def main() -> None:
+    """Run the command; what the input or the call is to blame for ends with a message and exit code 2."""
+    try:
+        app()
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 0
+    except (ExportError, RuntimeError) as error:
+        typer.echo(f"smartcart: {error}", err=True)
+        code = 2 if isinstance(error, ExportError) else 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Everything is on disk: taking a few hundred thousand objects apart first would make people wait a second more.
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    main()

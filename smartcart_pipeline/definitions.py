@@ -1,0 +1,50 @@
+"""Wiring: which assets, checks, jobs, schedules, sensors and resources make up the code location."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from smartcart_pipeline.assets import ingest, model, prepare, publish, segments
+from smartcart_pipeline.automation import new_export, nightly, nightly_refresh, refused_export
+from smartcart_pipeline.checks import build_checks
+from smartcart_pipeline.progress import progress
+from smartcart_pipeline.resources import default_resources
+from smartcart_pipeline.storage.home import Home
+
+
+def build_defs(home: Home, **overrides: Any) -> dg.Definitions:
+    """Everything Dagster needs to know.
+
+    Args:
+        home: The folder that holds everything generated.
+        **overrides: Resources to use instead, by key.
+
+    Returns:
+        The definitions.
+    """
+    return dg.Definitions(
+        assets=[
+            ingest.raw_customers,
+            prepare.cleaning_rules,
+            prepare.features,
+            prepare.standardising,
+            model.projecting,
+            model.k_selection,
+            segments.clustering_customers,
+            segments.profiles,
+            publish.warehouse,
+        ],
+        asset_checks=build_checks(),
+        jobs=[nightly_refresh],
+        schedules=[nightly],
+        sensors=[new_export, refused_export],
+        resources=default_resources(home, **overrides),
+        # One process: the steps share one engine, and starting a process for each would cost more than the work.
+        executor=dg.in_process_executor,
+        loggers={"progress": progress, "console": dg.colored_console_logger},
+    )
+
+
+defs = build_defs(Home(Path(os.environ.get("SMARTCART_HOME", "data")).resolve()))

@@ -1,0 +1,185 @@
+"""Running the nightly job in this process, recorded in the home's Dagster instance like any other run of it."""
+
+import fcntl
+import io
+import logging
+import os
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from smartcart_pipeline.contract import ExportError
+from smartcart_pipeline.progress import CHANNEL, Watcher
+from smartcart_pipeline.resources import Settings
+from smartcart_pipeline.segmentation.recipes import RECIPES
+from smartcart_pipeline.storage.exports import find_export, hash_content
+from smartcart_pipeline.storage.home import Home
+
+CHECKED = dg.DagsterEventType.ASSET_CHECK_EVALUATION.value
+
+
+class RunError(RuntimeError):
+    """The run failed, and neither the export nor the call is to blame."""
+
+
+def prepare_home(home: Home) -> None:
+    """Make the folders, and the Dagster instance with its tables up to date.
+
+    Several processes that make an instance at once can break it for good, so only one at a time may try.
+
+    Args:
+        home: The home.
+
+    Raises:
+        ExportError: If the home cannot be written.
+    """
+    try:
+        for folder in (home.lake, home.dagster, home.incoming):
+            folder.mkdir(parents=True, exist_ok=True)
+        with (home.dagster / ".setup.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            _update(home.dagster / "dagster.yaml", _dagster_yaml().read_text(encoding="utf-8"))
+            migrated = home.dagster / ".migrated"
+            if not migrated.is_file() or migrated.read_text(encoding="utf-8") != dg.__version__:
+                # Dagster prints what it does; nobody asked.
+                with redirect_stdout(io.StringIO()), dg.DagsterInstance.from_config(str(home.dagster)) as instance:
+                    instance.upgrade()
+                _update(migrated, dg.__version__)
+    except OSError as error:
+        raise ExportError(
+            f"{home.root}: the home cannot be written ({error.strerror}). "
+            "Give the pipeline's user the right to, or name another folder with --home."
+        ) from None
+
+
+def run_job(home: Home, settings: dict[str, Any], quiet: bool = False) -> dict[str, Any]:
+    """Run the nightly job over an export.
+
+    Args:
+        home: Where everything goes.
+        settings: Fields of `Settings`; None leaves the default.
+        quiet: Whether to keep progress to itself.
+
+    Returns:
+        What was made: run_id, export, as_of_date, recipe, customers, segments, warnings, paths, seconds.
+
+    Raises:
+        ExportError: If the export or the call is at fault.
+        RunError: If the run failed for another reason.
+    """
+    _require_settings(settings)
+    settings = settings | {"input": str(find_export(home, settings.get("input")).resolve())}
+    prepare_home(home)
+    os.environ["DAGSTER_HOME"], os.environ["SMARTCART_HOME"] = str(home.dagster), str(home.root)
+    warnings.filterwarnings("ignore", category=dg.BetaWarning)
+    warnings.filterwarnings("ignore", category=dg.PreviewWarning)
+    from smartcart_pipeline.automation import FINGERPRINT, fingerprint, input_fault, run_config  # noqa: PLC0415
+    from smartcart_pipeline.definitions import build_defs  # noqa: PLC0415  (with the home as it is now)
+
+    started = time.monotonic()
+    job = build_defs(home).resolve_job_def("nightly_refresh")
+    with dg.DagsterInstance.get() as instance, _watched(quiet):
+        path = Path(settings["input"])
+        tags = {FINGERPRINT: fingerprint(hash_content(path), settings)} if path.is_file() else {}
+        result = job.execute_in_process(
+            run_config=run_config(**settings) | {"loggers": {"progress": {}}},
+            instance=instance,
+            raise_on_error=False,
+            tags=tags,
+        )
+        if not result.success:
+            fault = input_fault(instance, result.run_id)
+            raise ExportError(fault) if fault else RunError(_why(result))
+    return _outcome(home, result) | {"recipe": settings["recipe"], "seconds": round(time.monotonic() - started, 2)}
+
+
+def _require_settings(settings: dict[str, Any]) -> None:
+    if settings["recipe"] not in RECIPES:
+        raise ExportError(f"--recipe {settings['recipe']!r} is not known. Choose one of {', '.join(RECIPES)}.")
+    Settings(as_of=settings.get("as_of")).require_date()
+
+
+def _dagster_yaml() -> Path:
+    """The file as it is in a wheel, else as it is in a clone."""
+    shipped = Path(__file__).with_name("dagster.yaml")
+    return shipped if shipped.is_file() else Path(__file__).parents[1] / "dagster.yaml"
+
+
+def _update(path: Path, text: str) -> None:
+    if not path.is_file() or path.read_text(encoding="utf-8") != text:
+        path.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def _watched(quiet: bool) -> Iterator[None]:
+    """Show on standard error what the run is doing."""
+    if quiet:
+        yield
+        return
+    from rich.console import Console  # noqa: PLC0415  (only to show progress)
+
+    console = Console(stderr=True, highlight=False)
+    started: dict[str, float] = {}
+    with console.status("Starting …") as status:
+
+        def notice(event: dg.DagsterEvent) -> None:
+            if event.is_step_start:
+                started[event.step_key or ""] = time.monotonic()
+                status.update(f"{event.step_key} …")
+            elif event.is_step_materialization:
+                made = event.step_materialization_data.materialization
+                rows = made.metadata.get("dagster/row_count")
+                size = f"{rows.value:>10,} rows" if rows is not None else " " * 15
+                seconds = time.monotonic() - started.get(event.step_key or "", time.monotonic())
+                console.print(f"  {made.asset_key.path[-1]:<22}{size}{seconds:>8.1f} s")
+
+        watcher = Watcher(notice)
+        channel = logging.getLogger(CHANNEL)
+        channel.addHandler(watcher)
+        try:
+            yield
+        finally:
+            channel.removeHandler(watcher)
+
+
+def _why(result: dg.ExecuteInProcessResult) -> str:
+    for event in result.all_events:
+        if event.is_step_failure:
+            error = event.step_failure_data.error
+            while error is not None and error.cause is not None:
+                error = error.cause
+            message = error.message.strip() if error else "unknown error"
+            return (
+                f"the run failed in step {event.step_key}: {message} "
+                f"What was published before is unchanged. Details: `smartcart dev`, run {result.run_id[:8]}."
+            )
+    return f"the run failed. Details: `smartcart dev`, run {result.run_id[:8]}."
+
+
+def _outcome(home: Home, result: dg.ExecuteInProcessResult) -> dict[str, Any]:
+    import duckdb  # noqa: PLC0415
+
+    with duckdb.connect(str(home.warehouse), read_only=True) as warehouse:
+        segments = warehouse.sql(
+            "SELECT segment_id, persona, customers, share, mean_income, mean_total_spending, description "
+            "FROM profiles ORDER BY segment_id"
+        ).to_arrow_table()
+        [(export_name, as_of)] = warehouse.sql("SELECT export_name, as_of_date FROM publication").fetchall()
+    evaluations = [
+        event.asset_check_evaluation_data for event in result.all_events if event.event_type_value == CHECKED
+    ]
+    segment_rows = segments.to_pylist()
+    return {
+        "run_id": result.run_id,
+        "export": export_name,
+        "as_of_date": str(as_of),
+        "customers": sum(segment["customers"] for segment in segment_rows),
+        "segments": segment_rows,
+        "warnings": [check.description for check in evaluations if not check.passed],
+        "paths": {"warehouse": str(home.warehouse), "lake": str(home.lake)},
+    }

@@ -1,0 +1,187 @@
+"""Pictures of a run: small PNGs that read well in Dagster's UI, in the light and in the dark theme."""
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from smartcart_pipeline.segmentation import Rows
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# Okabe and Ito's colours, told apart by colour-blind readers too; markers say the same without colour.
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000", "#999999", "#882255")
+MARKERS = ("o", "^", "s", "D", "v", "P", "X", "*", "<", ">")
+DPI = 100
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A finished picture.
+
+    Attributes:
+        png: Its bytes.
+        caption: What it shows.
+    """
+
+    png: bytes
+    caption: str
+
+
+def _figure(width: float, height: float) -> "Figure":
+    from matplotlib.figure import Figure  # noqa: PLC0415  (slow to import)
+
+    figure = Figure(figsize=(width, height), dpi=DPI, facecolor="white")
+    figure.set_layout_engine("constrained", w_pad=0.12, h_pad=0.12)
+    return figure
+
+
+def _finish(figure: "Figure", caption: str) -> Plot:
+    buffer = io.BytesIO()
+    # No creation date or version inside: the same data gives the same bytes.
+    figure.savefig(buffer, format="png", metadata={"Software": None})
+    return Plot(buffer.getvalue(), caption)
+
+
+def _style(number: int) -> dict[str, Any]:
+    return {"color": COLOURS[number % len(COLOURS)], "marker": MARKERS[number % len(MARKERS)]}
+
+
+def plot_k_selection(rows: Rows) -> Plot:
+    """Inertia with its elbow, and silhouette and stability, over the candidates.
+
+    Args:
+        rows: The table `k_selection`.
+
+    Returns:
+        The picture.
+    """
+    figure = _figure(7.5, 6)
+    above, below = figure.subplots(2, 1, sharex=True)
+    ks = [row["k"] for row in rows]
+    selected = next(row["k"] for row in rows if row["is_selected"])
+    elbow = next((row for row in rows if row["is_elbow"]), None)
+    above.plot(ks, [row["inertia"] for row in rows], color=COLOURS[0], marker="o")
+    if elbow:
+        above.annotate(
+            f"elbow at {elbow['k']}",
+            (elbow["k"], elbow["inertia"]),
+            xytext=(24, 30),
+            textcoords="offset points",
+            arrowprops={"arrowstyle": "->", "color": "0.3"},
+        )
+    above.set(ylabel="Inertia", ylim=(0, None), title=f"k = {selected} is selected")
+    compared = [row for row in rows if row["silhouette"] is not None]
+    for number, measure in enumerate(("silhouette", "stability")):
+        values = [row[measure] for row in compared]
+        below.plot([row["k"] for row in compared], values, label=measure.capitalize(), **_style(number))
+    below.set(xlabel="Number of clusters, k", ylabel="Higher is better", ylim=(0, 1.05), xticks=ks)
+    below.legend(frameon=False, loc="center right")
+    for axes in (above, below):
+        axes.axvline(selected, color="0.5", linestyle=":", zorder=0)
+        axes.spines[["top", "right"]].set_visible(False)
+    return _finish(figure, "Elbow, silhouette and stability over k")
+
+
+def plot_correlations(values: np.ndarray, names: Sequence[str]) -> Plot:
+    """How the features go together.
+
+    Args:
+        values: Customers by features, shape (customers, features).
+        names: The features.
+
+    Returns:
+        The picture.
+    """
+    figure = _figure(8, 7)
+    axes = figure.subplots()
+    deviations = values - values.mean(axis=0)
+    norms = np.sqrt((deviations**2).sum(axis=0))
+    # A feature that never varies has no correlation: it shows as an empty row.
+    matrix = deviations.T @ deviations / np.where(np.outer(norms, norms) > 0, np.outer(norms, norms), np.nan)
+    image = axes.imshow(matrix, cmap="RdBu_r", vmin=-1, vmax=1)
+    labels = [name.replace("_", " ") for name in names]
+    axes.set_xticks(range(len(names)), labels, rotation=40, ha="right", rotation_mode="anchor")
+    axes.set_yticks(range(len(names)), labels)
+    for row in range(len(names)):
+        for column in range(len(names)):
+            if np.isfinite(matrix[row, column]):
+                colour = "white" if abs(matrix[row, column]) > 0.6 else "black"
+                text = f"{matrix[row, column]:.2f}".replace("-0.00", "0.00")
+                axes.text(column, row, text, ha="center", va="center", fontsize=7, color=colour)
+    figure.colorbar(image, ax=axes, shrink=0.8, label="Correlation")
+    axes.set_title("Feature correlations")
+    return _finish(figure, "Feature correlations")
+
+
+def plot_components(rows: Rows) -> Plot:
+    """Customers on the three components, by segment.
+
+    Args:
+        rows: Customers with `pc1`, `pc2`, `pc3` and `segment_id`.
+
+    Returns:
+        The picture.
+    """
+    import mpl_toolkits.mplot3d  # noqa: F401, PLC0415  (registers the 3-D projection)
+
+    figure = _figure(8, 6.5)
+    axes = figure.add_subplot(projection="3d")
+    for number, segment in enumerate(sorted({row["segment_id"] for row in rows})):
+        members = [row for row in rows if row["segment_id"] == segment]
+        points = np.array([[row["pc1"], row["pc2"], row["pc3"]] for row in members])
+        axes.scatter(*points.T, s=9, alpha=0.6, linewidths=0, label=segment, **_style(number))
+    axes.set(xlabel="Component 1", ylabel="Component 2", zlabel="Component 3", title="Customers on the components")
+    figure.legend(title="Segment", loc="outside right center", frameon=False, markerscale=2.5)
+    return _finish(figure, "Customers on the first three components, by segment")
+
+
+def plot_income_and_spending(rows: Rows, profiles: Rows) -> Plot:
+    """Income against spending, by segment.
+
+    Args:
+        rows: Customers with `income`, `total_spending` and `segment_id`.
+        profiles: The table `profiles`.
+
+    Returns:
+        The picture.
+    """
+    from matplotlib.ticker import StrMethodFormatter  # noqa: PLC0415  (slow to import)
+
+    figure = _figure(8, 5.5)
+    axes = figure.subplots()
+    for number, profile in enumerate(profiles):
+        members = [row for row in rows if row["segment_id"] == profile["segment_id"]]
+        x, y = [row["income"] for row in members], [row["total_spending"] for row in members]
+        label = f"{profile['segment_id']} {profile['persona']}"
+        axes.scatter(x, y, s=11, alpha=0.55, linewidths=0, label=label, **_style(number))
+    axes.set(xlabel="Yearly income", ylabel="Spending in two years", title="Income against spending")
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(loc="outside lower center", frameon=False, markerscale=2, ncols=2)
+    return _finish(figure, "Income against spending, by segment")
+
+
+def plot_sizes(profiles: Rows) -> Plot:
+    """How many customers each segment has.
+
+    Args:
+        profiles: The table `profiles`.
+
+    Returns:
+        The picture.
+    """
+    figure = _figure(8, 1.2 + 0.5 * len(profiles))
+    axes = figure.subplots()
+    names = [f"{profile['segment_id']} {profile['persona']}" for profile in profiles]
+    bars = axes.barh(names, [profile["customers"] for profile in profiles], color=COLOURS[: len(profiles)])
+    axes.bar_label(bars, [f"{profile['customers']:,} ({profile['share']:.1%})" for profile in profiles], padding=4)
+    axes.invert_yaxis()
+    axes.margins(x=0.18)
+    axes.set(xlabel="Customers", title="Segment sizes")
+    axes.spines[["top", "right"]].set_visible(False)
+    return _finish(figure, "Segment sizes")

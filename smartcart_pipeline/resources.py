@@ -1,0 +1,222 @@
+"""What assets and checks are handed: the settings of a run, the engine, the home and the lake.
+
+Settings are a Dagster resource so that each can be changed for one run in the launchpad of the UI.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from pydantic import Field
+
+from smartcart_pipeline.contract import ExportError
+from smartcart_pipeline.engines.duckdb import DuckDBEngine
+from smartcart_pipeline.lineage import Columns
+from smartcart_pipeline.segmentation.cleaning import Limits
+from smartcart_pipeline.segmentation.recipes import RECIPES, Recipe, RecipeName
+from smartcart_pipeline.storage.home import Home
+from smartcart_pipeline.storage.lake import Lake, Stored
+from smartcart_pipeline.tables import TABLES
+
+# Marks a failure that the export or the call is to blame for, in the metadata of its event.
+AT_FAULT = "input_at_fault"
+
+
+class Settings(dg.ConfigurableResource):
+    """What can be set for a run."""
+
+    input: str | None = Field(
+        default=None, description="The export to segment. Default: the newest in <home>/incoming."
+    )
+    as_of: str | None = Field(
+        default=None, description="The day age and tenure are counted to, YYYY-MM-DD. Default: the newest join date."
+    )
+    recipe: RecipeName = Field(
+        default="behavioural",
+        description="Which features define segments: behavioural, or reference (with the outcome).",
+    )
+    max_age: int = Field(default=90, ge=0, description="Older customers are outliers, in years.")
+    max_income: float = Field(
+        default=600_000, ge=0, description="Higher incomes are outliers, in currency units a year."
+    )
+    max_rejected_share: float = Field(
+        default=0.05, ge=0, le=1, description="A run with more rejected rows than this fails."
+    )
+    seed: int = Field(default=42, ge=0, description="Seed of every random choice.")
+    sample_customers: int = Field(
+        default=20_000, ge=100, description="k is chosen, and k-means begun, on at most this many customers."
+    )
+    ward_customers: int = Field(
+        default=5_000,
+        ge=100,
+        description="Agglomerative clustering is fitted on at most this many; its cost is quadratic.",
+    )
+    comparison_customers: int = Field(
+        default=5_000, ge=100, description="The two algorithms are compared on at most this many customers."
+    )
+
+    @property
+    def limits(self) -> Limits:
+        """What makes a customer an outlier."""
+        return Limits(self.max_age, self.max_income)
+
+    @property
+    def features(self) -> Recipe:
+        """The recipe in full."""
+        return RECIPES[self.recipe]
+
+    def require_date(self) -> date | None:
+        """The as-of date that was asked for, if one was.
+
+        Returns:
+            The date, or None.
+
+        Raises:
+            ExportError: If it is no date.
+        """
+        try:
+            return None if self.as_of is None else date.fromisoformat(self.as_of)
+        except ValueError:
+            raise ExportError(f"--as-of {self.as_of!r} is not a date. Write it as YYYY-MM-DD.") from None
+
+
+@dg.resource(
+    config_schema={
+        "memory_limit": dg.Field(
+            str, is_required=False, description="What DuckDB may use of memory, e.g. 1GB. Default: its own."
+        ),
+        "spill_directory": dg.Field(
+            str, is_required=False, description="Where DuckDB puts what does not fit. Default: its own."
+        ),
+    }
+)
+def duckdb_engine(context: dg.InitResourceContext) -> Iterator[DuckDBEngine]:
+    """The DuckDB engine, one for all assets of a run."""
+    spill = context.resource_config.get("spill_directory")
+    engine = DuckDBEngine(context.resource_config.get("memory_limit"), Path(spill) if spill else None)
+    yield engine
+    engine.close()
+
+
+@dg.resource(required_resource_keys={"engine", "home"})
+def lake(context: dg.InitResourceContext) -> Lake:
+    """The tables of this run."""
+    run_id = context.run.run_id if context.run else "no-run"
+    return Lake(context.resources.home.lake, run_id, context.resources.engine)
+
+
+class LakeIOManager(dg.IOManager):
+    """Keeps what an asset returns as a Parquet file of the lake, and hands it to the next asset as a lazy frame."""
+
+    def __init__(self, tables: Lake) -> None:
+        """Write to and read from these tables."""
+        self.tables = tables
+
+    def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
+        """Write a table and say in the metadata what was written."""
+        name = context.asset_key.path[-1]
+        context.add_output_metadata(describe_stored(name, self.tables.write(name, obj)))
+
+    def load_input(self, context: dg.InputContext) -> Any:
+        """Read a table."""
+        return self.tables.read(context.asset_key.path[-1])
+
+
+@dg.io_manager(required_resource_keys={"lake"})
+def lake_io_manager(context: dg.InitResourceContext) -> LakeIOManager:
+    """The IO manager of this run."""
+    return LakeIOManager(context.resources.lake)
+
+
+def describe_stored(name: str, stored: Stored) -> Mapping[str, Any]:
+    """Metadata of a table that was written.
+
+    Args:
+        name: The table.
+        stored: What was written.
+
+    Returns:
+        Row count, schema, column lineage (for Dagster, and as a table for people), path and size.
+    """
+    table = TABLES[name]
+    columns = [
+        dg.TableColumn(
+            column.name,
+            column.type,
+            column.description,
+            constraints=dg.TableColumnConstraints(nullable=column.nullable, unique=column.unique),
+        )
+        for column in table.columns
+        if not column.optional or column.name in stored.lineage
+    ]
+    return {
+        "dagster/row_count": stored.rows,
+        "dagster/table_name": name,
+        "dagster/column_schema": dg.TableSchema(columns),
+        "dagster/column_lineage": _column_lineage(stored.lineage),
+        "column_lineage": _lineage_table(name, stored.lineage),
+        "path": dg.MetadataValue.path(stored.path),
+        "bytes": stored.path.stat().st_size,
+    }
+
+
+def _column_lineage(lineage: Columns) -> dg.TableColumnLineage:
+    return dg.TableColumnLineage(
+        {
+            column: [dg.TableColumnDep(dg.AssetKey(table), upstream) for table, upstream in sources]
+            for column, sources in lineage.items()
+            if sources
+        }
+    )
+
+
+def _lineage_table(name: str, lineage: Columns) -> dg.TableMetadataValue:
+    return dg.MetadataValue.table(
+        records=[
+            dg.TableRecord(
+                {
+                    "column": f"{name}.{column}",
+                    "computed_from": ", ".join(f"{t}.{c}" for t, c in sources) or "the export",
+                }
+            )
+            for column, sources in lineage.items()
+        ],
+        schema=dg.TableSchema(
+            [
+                dg.TableColumn("column", "string", "A column of this table."),
+                dg.TableColumn("computed_from", "string", "The upstream columns its values come from."),
+            ]
+        ),
+    )
+
+
+@contextmanager
+def blaming_the_input() -> Iterator[None]:
+    """Turn an export's fault into a failure with a message and without a retry or a traceback."""
+    try:
+        yield
+    except ExportError as error:
+        raise dg.Failure(str(error), metadata={AT_FAULT: True}, allow_retries=False) from None
+
+
+def default_resources(home: Home, **overrides: Any) -> dict[str, Any]:
+    """The resources of a code location.
+
+    Args:
+        home: The folder that holds everything generated.
+        **overrides: Resources to use instead, by key.
+
+    Returns:
+        Resources by key.
+    """
+    return {
+        "home": home,
+        "settings": Settings.configure_at_launch(),
+        "engine": duckdb_engine,
+        "lake": lake,
+        "io_manager": lake_io_manager,
+        **overrides,
+    }

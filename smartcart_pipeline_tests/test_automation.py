@@ -1,0 +1,498 @@
+"""The job runs by itself when there is something new to segment, only then, and says why not otherwise."""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+import pytest
+
+from smartcart_pipeline.automation import (
+    FINGERPRINT,
+    fingerprint,
+    input_fault,
+    new_export,
+    nightly,
+    refused_export,
+    settings_of,
+)
+from smartcart_pipeline.contract import ExportError
+from smartcart_pipeline.definitions import build_defs
+from smartcart_pipeline.engines.duckdb import DuckDBEngine
+from smartcart_pipeline.night import RunError, prepare_home, run_job
+from smartcart_pipeline.storage.home import Home
+from smartcart_pipeline.storage.lake import Lake
+from smartcart_pipeline.tables import TABLES
+
+PACKAGE = Path(__file__).parents[1] / "smartcart_pipeline"
+SAMPLE = PACKAGE.parent / "data" / "smartcart_customers.csv"
+CUSTOMERS = 300
+
+
+def customers() -> pd.DataFrame:
+    return pd.read_csv(SAMPLE).head(CUSTOMERS)
+
+
+def deliver(home: Home, name: str, content: pd.DataFrame | str, seconds_ago: float = 3_600) -> Path:
+    """Put an export into the folder of arrivals, finished some time ago."""
+    home.incoming.mkdir(parents=True, exist_ok=True)
+    path = home.incoming / name
+    path.write_text(content if isinstance(content, str) else content.to_csv(index=False))
+    when = time.time() - seconds_ago
+    os.utime(path, (when, when))
+    return path
+
+
+def half_bad() -> pd.DataFrame:
+    return customers().assign(Education=["Doctor", "PhD"] * (CUSTOMERS // 2))
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """A home whose job has run once, over an export that had arrived."""
+    home = Home(tmp_path_factory.mktemp("finished") / "home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DAGSTER_HOME", str(home.dagster))
+        patch.setenv("SMARTCART_HOME", str(home.root))
+        run_job(home, {"input": str(deliver(home, "first.csv", customers())), "recipe": "behavioural"}, quiet=True)
+    return home
+
+
+@pytest.fixture
+def night_home(finished: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    """A copy of that home, to do with as a test likes."""
+    home = Home(tmp_path / "night")
+    shutil.copytree(finished.root, home.root)
+    monkeypatch.setenv("DAGSTER_HOME", str(home.dagster))
+    monkeypatch.setenv("SMARTCART_HOME", str(home.root))
+    return home
+
+
+@pytest.fixture
+def instance(night_home: Home) -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.get() as instance:
+        yield instance
+
+
+@pytest.fixture
+def blank(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dg.DagsterInstance]:
+    """An instance that has no run yet."""
+    with dg.DagsterInstance.local_temp(str(tmp_path_factory.mktemp("blank"))) as instance:
+        yield instance
+
+
+def tick(instance: dg.DagsterInstance, home: Home) -> Any:
+    """What the schedule does now: `run_requests` or a `skip_message`."""
+    with dg.build_schedule_context(instance=instance, resources={"home": home}) as context:
+        return nightly.evaluate_tick(context)
+
+
+def look(instance: dg.DagsterInstance, home: Home, cursor: str | None = None) -> Any:
+    """What the sensor does now: `run_requests` or a `skip_message`, and a `cursor`."""
+    with dg.build_sensor_context(instance=instance, resources={"home": home}, cursor=cursor) as context:
+        return new_export.evaluate_tick(context)
+
+
+# The schedule
+
+
+def test_without_an_export_the_night_is_skipped(blank: dg.DagsterInstance, home: Home) -> None:
+    result = tick(blank, home)
+    assert not result.run_requests
+    assert result.skip_message.startswith(f"There is no export: put one into {home.incoming}")
+
+
+def test_an_export_that_was_never_run_is_requested_with_a_valid_configuration(
+    blank: dg.DagsterInstance, home: Home
+) -> None:
+    export = deliver(home, "new.csv", customers())
+    [request] = tick(blank, home).run_requests
+    assert request.run_config == {"resources": {"settings": {"config": {"input": str(export)}}}}
+    assert dg.validate_run_config(build_defs(home).resolve_job_def("nightly_refresh"), request.run_config)
+    assert request.tags[FINGERPRINT] == fingerprint(sha256(export), {})
+
+
+def test_an_unchanged_export_is_skipped_and_the_skip_says_why(instance: dg.DagsterInstance, night_home: Home) -> None:
+    [run] = instance.get_runs()
+    assert run.status is dg.DagsterRunStatus.SUCCESS
+    result = tick(instance, night_home)
+    assert not result.run_requests
+    assert result.skip_message == (
+        f"first.csv has not changed since run {run.run_id[:8]}, nor have the code and the settings: "
+        "what is published is up to date."
+    )
+
+
+def test_the_same_content_delivered_again_is_no_news(instance: dg.DagsterInstance, night_home: Home) -> None:
+    deliver(night_home, "second.csv", customers(), seconds_ago=60)
+    assert "second.csv has not changed" in tick(instance, night_home).skip_message
+
+
+@pytest.mark.parametrize("name", ["first.csv", "second.csv"])
+def test_another_content_is_requested(instance: dg.DagsterInstance, night_home: Home, name: str) -> None:
+    export = deliver(night_home, name, customers().head(250), seconds_ago=60)
+    [request] = tick(instance, night_home).run_requests
+    assert request.run_config["resources"]["settings"]["config"]["input"] == str(export)
+
+
+def test_a_published_warehouse_that_is_gone_is_made_again(instance: dg.DagsterInstance, night_home: Home) -> None:
+    night_home.warehouse.unlink()
+    assert tick(instance, night_home).run_requests
+
+
+def test_a_run_with_other_settings_is_no_substitute(instance: dg.DagsterInstance, night_home: Home) -> None:
+    export = night_home.incoming / "first.csv"
+    reference = {"input": str(export), "as_of": None, "recipe": "reference"}
+    instance.create_run_for_job(
+        build_defs(night_home).resolve_job_def("nightly_refresh"),
+        status=dg.DagsterRunStatus.SUCCESS,
+        tags={FINGERPRINT: fingerprint(sha256(export), reference)},
+    )
+    assert tick(instance, night_home).run_requests
+
+
+@pytest.mark.parametrize("status", [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED])
+def test_a_run_that_came_to_nothing_since_changes_nothing(
+    instance: dg.DagsterInstance, night_home: Home, status: dg.DagsterRunStatus
+) -> None:
+    job = build_defs(night_home).resolve_job_def("nightly_refresh")
+    instance.create_run_for_job(job, status=status, tags={FINGERPRINT: "another"})
+    assert "has not changed" in tick(instance, night_home).skip_message
+
+
+def test_an_export_that_is_still_being_written_is_left_to_the_sensor(
+    instance: dg.DagsterInstance, night_home: Home
+) -> None:
+    deliver(night_home, "growing.csv", customers().head(10), seconds_ago=1)
+    result = tick(instance, night_home)
+    assert not result.run_requests
+    assert result.skip_message.startswith("growing.csv is still arriving")
+
+
+def test_changed_code_is_requested(night_home: Home, tmp_path: Path) -> None:
+    """On a copy of the package: as it is, the night is skipped; with one line more, it is run."""
+    shutil.copytree(PACKAGE, tmp_path / "code" / PACKAGE.name, ignore=shutil.ignore_patterns("__pycache__"))
+    program = """
+import json, pathlib, warnings
+warnings.simplefilter("ignore")
+import dagster as dg
+from smartcart_pipeline import automation
+from smartcart_pipeline.definitions import build_defs
+from smartcart_pipeline.storage.home import Home
+
+home = Home(pathlib.Path(__import__("os").environ["SMARTCART_HOME"]))
+verbs = pathlib.Path(automation.__file__).parent / "segmentation" / "features.py"
+
+def tick():
+    with dg.DagsterInstance.get() as instance:
+        with dg.build_schedule_context(instance=instance, resources={"home": home}) as context:
+            result = automation.nightly.evaluate_tick(context)
+    return [result.skip_message, [request.tags for request in result.run_requests]]
+
+before = tick()
+verbs.write_text(verbs.read_text() + "# One line more.\\n")
+print(json.dumps([str(verbs), before, tick()]))
+"""
+    found = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path / "code", capture_output=True, text=True, timeout=120, check=False
+    )
+    assert found.returncode == 0, found.stderr
+    changed, (skipped, nothing), (_, [tags]) = json.loads(found.stdout)
+    assert Path(changed).is_relative_to(tmp_path)
+    assert "has not changed" in skipped
+    assert not nothing
+    assert tags[FINGERPRINT] != fingerprint(sha256(night_home.incoming / "first.csv"), {})
+
+
+@pytest.mark.parametrize(
+    ("settings", "same"),
+    [
+        ({"input": "elsewhere.csv"}, True),
+        ({"as_of": None, "recipe": "behavioural", "seed": 42}, True),
+        ({"recipe": "reference"}, False),
+        ({"as_of": "2014-06-29"}, False),
+        ({"seed": 43}, False),
+        ({"max_rejected_share": 0.1}, False),
+    ],
+)
+def test_a_fingerprint_depends_on_settings_but_not_on_defaults_written_out(
+    settings: dict[str, Any], same: bool
+) -> None:
+    assert (fingerprint("content", settings) == fingerprint("content", {})) == same
+    assert fingerprint("content", settings) != fingerprint("other content", settings)
+
+
+@pytest.mark.parametrize(("configured", "zone"), [(None, "UTC"), ("Europe/Berlin", "Europe/Berlin")])
+def test_the_time_zone_comes_from_the_environment(configured: str | None, zone: str) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "SMARTCART_TIMEZONE"}
+    program = (
+        "import warnings; warnings.simplefilter('ignore'); from smartcart_pipeline.automation import nightly as n;"
+        "print(n.cron_schedule, n.execution_timezone)"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", program],
+        env=environment | ({"SMARTCART_TIMEZONE": configured} if configured else {}),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert found.stdout.split() == ["0", "2", "*", "*", "*", zone]
+
+
+# The sensor
+
+
+def test_an_empty_folder_is_made_and_nothing_requested(blank: dg.DagsterInstance, tmp_path: Path) -> None:
+    empty = Home(tmp_path / "empty")
+    result = look(blank, empty)
+    assert not result.run_requests
+    assert result.skip_message == f"Nothing new in {empty.incoming}."
+    assert empty.incoming.is_dir()
+
+
+def test_a_file_waits_one_tick_and_is_requested_once(blank: dg.DagsterInstance, home: Home) -> None:
+    export = deliver(home, "new.csv", customers())
+    first = look(blank, home)
+    assert not first.run_requests
+    assert first.skip_message == "new.csv arrived; waiting until it has stopped growing"
+    second = look(blank, home, first.cursor)
+    [request] = second.run_requests
+    assert request.run_key == sha256(export)
+    assert request.run_config == {"resources": {"settings": {"config": {"input": str(export)}}}}
+    assert request.tags[FINGERPRINT] == fingerprint(sha256(export), {})
+    third = look(blank, home, second.cursor)
+    assert not third.run_requests
+    assert third.skip_message == f"Nothing new in {home.incoming}."
+
+
+def test_a_growing_file_waits_until_it_has_stopped(blank: dg.DagsterInstance, home: Home) -> None:
+    lines = customers().to_csv(index=False).splitlines(keepends=True)
+    cursor = None
+    for written in (1, 100, 200, len(lines)):
+        deliver(home, "growing.csv", "".join(lines[:written]), seconds_ago=3_600 - written)
+        result = look(blank, home, cursor)
+        assert not result.run_requests
+        cursor = result.cursor
+    [request] = look(blank, home, cursor).run_requests
+    assert request.run_key == hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def test_the_same_content_under_another_name_has_the_same_run_key(blank: dg.DagsterInstance, home: Home) -> None:
+    deliver(home, "one.csv", customers())
+    first = look(blank, home)
+    second = look(blank, home, first.cursor)
+    deliver(home, "another.csv", customers())
+    third = look(blank, home, second.cursor)
+    fourth = look(blank, home, third.cursor)
+    # Dagster starts no second run for a run key.
+    assert [request.run_key for request in second.run_requests] == [request.run_key for request in fourth.run_requests]
+
+
+def test_a_new_content_under_an_old_name_is_requested(blank: dg.DagsterInstance, home: Home) -> None:
+    deliver(home, "export.csv", customers())
+    done = look(blank, home, look(blank, home).cursor)
+    export = deliver(home, "export.csv", customers().head(200), seconds_ago=60)
+    waiting = look(blank, home, done.cursor)
+    assert not waiting.run_requests
+    [request] = look(blank, home, waiting.cursor).run_requests
+    assert request.run_key == sha256(export) != done.run_requests[0].run_key
+
+
+def test_of_files_that_arrive_together_the_newest_is_requested_last(blank: dg.DagsterInstance, home: Home) -> None:
+    newest = deliver(home, "a.csv", customers().head(250), seconds_ago=60)
+    oldest = deliver(home, "b.csv", customers(), seconds_ago=120)
+    result = look(blank, home, look(blank, home).cursor)
+    assert [request.run_key for request in result.run_requests] == [sha256(oldest), sha256(newest)]
+
+
+@pytest.mark.parametrize("name", ["export.csv.part", "export.csv.tmp", "export.PARTIAL", ".hidden.csv"])
+def test_what_says_that_it_is_unfinished_is_not_looked_at(blank: dg.DagsterInstance, home: Home, name: str) -> None:
+    deliver(home, name, "no export")
+    result = look(blank, home, look(blank, home).cursor)
+    assert result.skip_message == f"Nothing new in {home.incoming}."
+    assert (home.incoming / name).is_file()
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("", "the file is empty"),
+        ("a,b\n1,2\n", "none of the 22 expected columns is there"),
+        (customers().rename(columns={"Income": "Incme"}), "Income (nearest name found: 'Incme')"),
+    ],
+    ids=["empty", "something else", "misspelt column"],
+)
+def test_a_bad_file_is_set_aside_with_its_reason(
+    blank: dg.DagsterInstance, home: Home, content: pd.DataFrame | str, reason: str
+) -> None:
+    export = deliver(home, "bad.csv", content)
+    before = export.read_bytes()
+    first = look(blank, home)
+    assert export.is_file()
+    result = look(blank, home, first.cursor)
+    assert not result.run_requests
+    assert "bad.csv refused: " in result.skip_message
+    assert reason in result.skip_message
+    assert not export.exists()
+    assert (home.refused / "bad.csv").read_bytes() == before
+    assert reason in (home.refused / "bad.csv.reason.txt").read_text()
+    assert look(blank, home, result.cursor).skip_message == f"Nothing new in {home.incoming}."
+
+
+def test_a_bad_file_does_not_hold_up_a_good_one(blank: dg.DagsterInstance, home: Home) -> None:
+    deliver(home, "bad.csv", "")
+    good = deliver(home, "good.csv", customers())
+    [request] = look(blank, home, look(blank, home).cursor).run_requests
+    assert request.run_key == sha256(good)
+
+
+def test_two_bad_files_of_one_name_are_both_kept(blank: dg.DagsterInstance, home: Home) -> None:
+    for content in ("first\n", "second\n"):
+        deliver(home, "bad.csv", content)
+        look(blank, home, look(blank, home).cursor)
+    assert {path.name: path.read_text() for path in home.refused.glob("*.csv")} == {
+        "bad.csv": "first\n",
+        "bad-2.csv": "second\n",
+    }
+    assert len(list(home.refused.glob("*.reason.txt"))) == 2
+
+
+# Exports that a run refuses
+
+
+def fail(instance: dg.DagsterInstance, home: Home, export: Path, **settings: Any) -> dg.RunFailureSensorContext:
+    """Run the job over an export, see it fail, and tell the failure as Dagster would."""
+    with pytest.raises((ExportError, RunError)):
+        run_job(home, {"input": str(export), "recipe": "behavioural", **settings}, quiet=True)
+    run = instance.get_runs(limit=1)[0]
+    assert run.status is dg.DagsterRunStatus.FAILURE
+    assert settings_of(run)["input"] == str(export)
+    [event] = instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.RUN_FAILURE).records
+    return dg.build_run_status_sensor_context(
+        "refused_export",
+        dagster_event=event.event_log_entry.get_dagster_event(),
+        dagster_instance=instance,
+        dagster_run=run,
+        resources={"home": home},
+    ).for_run_failure()
+
+
+def test_an_export_with_too_many_bad_rows_is_set_aside(instance: dg.DagsterInstance, night_home: Home) -> None:
+    export = deliver(night_home, "bad.csv", half_bad())
+    before = export.read_bytes()
+    context = fail(instance, night_home, export)
+    refused_export(context)
+    assert not export.exists()
+    assert (night_home.refused / "bad.csv").read_bytes() == before
+    reason = (night_home.refused / "bad.csv.reason.txt").read_text()
+    assert reason.startswith("150 of 300 rows rejected (50.0%; limit 5.0%): unknown_category 150")
+    assert reason.strip() == input_fault(instance, context.dagster_run.run_id)
+    assert "first.csv has not changed" in tick(instance, night_home).skip_message
+    refused_export(context)  # a second time, nothing is left to do
+
+
+def test_what_is_not_to_blame_is_left_where_it_is(
+    instance: dg.DagsterInstance, night_home: Home, tmp_path: Path
+) -> None:
+    elsewhere = tmp_path / "elsewhere.csv"
+    half_bad().to_csv(elsewhere, index=False)
+    refused_export(fail(instance, night_home, elsewhere))
+    assert elsewhere.is_file()
+
+    good = night_home.incoming / "first.csv"
+    refused_export(fail(instance, night_home, good, as_of="1990-01-01"))
+    assert good.is_file(), "the call was at fault"
+
+    again = deliver(night_home, "again.csv", half_bad())
+    context = fail(instance, night_home, again)
+    deliver(night_home, "again.csv", customers())
+    refused_export(context)
+    assert again.is_file(), "another content has been delivered under the name"
+
+    shutil.rmtree(night_home.lake / "features")
+    (night_home.lake / "features").write_text("in the way")
+    context = fail(instance, night_home, good)
+    assert input_fault(instance, context.dagster_run.run_id) is None
+    refused_export(context)
+    assert good.is_file(), "the pipeline was at fault"
+    assert not night_home.refused.exists()
+
+
+# One asset at a time, as from the UI
+
+ALONE = [
+    ["raw_customers"],
+    ["cleaned", "rejected_customers"],
+    ["features"],
+    ["scaled", "scaler"],
+    ["pca_components", "loadings"],
+    ["k_selection"],
+    ["clusters", "centroids", "algorithm_comparison"],
+    ["profiles"],
+    ["warehouse"],
+]
+
+
+def materialise(instance: dg.DagsterInstance, home: Home, names: list[str]) -> dg.ExecuteInProcessResult:
+    job = build_defs(home).resolve_implicit_global_asset_job_def()
+    return job.execute_in_process(instance=instance, asset_selection=[dg.AssetKey(name) for name in names])
+
+
+def test_every_asset_is_tried_alone() -> None:
+    assert sorted(name for names in ALONE for name in names) == sorted([*TABLES, "warehouse"])
+
+
+@pytest.mark.parametrize("names", ALONE, ids=lambda names: names[0])
+def test_an_asset_can_be_made_alone_after_a_whole_run(
+    instance: dg.DagsterInstance, night_home: Home, names: list[str]
+) -> None:
+    before = {path: path.stat().st_mtime_ns for path in night_home.lake.rglob("*.parquet")}
+    published = night_home.warehouse.stat().st_mtime_ns
+    result = materialise(instance, night_home, names)
+    made = {event.asset_key.path[-1] for event in result.get_asset_materialization_events() if event.asset_key}
+    assert made == set(names)
+    checked = result.get_asset_check_evaluations()
+    assert {check.asset_key.path[-1] for check in checked} == set(names) - {"warehouse"}
+    assert all(check.passed for check in checked if check.check_name != "no_repeats")
+    new = set(night_home.lake.rglob("*.parquet")) - set(before)
+    assert {(path.parent.name, path.stem.split("_")[-1]) for path in new} == {
+        (name, result.run_id) for name in names if name != "warehouse"
+    }
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert (night_home.warehouse.stat().st_mtime_ns != published) == (names == ["warehouse"])
+
+
+def test_an_asset_made_alone_reads_the_newest_upstream_table(
+    instance: dg.DagsterInstance, night_home: Home, engine: DuckDBEngine
+) -> None:
+    last = Lake(night_home.lake, "later", engine)
+    few = engine.fetch(last.read("cleaned").sort("customer_id").head(5))
+    last.write("cleaned", engine.frame(few))
+    result = materialise(instance, night_home, ["features"])
+    [made] = result.get_asset_materialization_events()
+    assert made.step_materialization_data.materialization.metadata["dagster/row_count"].value == 5
+    ids = engine.rows(Lake(night_home.lake, result.run_id, engine).read("features").select("customer_id"))
+    assert [row["customer_id"] for row in ids] == few.column("customer_id").to_pylist()
+
+
+def test_without_a_run_before_the_missing_table_is_named(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", str(home.dagster))
+    prepare_home(home)
+    with (
+        dg.DagsterInstance.get() as instance,
+        pytest.raises(FileNotFoundError, match="The table cleaned has never been made: materialise the asset cleaned"),
+    ):
+        materialise(instance, home, ["features"])
