@@ -1,0 +1,76 @@
+"""The guides say what the code says, and what they show works."""
+
+import re
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from smartcart_pipeline.contract import CONTRACT
+from smartcart_pipeline.night import run_job
+from smartcart_pipeline.storage.home import Home
+from smartcart_pipeline.tables import TABLES
+from smartcart_pipeline_tests.conftest import REPOSITORY, SAMPLE
+
+GUIDES = REPOSITORY / "docs" / "guides"
+QUESTIONS = re.findall(r"```sql\n(.*?)```", (GUIDES / "warehouse.md").read_text(), re.DOTALL)
+
+
+def contract_table() -> str:
+    lines = ["| column | what it is | values |", "|---|---|---|"]
+    for column in CONTRACT:
+        limits = [f"{column.minimum:g} or more"] if column.minimum is not None else []
+        limits += [f"{column.maximum:g} or less"] if column.maximum is not None else []
+        values = ", ".join(f"`{category}`" for category in column.categories) or " and ".join(limits)
+        kind = {"DATE": "a date", "VARCHAR": "", "DOUBLE": "a number, ", "INTEGER": "a number, "}
+        text = kind.get(column.type, "a whole number, ") + values
+        text += {"customer_id": "; no two the same", "income": "; may be missing"}.get(column.name, "")
+        lines.append(f"| `{column.header}` | {column.description} | {text} |")
+    return "\n".join(lines)
+
+
+def warehouse_tables() -> str:
+    lines = ["| table | a row is | what it holds |", "|---|---|---|"]
+    lines += [f"| `{table.name}` | {table.grain} | {table.description} |" for table in TABLES.values()]
+    return "\n".join(lines)
+
+
+@pytest.fixture(scope="module")
+def night(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    home = Home(tmp_path_factory.mktemp("docs"))
+    run_job(home, {"input": str(SAMPLE), "recipe": "behavioural", "as_of": None}, quiet=True)
+    return home
+
+
+def test_the_export_guide_lists_the_contract():
+    assert contract_table() in (GUIDES / "export.md").read_text()
+
+
+def test_the_warehouse_guide_lists_the_tables():
+    assert warehouse_tables() in (GUIDES / "warehouse.md").read_text()
+
+
+def test_there_are_questions():
+    assert len(QUESTIONS) >= 9
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_every_question_has_an_answer(night: Home, question: str):
+    with duckdb.connect(str(night.warehouse), read_only=True) as warehouse:
+        assert warehouse.sql(question).fetchall()
+
+
+@pytest.mark.parametrize(
+    "page", ["README.md", "CONTRIBUTING.md", *sorted(f"docs/guides/{p.name}" for p in GUIDES.iterdir())]
+)
+def test_links_lead_somewhere(page: str):
+    path = REPOSITORY / page
+    links = re.findall(r"\]\((?!http)([^)#]+)", path.read_text())
+    assert [link for link in links if not (path.parent / link).exists()] == []
+
+
+def test_every_path_the_readme_shows_exists():
+    text = (REPOSITORY / "README.md").read_text()
+    named = re.findall(r"`(smartcart_pipeline(?:_tests)?/[\w./]*)`", text)
+    assert named
+    assert [name for name in named if not Path(REPOSITORY / name).exists()] == []

@@ -1,0 +1,288 @@
+"""The UI shows a finished run in full: asked as a browser asks it, over GraphQL, of a real web server."""
+
+import base64
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from smartcart_pipeline.checks import checks_of
+from smartcart_pipeline.night import run_job
+from smartcart_pipeline.storage.home import Home
+from smartcart_pipeline.tables import TABLES
+
+SAMPLE = Path(__file__).parents[1] / "data" / "smartcart_customers.csv"
+SECONDS_TO_START = 90
+
+# The pictures of each asset.
+PLOTS = {
+    "features": ["correlations"],
+    "k_selection": ["elbow"],
+    "clusters": ["components"],
+    "profiles": ["income_and_spending", "sizes"],
+}
+
+METADATA = """
+    label description __typename
+    ... on IntMetadataEntry { intValue }
+    ... on TextMetadataEntry { text }
+    ... on MarkdownMetadataEntry { mdStr }
+    ... on PathMetadataEntry { path }
+    ... on TableMetadataEntry { table { records schema { columns { name } } } }
+    ... on TableSchemaMetadataEntry {
+        schema { columns { name type description constraints { nullable unique } } }
+    }
+    ... on TableColumnLineageMetadataEntry {
+        lineage { columnName columnDeps { assetKey { path } columnName } }
+    }
+"""
+
+Ask = Callable[[str], Any]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """A home whose job has run once."""
+    home = Home(tmp_path_factory.mktemp("finished") / "home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DAGSTER_HOME", str(home.dagster))
+        patch.setenv("SMARTCART_HOME", str(home.root))
+        run_job(home, {"input": str(SAMPLE), "recipe": "behavioural"}, quiet=True)
+    return home
+
+
+@pytest.fixture(scope="module")
+def ask(finished: Home, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ask]:
+    """Asks the web server over that home."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    address = ["-h", "127.0.0.1", "-p", str(port)]
+    log = tmp_path_factory.mktemp("server") / "log"
+    with log.open("w") as output:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "dagster_webserver", *address, "-m", "smartcart_pipeline.definitions"],
+            env=os.environ | {"DAGSTER_HOME": str(finished.dagster), "SMARTCART_HOME": str(finished.root)},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        url = f"http://127.0.0.1:{port}/graphql"
+        deadline = time.monotonic() + SECONDS_TO_START
+        while not answers(url):
+            assert server.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.3)
+        yield lambda query: post(url, query)
+    finally:
+        server.terminate()
+        try:
+            server.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait(timeout=20)
+
+
+def post(url: str, query: str) -> Any:
+    body = json.dumps({"query": query}).encode()
+    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})  # noqa: S310  (our own server)
+    with urllib.request.urlopen(request, timeout=60) as response:  # noqa: S310
+        answer = json.load(response)
+    assert "errors" not in answer, answer
+    return answer["data"]
+
+
+def answers(url: str) -> bool:
+    try:
+        return bool(post(url, "{ version }"))
+    except (urllib.error.URLError, ConnectionError, TimeoutError):
+        return False
+
+
+@pytest.fixture(scope="module")
+def nodes(ask: Ask) -> dict[str, Any]:
+    """What the UI knows of each asset, with the entries of its newest materialisation by label."""
+    found = ask(
+        f"""{{ assetNodes {{
+            assetKey {{ path }} groupName description kinds isMaterializable opVersion
+            owners {{ ... on TeamAssetOwner {{ team }} }}
+            freshnessStatusInfo {{ freshnessStatus }}
+            assetMaterializations(limit: 1) {{ runId metadataEntries {{ {METADATA} }} }}
+            assetChecksOrError {{ ... on AssetChecks {{ checks {{
+                name blocking description
+                executionForLatestMaterialization {{ status evaluation {{ success severity description }} }}
+            }} }} }}
+        }} }}"""
+    )["assetNodes"]
+    for node in found:
+        [made] = node["assetMaterializations"]
+        node["entries"] = {entry["label"]: entry for entry in made["metadataEntries"]}
+    return {node["assetKey"]["path"][-1]: node for node in found}
+
+
+@pytest.fixture(scope="module")
+def warehouse(finished: Home) -> Iterator[duckdb.DuckDBPyConnection]:
+    with duckdb.connect(str(finished.warehouse), read_only=True) as connection:
+        yield connection
+
+
+def test_the_code_location_loads(ask: Ask) -> None:
+    [entry] = ask(
+        """{ workspaceOrError { ... on Workspace { locationEntries {
+            name loadStatus locationOrLoadError { __typename ... on PythonError { message } }
+        } } } }"""
+    )["workspaceOrError"]["locationEntries"]
+    assert entry == {
+        "name": "smartcart_pipeline.definitions",
+        "loadStatus": "LOADED",
+        "locationOrLoadError": {"__typename": "RepositoryLocation"},
+    }
+
+
+def test_the_run_is_there_and_succeeded(ask: Ask, warehouse: duckdb.DuckDBPyConnection) -> None:
+    [run] = ask(
+        """{ runsOrError { ... on Runs { results {
+            runId jobName status tags { key value } stepStats { stepKey status }
+        } } } }"""
+    )["runsOrError"]["results"]
+    assert (run["jobName"], run["status"]) == ("nightly_refresh", "SUCCESS")
+    assert warehouse.sql("SELECT run_id FROM publication").fetchall() == [(run["runId"],)]
+    assert "smartcart/fingerprint" in {tag["key"] for tag in run["tags"]}
+    assert {step["status"] for step in run["stepStats"]} == {"SUCCESS"}
+    assert "warehouse" in {step["stepKey"] for step in run["stepStats"]}
+
+
+def test_schedule_and_sensors_are_running(ask: Ask) -> None:
+    repository = """repositorySelector: {
+        repositoryName: "__repository__", repositoryLocationName: "smartcart_pipeline.definitions" }"""
+    schedules = ask(
+        f"""{{ schedulesOrError({repository}) {{ ... on Schedules {{ results {{
+            name pipelineName cronSchedule executionTimezone scheduleState {{ status }}
+        }} }} }} }}"""
+    )["schedulesOrError"]["results"]
+    assert schedules == [
+        {
+            "name": "nightly",
+            "pipelineName": "nightly_refresh",
+            "cronSchedule": "0 2 * * *",
+            "executionTimezone": os.environ.get("SMARTCART_TIMEZONE", "UTC"),
+            "scheduleState": {"status": "RUNNING"},
+        }
+    ]
+    sensors = ask(
+        f"""{{ sensorsOrError({repository}) {{ ... on Sensors {{ results {{
+            name minIntervalSeconds sensorState {{ status }}
+        }} }} }} }}"""
+    )["sensorsOrError"]["results"]
+    assert {sensor["name"]: sensor["sensorState"]["status"] for sensor in sensors} == {
+        "new_export": "RUNNING",
+        "refused_export": "RUNNING",
+    }
+
+
+def test_every_asset_is_shown_as_declared(nodes: dict[str, Any]) -> None:
+    assert nodes.keys() == {*TABLES, "warehouse"}
+    for node in nodes.values():
+        assert node["isMaterializable"]
+        assert node["owners"] == [{"team": "data-engineering"}]
+        assert node["description"]
+        assert node["opVersion"]
+        assert "duckdb" in node["kinds"]
+    assert nodes["profiles"]["freshnessStatusInfo"]
+    assert {node["groupName"] for node in nodes.values()} == {"ingest", "prepare", "model", "segments", "publish"}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_row_count_and_schema_are_those_of_the_published_table(
+    nodes: dict[str, Any], warehouse: duckdb.DuckDBPyConnection, name: str
+) -> None:
+    entries = nodes[name]["entries"]
+    [(rows,)] = warehouse.sql(f"SELECT count(*) FROM {name}").fetchall()
+    assert entries["dagster/row_count"]["intValue"] == rows > 0
+    shown = entries["dagster/column_schema"]["schema"]["columns"]
+    assert [(column["name"], column["type"]) for column in shown] == [
+        (column, kind) for column, kind, *_ in warehouse.sql(f"DESCRIBE {name}").fetchall()
+    ]
+    declared = {column.name: column for column in TABLES[name].columns}
+    for column in shown:
+        assert column["description"] == declared[column["name"]].description
+        assert column["constraints"] == {
+            "nullable": declared[column["name"]].nullable,
+            "unique": declared[column["name"]].unique,
+        }
+    assert Path(entries["path"]["path"]).stat().st_size == entries["bytes"]["intValue"]
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_column_lineage_is_there_for_machines_and_as_a_table_for_people(nodes: dict[str, Any], name: str) -> None:
+    entries = nodes[name]["entries"]
+    lineage = {
+        entry["columnName"]: [f"{dep['assetKey']['path'][-1]}.{dep['columnName']}" for dep in entry["columnDeps"]]
+        for entry in entries["dagster/column_lineage"]["lineage"]
+    }
+    known = {f"{table.name}.{column}" for table in TABLES.values() for column in table.names}
+    assert {source for sources in lineage.values() for source in sources} <= known
+    assert bool(lineage) == (name != "raw_customers")
+    table = entries["column_lineage"]["table"]
+    assert [column["name"] for column in table["schema"]["columns"]] == ["column", "computed_from"]
+    rows = {row["column"]: row["computed_from"] for row in map(json.loads, table["records"])}
+    shown = [column["name"] for column in entries["dagster/column_schema"]["schema"]["columns"]]
+    assert rows == {
+        f"{name}.{column}": ", ".join(lineage[column]) if column in lineage else "the export" for column in shown
+    }
+
+
+@pytest.mark.parametrize(("name", "label"), [(name, label) for name, labels in PLOTS.items() for label in labels])
+def test_a_plot_is_shown_as_a_picture_with_a_caption(nodes: dict[str, Any], name: str, label: str) -> None:
+    markdown = nodes[name]["entries"][label]["mdStr"]
+    found = re.fullmatch(r"!\[(.+)\]\(data:image/png;base64,([A-Za-z0-9+/=]+)\)", markdown)
+    assert found
+    png = base64.b64decode(found[2])
+    assert png.startswith(b"\x89PNG\r\n\x1a\n")
+    width, height = int.from_bytes(png[16:20]), int.from_bytes(png[20:24])
+    assert width >= 400
+    assert height >= 300
+
+
+def test_no_other_picture_is_hidden_anywhere(nodes: dict[str, Any]) -> None:
+    found = {
+        (name, label)
+        for name, node in nodes.items()
+        for label, entry in node["entries"].items()
+        if "image/png" in entry.get("mdStr", "")
+    }
+    assert found == {(name, label) for name, labels in PLOTS.items() for label in labels}
+
+
+def test_the_latest_execution_of_every_check_is_shown(nodes: dict[str, Any]) -> None:
+    shown = {
+        (name, check["name"]): (
+            check["blocking"],
+            check["executionForLatestMaterialization"]["status"],
+            check["executionForLatestMaterialization"]["evaluation"]["severity"],
+        )
+        for name, node in nodes.items()
+        for check in node["assetChecksOrError"].get("checks", [])
+    }
+    expected = {
+        (check.table, check.name): (True, "SUCCEEDED", "ERROR") for check in checks_of(tuple(TABLES)) if check.blocking
+    }
+    assert shown == expected | {("raw_customers", "no_repeats"): (False, "FAILED", "WARN")}
+
+
+def test_the_warehouse_says_what_it_was_made_from(nodes: dict[str, Any], finished: Home) -> None:
+    entries = nodes["warehouse"]["entries"]
+    assert entries["path"]["path"] == str(finished.warehouse)
+    assert entries["export"]["text"] == SAMPLE.name
+    assert entries["as_of_date"]["text"] == "2014-06-29"
