@@ -14,6 +14,7 @@ import narwhals as nw
 from smartcart_pipeline.contract import NAMES, Column, SqlType
 from smartcart_pipeline.resources import AT_FAULT, Settings
 from smartcart_pipeline.segmentation import components
+from smartcart_pipeline.segmentation.cleaning import tell_lines
 from smartcart_pipeline.storage.lake import Lake
 from smartcart_pipeline.tables import TABLES, Table
 
@@ -160,9 +161,8 @@ def _few_rejected(lake: Lake, settings: Settings) -> Verdict:
     description = f"{rejected:,} of {raw:,} rows rejected ({share:.1%}; limit {settings.max_rejected_share:.1%})"
     if not passed:
         first = lake.engine.rows(lake.read("rejected_customers").sort("line_number").head(3))
-        examples = " ".join(f"Line {row['line_number']}: {row['detail']}." for row in first)
         description += (
-            f": {reasons}. {examples} Correct the export and deliver it again, or raise max_rejected_share. "
+            f": {reasons}. {tell_lines(first)} Correct the export and deliver it again, or raise max_rejected_share. "
             f"All refused rows with their reasons: {lake.path('rejected_customers')}"
         )
     return Verdict(

@@ -174,12 +174,14 @@ def _column_lineage(lineage: Columns) -> dg.TableColumnLineage:
 
 
 def _lineage_table(name: str, lineage: Columns) -> dg.TableMetadataValue:
+    # A column without upstream columns is delivered, or is one figure for all rows, like the as-of date.
+    origin = "the export" if name == "raw_customers" else "a figure of the whole run"
     return dg.MetadataValue.table(
         records=[
             dg.TableRecord(
                 {
                     "column": f"{name}.{column}",
-                    "computed_from": ", ".join(f"{t}.{c}" for t, c in sources) or "the export",
+                    "computed_from": ", ".join(f"{t}.{c}" for t, c in sources) or origin,
                 }
             )
             for column, sources in lineage.items()

@@ -244,7 +244,10 @@ BAD_EXPORTS: dict[str, tuple[Change, list[str]]] = {
     "no customers": (lambda customers: customers.head(0), ["{path}: the file holds a header but no customers"]),
     "no good row": (
         lambda customers: customers.head(50).assign(Education="Doctor"),
-        ["Not one row of the export holds a customer"],
+        [
+            "Not one row of the export holds a customer as the contract expects. Line 2: Education is 'Doctor': ",
+            "Line 4: Education is 'Doctor': expected one of Basic, 2n Cycle, Graduation, Master, PhD. Correct",
+        ],
     ),
     "missing column": (
         lambda customers: customers.rename(columns={"Income": "Yearly_Incom"}).drop(columns="Kidhome"),

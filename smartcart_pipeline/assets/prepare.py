@@ -29,7 +29,9 @@ def cleaning_rules(
     """`cleaned`: one row a customer. `rejected_customers`: one row a refused line."""
     judged = cleaning.judge_customers(raw_customers)
     with blaming_the_input():
-        accepted = cleaning.require_customers(engine.rows(cleaning.summarise_accepted(judged))[0])
+        accepted = engine.rows(cleaning.summarise_accepted(judged))[0]
+        refused = cleaning.reject_customers(judged, None, settings.limits).sort("line_number").head(3)
+        cleaning.require_customers(accepted, [] if accepted["customers"] else engine.rows(refused))
         as_of = settings.require_date() or accepted["newest_join"]
     cleaned = cleaning.clean_customers(judged, as_of, accepted["income_median"], settings.limits)
     rejected = cleaning.reject_customers(judged, as_of, settings.limits)

@@ -13,6 +13,7 @@ import narwhals as nw
 from narwhals.typing import FrameT
 
 from smartcart_pipeline.contract import BY_NAME, CONTRACT, NAMES, DeliveredColumn, ExportError
+from smartcart_pipeline.segmentation import Rows
 
 
 @dataclass(frozen=True)
@@ -89,14 +90,12 @@ def summarise_accepted(judged: FrameT) -> FrameT:
     )
 
 
-def require_customers(accepted: dict[str, Any]) -> dict[str, Any]:
+def require_customers(accepted: dict[str, Any], refused: Rows) -> None:
     """Refuse an export none of whose rows holds the contract.
 
     Args:
         accepted: The row from `summarise_accepted`.
-
-    Returns:
-        The same row.
+        refused: Some rows of `reject_customers` to name where none is accepted.
 
     Raises:
         ExportError: If no row is accepted, or none of the accepted tells an income.
@@ -104,13 +103,24 @@ def require_customers(accepted: dict[str, Any]) -> dict[str, Any]:
     if not accepted["customers"]:
         raise ExportError(
             "Not one row of the export holds a customer as the contract expects. "
-            "See the column `unreadable` of raw_customers, and deliver a corrected export."
+            f"{tell_lines(refused)} Correct the export and deliver it again."
         )
     if accepted["income_median"] is None:
         raise ExportError(
             "Income is missing in every row, so there is no median to stand for it. Deliver an export with incomes."
         )
-    return accepted
+
+
+def tell_lines(refused: Rows) -> str:
+    """What is wrong with some lines, for a message.
+
+    Args:
+        refused: Rows of `reject_customers`.
+
+    Returns:
+        A sentence a line.
+    """
+    return " ".join(f"Line {row['line_number']}: {row['detail']}." for row in refused)
 
 
 def clean_customers(judged: FrameT, as_of: date, income_median: float, limits: Limits) -> FrameT:
@@ -138,12 +148,12 @@ def clean_customers(judged: FrameT, as_of: date, income_median: float, limits: L
     )
 
 
-def reject_customers(judged: FrameT, as_of: date, limits: Limits) -> FrameT:
+def reject_customers(judged: FrameT, as_of: date | None, limits: Limits) -> FrameT:
     """The rows that `clean_customers` leaves out, with the reason why.
 
     Args:
         judged: Rows from `judge_customers`.
-        as_of: The day age and tenure are counted to.
+        as_of: The day age and tenure are counted to; None where no row tells one, so that the contract alone counts.
         limits: Beyond these a customer is an outlier.
 
     Returns:
@@ -169,7 +179,9 @@ def reject_customers(judged: FrameT, as_of: date, limits: Limits) -> FrameT:
     )
 
 
-def _with_limits(judged: FrameT, as_of: date, limits: Limits) -> FrameT:
+def _with_limits(judged: FrameT, as_of: date | None, limits: Limits) -> FrameT:
+    if as_of is None:
+        return judged
     return judged.with_columns(nw.coalesce("reason", _first_reason(_limit_problems(as_of, limits))).alias("reason"))
 
 
@@ -202,7 +214,9 @@ def _column_problems(column: DeliveredColumn) -> Iterator[Problem]:
         yield Problem("unknown_category", unknown, _sentence(f"{column.header} is '", column.name, expected))
 
 
-def _limit_problems(as_of: date, limits: Limits) -> list[Problem]:
+def _limit_problems(as_of: date | None, limits: Limits) -> list[Problem]:
+    if as_of is None:
+        return []
     age = nw.lit(as_of.year) - nw.col("year_birth")
     birth, joined = BY_NAME["year_birth"].header, BY_NAME["dt_customer"].header
     return [

@@ -66,9 +66,11 @@ def fit_components(batches: Iterable[np.ndarray], names: tuple[str, ...]) -> Com
 
     pca = None
     for batch in batches:
+        if pca is None and len(batch) < COMPONENTS:
+            break
         pca = pca or IncrementalPCA(n_components=min(len(names), len(batch)))
         pca.partial_fit(batch)
-    if pca is None or pca.n_samples_seen_ < COMPONENTS:
+    if pca is None:
         raise ExportError(
             f"Fewer than {COMPONENTS} customers are left after cleaning: too few to segment. Deliver a larger export."
         )

@@ -314,13 +314,15 @@ def test_what_is_accepted_is_summed_up_without_what_is_refused(as_frame: Frames)
 
 
 def test_an_export_without_a_good_row_is_refused(as_frame: Frames):
-    judged = judge_customers(as_frame(raw_frame(customer(recency=-1))))
+    judged = judge_customers(as_frame(raw_frame(customer(recency=-1), customer(line_number=3, customer_id=None))))
     [accepted] = rows(summarise_accepted(judged))
+    refused = rows(reject_customers(judged, None, Limits()).sort("line_number"))
     with pytest.raises(ExportError) as error:
-        require_customers(accepted)
+        require_customers(accepted, refused)
     assert str(error.value) == (
         "Not one row of the export holds a customer as the contract expects. "
-        "See the column `unreadable` of raw_customers, and deliver a corrected export."
+        "Line 2: Recency is -1: expected 0 or more. Line 3: ID is missing. "
+        "Correct the export and deliver it again."
     )
 
 
@@ -328,15 +330,14 @@ def test_an_export_without_an_income_is_refused(as_frame: Frames):
     judged = judge_customers(as_frame(raw_frame(customer(income=None))))
     [accepted] = rows(summarise_accepted(judged))
     with pytest.raises(ExportError) as error:
-        require_customers(accepted)
+        require_customers(accepted, [])
     assert str(error.value) == (
         "Income is missing in every row, so there is no median to stand for it. Deliver an export with incomes."
     )
 
 
 def test_good_rows_are_what_is_required():
-    accepted = {"newest_join": AS_OF, "income_median": 0.0, "customers": 1}
-    assert require_customers(accepted) == accepted
+    require_customers({"newest_join": AS_OF, "income_median": 0.0, "customers": 1}, [])
 
 
 # Values of delivered columns: mostly good ones, some missing, out of range, unknown or extreme.
