@@ -47,7 +47,7 @@ def run(
 ) -> None:
     """Segment an export: the very job that runs every night."""
     # A run makes many objects that live as long as it does; looking through them again and again only costs time.
-    gc.set_threshold(100_000)
+    gc.disable()
     from smartcart_pipeline.night import run_job  # noqa: PLC0415  (imports Dagster)
 
     place = Home(home.resolve())
