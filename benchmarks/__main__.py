@@ -1,6 +1,11 @@
-"""Run every benchmark: `make bench`."""
+"""Run every benchmark: `make bench`, or one of them: `make bench ARGS=scale`."""
 
-from benchmarks import nightly
+import sys
+
+from benchmarks import nightly, scale
+
+BENCHMARKS = {"nightly": nightly.main, "scale": lambda: scale.main([])}
 
 if __name__ == "__main__":
-    nightly.main()
+    for name in sys.argv[1:] or BENCHMARKS:
+        BENCHMARKS[name]()

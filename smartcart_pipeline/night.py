@@ -138,7 +138,7 @@ def _watched(quiet: bool) -> Iterator[None]:
                 seconds = time.monotonic() - started.get(event.step_key or "", time.monotonic())
                 console.print(f"  {made.asset_key.path[-1]:<22}{size}{seconds:>8.1f} s")
 
-        watcher = Watcher(notice)
+        watcher = Watcher(notice, hear=status.update)
         channel = logging.getLogger(CHANNEL)
         channel.addHandler(watcher)
         try:

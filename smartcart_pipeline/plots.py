@@ -86,11 +86,11 @@ def plot_k_selection(rows: Rows) -> Plot:
     return _finish(figure, "Elbow, silhouette and stability over k")
 
 
-def plot_correlations(values: np.ndarray, names: Sequence[str]) -> Plot:
+def plot_correlations(matrix: np.ndarray, names: Sequence[str]) -> Plot:
     """How the features go together.
 
     Args:
-        values: Customers by features, shape (customers, features).
+        matrix: Their correlations, shape (features, features).
         names: The features.
 
     Returns:
@@ -98,20 +98,15 @@ def plot_correlations(values: np.ndarray, names: Sequence[str]) -> Plot:
     """
     figure = _figure(8, 7)
     axes = figure.subplots()
-    deviations = values - values.mean(axis=0)
-    norms = np.sqrt((deviations**2).sum(axis=0))
-    # A feature that never varies has no correlation: it shows as an empty row.
-    matrix = deviations.T @ deviations / np.where(np.outer(norms, norms) > 0, np.outer(norms, norms), np.nan)
     image = axes.imshow(matrix, cmap="RdBu_r", vmin=-1, vmax=1)
     labels = [name.replace("_", " ") for name in names]
     axes.set_xticks(range(len(names)), labels, rotation=40, ha="right", rotation_mode="anchor")
     axes.set_yticks(range(len(names)), labels)
     for row in range(len(names)):
-        for column in range(len(names)):
-            if np.isfinite(matrix[row, column]):
-                colour = "white" if abs(matrix[row, column]) > 0.6 else "black"
-                text = f"{matrix[row, column]:.2f}".replace("-0.00", "0.00")
-                axes.text(column, row, text, ha="center", va="center", fontsize=7, color=colour)
+        for column in range(row + 1):  # the other half says the same
+            colour = "white" if abs(matrix[row, column]) > 0.6 else "black"
+            text = f"{matrix[row, column]:.2f}".replace("-0.00", "0.00")
+            axes.text(column, row, text, ha="center", va="center", fontsize=6, color=colour)
     figure.colorbar(image, ax=axes, shrink=0.8, label="Correlation")
     axes.set_title("Feature correlations")
     return _finish(figure, "Feature correlations")

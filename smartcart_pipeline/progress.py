@@ -22,15 +22,19 @@ progress = dg.LoggerDefinition(_channel, description="Hands a run's events to wh
 
 
 class Watcher(logging.Handler):
-    """Calls back for every Dagster event of a run."""
+    """Calls back for every Dagster event of a run, and for what its assets say meanwhile."""
 
-    def __init__(self, notice: Callable[[dg.DagsterEvent], None]) -> None:
-        """Call `notice` with each event."""
+    def __init__(self, notice: Callable[[dg.DagsterEvent], None], hear: Callable[[str], None]) -> None:
+        """Call `notice` with each event, and `hear` with what is said."""
         super().__init__()
         self.notice = notice
+        self.hear = hear
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Pass the event of a record on, if it has one."""
-        event = getattr(record, "dagster_meta", {}).get("dagster_event")
+        """Pass the event of a record on, or what it says."""
+        meta = getattr(record, "dagster_meta", {})
+        event = meta.get("dagster_event")
         if event is not None:
             self.notice(event)
+        else:
+            self.hear(str(meta.get("orig_message", "")))

@@ -3,6 +3,7 @@
 Settings are a Dagster resource so that each can be changed for one run in the launchpad of the UI.
 """
 
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date
@@ -13,7 +14,7 @@ import dagster as dg
 from pydantic import Field
 
 from smartcart_pipeline.contract import ExportError
-from smartcart_pipeline.engines.duckdb import DuckDBEngine
+from smartcart_pipeline.engines.duckdb import MEMORY_LIMIT, DuckDBEngine
 from smartcart_pipeline.lineage import Columns
 from smartcart_pipeline.segmentation.cleaning import Limits
 from smartcart_pipeline.segmentation.recipes import RECIPES, Recipe, RecipeName
@@ -23,6 +24,8 @@ from smartcart_pipeline.tables import TABLES
 
 # Marks a failure that the export or the call is to blame for, in the metadata of its event.
 AT_FAULT = "input_at_fault"
+# How many rows an export holds, in the metadata of the table that keeps it.
+DELIVERED_ROWS = "delivered_rows"
 
 
 class Settings(dg.ConfigurableResource):
@@ -47,15 +50,21 @@ class Settings(dg.ConfigurableResource):
     )
     seed: int = Field(default=42, ge=0, description="Seed of every random choice.")
     sample_customers: int = Field(
-        default=20_000, ge=100, description="k is chosen, and k-means begun, on at most this many customers."
+        default=10_000, ge=100, description="k is chosen, and k-means begun, on at most this many customers."
     )
     ward_customers: int = Field(
-        default=5_000,
+        default=3_000,
         ge=100,
         description="Agglomerative clustering is fitted on at most this many; its cost is quadratic.",
     )
     comparison_customers: int = Field(
-        default=5_000, ge=100, description="The two algorithms are compared on at most this many customers."
+        default=3_000, ge=100, description="The two algorithms are compared on at most this many customers."
+    )
+
+    copied_rows: int = Field(
+        default=2_000_000,
+        ge=0,
+        description="Larger tables are not copied into the warehouse: it has a view of the run's file in the lake.",
     )
 
     @property
@@ -86,17 +95,20 @@ class Settings(dg.ConfigurableResource):
 @dg.resource(
     config_schema={
         "memory_limit": dg.Field(
-            str, is_required=False, description="What DuckDB may use of memory, e.g. 1GB. Default: its own."
+            str,
+            default_value=MEMORY_LIMIT,
+            description="What DuckDB may use of memory; Python and scikit-learn need half a gigabyte beside it.",
         ),
         "spill_directory": dg.Field(
-            str, is_required=False, description="Where DuckDB puts what does not fit. Default: its own."
+            str, is_required=False, description="Where DuckDB puts what does not fit. Default: <home>/spill."
         ),
-    }
+    },
+    required_resource_keys={"home"},
 )
 def duckdb_engine(context: dg.InitResourceContext) -> Iterator[DuckDBEngine]:
     """The DuckDB engine, one for all assets of a run."""
-    spill = context.resource_config.get("spill_directory")
-    engine = DuckDBEngine(context.resource_config.get("memory_limit"), Path(spill) if spill else None)
+    spill = context.resource_config.get("spill_directory") or context.resources.home.spill
+    engine = DuckDBEngine(context.resource_config["memory_limit"], Path(spill))
     yield engine
     engine.close()
 
@@ -118,7 +130,23 @@ class LakeIOManager(dg.IOManager):
     def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
         """Write a table and say in the metadata what was written."""
         name = context.asset_key.path[-1]
-        context.add_output_metadata(describe_stored(name, self.tables.write(name, obj)))
+        expected = self._expect_rows(context)
+        started = time.monotonic()
+
+        def say(rows: float, about: str) -> None:
+            rate = rows / max(time.monotonic() - started, 0.001)
+            context.log.info(f"{name}: {about}{rows:,.0f} rows, {rate:,.0f} a second")
+
+        stored = self.tables.write(name, obj, lambda share: say(share * expected, f"of {expected:,} rows about "))
+        say(stored.rows, "")
+        context.add_output_metadata(describe_stored(name, stored))
+
+    def _expect_rows(self, context: dg.OutputContext) -> int:
+        """About how many rows a table of customers will have."""
+        delivered = (context.output_metadata or {}).get(DELIVERED_ROWS)
+        if delivered is not None:
+            return int(delivered.value)
+        return self.tables.count("raw_customers") if self.tables.has("raw_customers") else 0
 
     def load_input(self, context: dg.InputContext) -> Any:
         """Read a table."""

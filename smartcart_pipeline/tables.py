@@ -23,6 +23,7 @@ class Table:
         columns: Its columns, in order.
         key: The columns that no two rows share.
         carries_extra: Whether further columns of the export are carried along behind the declared ones, as text.
+        follows: The table that has the very same customers, one row each.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Table:
     columns: tuple[Column, ...]
     key: tuple[str, ...]
     carries_extra: bool = False
+    follows: str | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -116,6 +118,7 @@ FEATURES = Table(
     "What describes a customer to the model, and `response`, an outcome.",
     (CUSTOMER_ID, *_FEATURE_COLUMNS),
     key=("customer_id",),
+    follows="cleaned",
 )
 
 SCALED = Table(
@@ -137,6 +140,7 @@ SCALED = Table(
         ),
     ),
     key=("customer_id",),
+    follows="features",
 )
 
 FEATURE = Column("feature", "VARCHAR", "A column of `scaled`.")
@@ -152,6 +156,23 @@ SCALER = Table(
     ),
     key=("feature",),
 )
+CORRELATIONS = Table(
+    "correlations",
+    "a pair of features",
+    "How the standardised features go together, over all customers; the components follow from it.",
+    (
+        FEATURE,
+        Column("other_feature", "VARCHAR", "A column of `scaled`; the feature itself too."),
+        Column(
+            "correlation",
+            "DOUBLE",
+            "Pearson's correlation of the two; 0 for a feature that never varies.",
+            minimum=-1 - 1e-9,
+            maximum=1 + 1e-9,
+        ),
+    ),
+    key=("feature", "other_feature"),
+)
 
 _POINT = tuple(
     Column(name, "DOUBLE", f"Place on principal component {number} (no unit).")
@@ -164,6 +185,7 @@ PCA_COMPONENTS = Table(
     "Each customer's place on the first three principal components.",
     (CUSTOMER_ID, *_POINT),
     key=("customer_id",),
+    follows="scaled",
 )
 
 LOADINGS = Table(
@@ -227,11 +249,12 @@ CLUSTERS = Table(
             minimum=0,
         ),
         SEGMENT_ID,
-        Column("distance", "DOUBLE", "Distance to the segment's centroid on the components (no unit).", minimum=0),
+        Column("distance", "FLOAT", "Distance to the segment's centroid on the components (no unit).", minimum=0),
         Column("runner_up_segment_id", "VARCHAR", "The segment with the next nearest centroid."),
-        Column("margin", "DOUBLE", "How much farther the runner-up's centroid is (no unit).", minimum=0),
+        Column("margin", "FLOAT", "How much farther the runner-up's centroid is (no unit).", minimum=0),
     ),
     key=("customer_id",),
+    follows="pca_components",
 )
 
 CENTROIDS = Table(
@@ -265,6 +288,12 @@ ALGORITHM_COMPARISON = Table(
             maximum=1,
         ),
         Column("sample_customers", "INTEGER", "Customers measured.", minimum=1),
+        Column(
+            "fitted_customers",
+            "BIGINT",
+            "Customers the algorithm was fitted on; where they are not all, the nearest centre decides for everyone.",
+            minimum=1,
+        ),
     ),
     key=("algorithm", "space"),
 )
@@ -305,6 +334,7 @@ TABLES: dict[str, Table] = {
         FEATURES,
         SCALED,
         SCALER,
+        CORRELATIONS,
         PCA_COMPONENTS,
         LOADINGS,
         K_SELECTION,

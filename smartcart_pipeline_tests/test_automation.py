@@ -437,7 +437,7 @@ ALONE = [
     ["raw_customers"],
     ["cleaned", "rejected_customers"],
     ["features"],
-    ["scaled", "scaler"],
+    ["scaled", "scaler", "correlations"],
     ["pca_components", "loadings"],
     ["k_selection"],
     ["clusters", "centroids", "algorithm_comparison"],

@@ -21,7 +21,7 @@ from smartcart_pipeline.tables import TABLES
 
 REPOSITORY = Path(__file__).parents[1]
 
-CLUSTERED_FROM = {"k_selection", "pca_components", "scaled", "features"}
+CLUSTERED_FROM = {"k_selection", "pca_components", "scaled", "loadings"}
 
 # Each asset: its group, and the assets it depends on.
 ASSETS: dict[str, tuple[str, set[str]]] = {
@@ -31,13 +31,14 @@ ASSETS: dict[str, tuple[str, set[str]]] = {
     "features": ("prepare", {"cleaned"}),
     "scaled": ("prepare", {"features"}),
     "scaler": ("prepare", {"features"}),
-    "pca_components": ("model", {"scaled"}),
-    "loadings": ("model", {"scaled"}),
+    "correlations": ("prepare", {"features"}),
+    "pca_components": ("model", {"scaled", "correlations"}),
+    "loadings": ("model", {"scaled", "correlations"}),
     "k_selection": ("model", {"pca_components"}),
     "clusters": ("segments", CLUSTERED_FROM),
     "centroids": ("segments", CLUSTERED_FROM),
     "algorithm_comparison": ("segments", CLUSTERED_FROM),
-    "profiles": ("segments", {"clusters", "features"}),
+    "profiles": ("segments", {"clusters", "centroids", "features"}),
     "warehouse": ("publish", set(TABLES)),
 }
 
@@ -155,9 +156,10 @@ def test_the_settings_of_a_run_are_documented_with_their_defaults() -> None:
         "max_income": 600_000,
         "max_rejected_share": 0.05,
         "seed": 42,
-        "sample_customers": 20_000,
-        "ward_customers": 5_000,
-        "comparison_customers": 5_000,
+        "sample_customers": 10_000,
+        "ward_customers": 3_000,
+        "comparison_customers": 3_000,
+        "copied_rows": 2_000_000,
     }
     assert all(field.description for field in fields.values())
 

@@ -10,7 +10,7 @@ from smartcart_pipeline.contract import AMOUNTS
 from smartcart_pipeline.engines.duckdb import DuckDBEngine
 from smartcart_pipeline.engines.duckdb_exports import read_export
 from smartcart_pipeline.lineage import Columns, merge_sources, trace_columns
-from smartcart_pipeline.segmentation import cleaning, clustering, components, features, profiling, sampling, scaling
+from smartcart_pipeline.segmentation import cleaning, clustering, components, features, personas, profiling, scaling
 from smartcart_pipeline.segmentation.recipes import RECIPES
 from smartcart_pipeline.storage.exports import inspect_export
 from smartcart_pipeline.storage.lake import Fitted, Lake
@@ -103,24 +103,29 @@ def real_lineage(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Columns]
 
     sample = Path(__file__).parents[1] / "data" / "smartcart_customers.csv"
     raw = keep("raw_customers", read_export(engine, inspect_export(sample))[0])
-    judged = cleaning.judge_customers(raw)
+    judged = cleaning.judge_customers(raw, cleaning.find_repeats(raw))
     as_of, limits = date(2014, 6, 29), cleaning.Limits()
     cleaned = keep("cleaned", cleaning.clean_customers(judged, as_of, 50_000.0, limits).sort("customer_id"))
     keep("rejected_customers", cleaning.reject_customers(judged, as_of, limits).sort("line_number"))
     described = keep("features", features.engineer_features(cleaned))
     encoded = scaling.encode_features(described, BEHAVIOURAL)
-    scaler = scaling.fit_scaler(engine.arrays(encoded, BEHAVIOURAL.names), BEHAVIOURAL.names)
+    seen = engine.sum_moments(encoded, BEHAVIOURAL.names)
+    scaler = scaling.fit_scaler(seen)
     scaled = keep("scaled", scaling.standardise(encoded, scaler))
     keep("scaler", Fitted(scaler.rows(), [encoded.select(*BEHAVIOURAL.names)]))
-    fitted = components.fit_components(engine.arrays(scaled, BEHAVIOURAL.names), BEHAVIOURAL.names)
+    rows = scaling.correlation_rows(scaling.correlate(seen), BEHAVIOURAL.names)
+    correlations = keep("correlations", Fitted(rows, [encoded.select(*BEHAVIOURAL.names)]))
+    fitted = components.fit_components(scaling.correlate(seen), BEHAVIOURAL.names)
     points = keep("pca_components", components.project(scaled, fitted))
-    keep("loadings", Fitted(fitted.rows(), [scaled.select(*BEHAVIOURAL.names)]))
+    keep("loadings", Fitted(fitted.rows(), [correlations.select("correlation")]))
     centres = np.array([[2.0, 0.0, 0.0], [-2.0, 0.0, 0.0]])
     placed = clustering.assign_segments(points, centres).with_columns(agglomerative_cluster="kmeans_cluster")
     clusters = keep("clusters", placed.select(*TABLES["clusters"].names).sort("customer_id"))
-    by_segment = profiling.profile_segments(clusters, sampling.sample_customers(described, 500, 1))
-    rows = [{**row, "persona": row["segment_id"], "description": "", "share": 0.5} for row in engine.rows(by_segment)]
-    keep("profiles", Fitted(rows, [by_segment]))
+    members = profiling.join_members(clusters, described)
+    counts = engine.count_values(members, "kmeans_cluster", profiling.COUNTED)
+    profiles = profiling.profile_segments(counts, clustering.centroid_rows(centres))
+    base = profiling.summarise_customers(profiling.merge_counts(counts))
+    keep("profiles", Fitted(personas.name_segments(profiles, base), [profiling.name_sources(members)]))
     engine.close()
     return traced
 
@@ -153,7 +158,8 @@ POINT = sources("pca_components", *components.NAMES)
         ("scaler.mean", sources("features", *{feature.source for feature in BEHAVIOURAL.encoded})),
         ("pca_components.pc1", SCALED),
         ("pca_components.pc3", SCALED),
-        ("loadings.loading", SCALED),
+        ("correlations.correlation", sources("features", *{feature.source for feature in BEHAVIOURAL.encoded})),
+        ("loadings.loading", sources("correlations", "correlation")),
         ("clusters.customer_id", sources("pca_components", "customer_id")),
         ("clusters.segment_id", POINT),
         ("clusters.distance", POINT),

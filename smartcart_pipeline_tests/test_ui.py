@@ -27,7 +27,7 @@ SECONDS_TO_START = 90
 
 # The pictures of each asset.
 PLOTS = {
-    "features": ["correlations"],
+    "correlations": ["correlations"],
     "k_selection": ["elbow"],
     "clusters": ["components"],
     "profiles": ["income_and_spending", "sizes"],

@@ -9,10 +9,10 @@ from smartcart_pipeline.assets import described
 from smartcart_pipeline.engines import duckdb_exports
 from smartcart_pipeline.engines.duckdb import DuckDBEngine
 from smartcart_pipeline.engines.duckdb_exports import read_export
-from smartcart_pipeline.resources import Settings, blaming_the_input
+from smartcart_pipeline.resources import DELIVERED_ROWS, Settings, blaming_the_input
 from smartcart_pipeline.storage import exports
 from smartcart_pipeline.storage.exports import find_export, inspect_export
-from smartcart_pipeline.storage.home import Home
+from smartcart_pipeline.storage.home import Home, require_space
 
 
 @dg.asset(**described("raw_customers", "ingest", contract, exports, duckdb_exports))
@@ -22,12 +22,14 @@ def raw_customers(
     """One row a line of the export, as delivered."""
     with blaming_the_input():
         export = inspect_export(find_export(home, settings.input))
+        require_space(home, export.rows, settings.copied_rows)
         frame, dates = read_export(engine, export)
     return dg.Output(
         frame,
         metadata={
             "export": dg.MetadataValue.path(export.path),
             "content_hash": export.content_hash,
+            DELIVERED_ROWS: export.rows,
             "format": export.format,
             "date_reading": dates.reading,
             "date_evidence": dates.evidence,

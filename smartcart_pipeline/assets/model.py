@@ -9,7 +9,7 @@ from smartcart_pipeline.assets import described, out, picture
 from smartcart_pipeline.engines.duckdb import DuckDBEngine
 from smartcart_pipeline.plots import plot_k_selection
 from smartcart_pipeline.resources import Settings, blaming_the_input
-from smartcart_pipeline.segmentation import components, sampling, selection
+from smartcart_pipeline.segmentation import components, sampling, scaling, selection
 from smartcart_pipeline.storage.lake import Fitted
 
 
@@ -20,16 +20,15 @@ from smartcart_pipeline.storage.lake import Fitted
     }
 )
 def projecting(
-    settings: Settings, engine: dg.ResourceParam[DuckDBEngine], scaled: nw.LazyFrame
+    settings: Settings, engine: dg.ResourceParam[DuckDBEngine], scaled: nw.LazyFrame, correlations: nw.LazyFrame
 ) -> tuple[dg.Output[Any], dg.Output[Any]]:
     """`pca_components`: one row a customer. `loadings`: one row a component and feature."""
     names = settings.features.names
-    with blaming_the_input():
-        fitted = components.fit_components(engine.arrays(scaled, names), names)
+    fitted = components.fit_components(scaling.read_correlations(engine.rows(correlations), names), names)
     explained = dict(zip(components.NAMES, fitted.explained_variance_ratio, strict=True))
     return (
         dg.Output(components.project(scaled, fitted), metadata={"explained_variance_ratio": explained}),
-        dg.Output(Fitted(fitted.rows(), [scaled.select(*names)])),
+        dg.Output(Fitted(fitted.rows(), [correlations.select("correlation")])),
     )
 
 

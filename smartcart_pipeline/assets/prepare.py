@@ -10,10 +10,8 @@ from smartcart_pipeline.assets import described, out, picture
 from smartcart_pipeline.engines.duckdb import DuckDBEngine
 from smartcart_pipeline.plots import plot_correlations
 from smartcart_pipeline.resources import Settings, blaming_the_input
-from smartcart_pipeline.segmentation import cleaning, recipes, scaling
+from smartcart_pipeline.segmentation import cleaning, moments, recipes, scaling
 from smartcart_pipeline.segmentation import features as feature_verbs
-from smartcart_pipeline.segmentation.recipes import BEHAVIOUR
-from smartcart_pipeline.segmentation.sampling import sample_customers
 from smartcart_pipeline.storage.lake import Fitted
 
 
@@ -27,7 +25,9 @@ def cleaning_rules(
     settings: Settings, engine: dg.ResourceParam[DuckDBEngine], raw_customers: nw.LazyFrame
 ) -> tuple[dg.Output[Any], dg.Output[Any]]:
     """`cleaned`: one row a customer. `rejected_customers`: one row a refused line."""
-    judged = cleaning.judge_customers(raw_customers)
+    repeats = engine.keep(cleaning.find_repeats(raw_customers))
+    repeated = engine.rows(repeats.select(nw.len().alias("ids")))[0]["ids"]
+    judged = cleaning.judge_customers(raw_customers, repeats if repeated else None)
     with blaming_the_input():
         accepted = engine.rows(cleaning.summarise_accepted(judged))[0]
         refused = cleaning.reject_customers(judged, None, settings.limits).sort("line_number").head(3)
@@ -36,33 +36,38 @@ def cleaning_rules(
     cleaned = cleaning.clean_customers(judged, as_of, accepted["income_median"], settings.limits)
     rejected = cleaning.reject_customers(judged, as_of, settings.limits)
     facts = {"as_of_date": str(as_of), "income_median": accepted["income_median"]}
-    return dg.Output(cleaned.sort("customer_id"), metadata=facts), dg.Output(rejected.sort("line_number"))
+    return dg.Output(cleaned, metadata=facts), dg.Output(rejected.sort("line_number"))
 
 
 @dg.asset(**described("features", "prepare", contract, feature_verbs))
-def features(settings: Settings, engine: dg.ResourceParam[DuckDBEngine], cleaned: nw.LazyFrame) -> dg.Output[Any]:
+def features(cleaned: nw.LazyFrame) -> dg.Output[Any]:
     """One row a customer."""
-    frame = feature_verbs.engineer_features(cleaned)
-    sample = engine.array(sample_customers(frame, settings.sample_customers, settings.seed), BEHAVIOUR)
-    return dg.Output(frame, metadata={"correlations": picture(plot_correlations(sample, BEHAVIOUR))})
+    return dg.Output(feature_verbs.engineer_features(cleaned))
 
 
 @dg.multi_asset(
     outs={
         "scaled": out("scaled", "prepare", recipes, scaling),
-        "scaler": out("scaler", "prepare", recipes, scaling),
+        "scaler": out("scaler", "prepare", recipes, moments, scaling),
+        "correlations": out("correlations", "prepare", recipes, moments, scaling),
     }
 )
 def standardising(
     settings: Settings, engine: dg.ResourceParam[DuckDBEngine], features: nw.LazyFrame
-) -> tuple[dg.Output[Any], dg.Output[Any]]:
-    """`scaled`: one row a customer. `scaler`: one row a feature."""
+) -> tuple[dg.Output[Any], dg.Output[Any], dg.Output[Any]]:
+    """`scaled`: one row a customer. `scaler`: one row a feature. `correlations`: one row a pair of features."""
     encoded = scaling.encode_features(features, settings.features)
     names = settings.features.names
+    seen = engine.sum_moments(encoded, names)
     with blaming_the_input():
-        scaler = scaling.fit_scaler(engine.arrays(encoded, names), names)
+        scaler = scaling.fit_scaler(seen)
+    correlations = scaling.correlate(seen)
     facts = {"recipe": settings.recipe, "features": len(names)}
     return (
         dg.Output(scaling.standardise(encoded, scaler), metadata=facts),
         dg.Output(Fitted(scaler.rows(), [encoded.select(*names)])),
+        dg.Output(
+            Fitted(scaling.correlation_rows(correlations, names), [encoded.select(*names)]),
+            metadata={"correlations": picture(plot_correlations(correlations, names))},
+        ),
     )

@@ -39,7 +39,7 @@ def warehouse(
         recipe=settings.recipe,
     )
     files = {name: lake.path(name) for name in TABLES}
-    publish(engine, files, publication, home.warehouse)
+    publish(engine, files, publication, home.warehouse, settings.copied_rows)
     return dg.MaterializeResult(
         metadata={
             "path": dg.MetadataValue.path(home.warehouse),

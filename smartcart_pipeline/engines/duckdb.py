@@ -1,6 +1,8 @@
 """The default engine: DuckDB, in this process, streaming through a bounded memory."""
 
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -10,21 +12,24 @@ import narwhals as nw
 import numpy as np
 
 from smartcart_pipeline.segmentation import Rows
+from smartcart_pipeline.segmentation.moments import Moments, sum_moments
 from smartcart_pipeline.tables import Table
 
 # Customers per array handed to a fit: large enough to be fast, small enough to stay out of the way.
 BATCH = 122_880
+MEMORY_LIMIT = "1GB"
+REPORT_SECONDS = 2.0
 
 
 class DuckDBEngine:
     """Frames as lazy DuckDB relations; nothing is read before it is written, fetched or streamed.
 
     Attributes:
-        memory_limit: What DuckDB may use, e.g. `1GB`; None for its own default.
+        memory_limit: What DuckDB may use, e.g. `1GB`.
         spill_directory: Where it may put what does not fit; None for its own default.
     """
 
-    def __init__(self, memory_limit: str | None = None, spill_directory: Path | None = None) -> None:
+    def __init__(self, memory_limit: str = MEMORY_LIMIT, spill_directory: Path | None = None) -> None:
         """Take note of the limits; the connection opens with the first use."""
         self.memory_limit = memory_limit
         self.spill_directory = spill_directory
@@ -33,8 +38,9 @@ class DuckDBEngine:
     def connection(self) -> duckdb.DuckDBPyConnection:
         """The one connection of this process, to a database in memory."""
         connection = duckdb.connect(":memory:")
-        if self.memory_limit:
-            connection.execute(f"SET memory_limit = {literal(self.memory_limit)}")
+        connection.execute(f"SET memory_limit = {literal(self.memory_limit)}")
+        # Reckon how far a query is, without drawing a bar.
+        connection.execute("SET enable_progress_bar = true; SET enable_progress_bar_print = false")
         if self.spill_directory:
             connection.execute(f"SET temp_directory = {literal(str(self.spill_directory))}")
         return connection
@@ -132,6 +138,71 @@ class DuckDBEngine:
             # By DLPack, because pyarrow's own to_numpy imports pandas.
             yield np.column_stack([np.from_dlpack(column) for column in batch.columns]).astype(np.float64, copy=False)
 
+    def sum_moments(self, frame: nw.LazyFrame[Any], columns: Sequence[str]) -> Moments:
+        """Sum up columns of a frame, in one pass.
+
+        Args:
+            frame: A frame of this engine.
+            columns: Numeric columns without nulls.
+
+        Returns:
+            Their moments.
+        """
+        return sum_moments(self.arrays(frame, columns), tuple(columns))
+
+    def count_values(
+        self, frame: nw.LazyFrame[Any], group: str, columns: Sequence[str]
+    ) -> dict[int, dict[str, tuple[np.ndarray, np.ndarray]]]:
+        """Count how often each value of each column occurs in each group, in one pass.
+
+        Args:
+            frame: A frame of this engine.
+            group: The column that tells the group, an integer.
+            columns: The columns to count, of few different values.
+
+        Returns:
+            For each group and column, values (numbers as float64) and their counts, arrays of shape (values,).
+        """
+        import pyarrow as pa  # noqa: PLC0415  (not every use of the engine needs it)
+        import pyarrow.compute as pc  # noqa: PLC0415
+
+        names = ", ".join(map(identifier, columns))
+        sets = ", ".join(f"({identifier(group)}, {identifier(column)})" for column in columns)
+        # GROUPING sets the bit of each column that a row is not about; the last column's is the lowest.
+        counted = self.connection.sql(
+            f"SELECT {identifier(group)} AS 'group', GROUPING({names}) AS others, {names}, count(*) AS customers "
+            f"FROM ({self.query(frame)}) GROUP BY GROUPING SETS ({sets})"
+        ).to_arrow_table()
+        counts: dict[int, dict[str, tuple[np.ndarray, np.ndarray]]] = {}
+        every = (1 << len(columns)) - 1
+        for number, column in enumerate(reversed(columns)):
+            about = counted.filter(pc.equal(counted["others"], every - (1 << number)))
+            is_text = pa.types.is_string(about.schema.field(column).type)
+            values = about[column].cast(pa.string() if is_text else pa.float64()).to_numpy()
+            groups, customers = about["group"].to_numpy(), about["customers"].to_numpy()
+            for name in np.unique(groups).tolist():
+                counts.setdefault(name, {})[column] = values[groups == name], customers[groups == name]
+        return counts
+
+    def count_repeats(self, frame: nw.LazyFrame[Any], columns: Sequence[str]) -> int:
+        """Count the rows that repeat an earlier one in some columns, in one pass.
+
+        Rows are compared by a hash of 64 bits: among ten million, two that differ count as equal with a chance of one
+        in four hundred thousand.
+
+        Args:
+            frame: A frame of this engine.
+            columns: The columns to compare.
+
+        Returns:
+            How many rows there are beyond the different ones.
+        """
+        hashed = f"hash({', '.join(map(identifier, columns))})"
+        row = self.connection.execute(
+            f"SELECT count(*) - count(DISTINCT {hashed}) FROM ({self.query(frame)})"
+        ).fetchone()
+        return int(row[0]) if row else 0
+
     def array(self, frame: nw.LazyFrame[Any], columns: Sequence[str]) -> np.ndarray:
         """Fetch columns of a frame that is known to be small enough.
 
@@ -145,13 +216,16 @@ class DuckDBEngine:
         batches = list(self.arrays(frame, columns))
         return np.concatenate(batches) if batches else np.empty((0, len(columns)))
 
-    def write(self, frame: nw.LazyFrame[Any], table: Table, path: Path) -> int:
+    def write(
+        self, frame: nw.LazyFrame[Any], table: Table, path: Path, report: Callable[[float], None] | None = None
+    ) -> int:
         """Write a frame as Parquet, in the declared columns, order and types.
 
         Args:
             frame: A frame of this engine.
             table: The declaration.
             path: Where to write; replaced if it is there.
+            report: Told every two seconds what share has been done, from 0 to 1.
 
         Returns:
             Number of rows written.
@@ -163,11 +237,31 @@ class DuckDBEngine:
             *(f"CAST({identifier(column.name)} AS {column.type}) AS {identifier(column.name)}" for column in declared),
             *map(identifier, extra),
         ]
-        row = self.connection.execute(
-            f"COPY (SELECT {', '.join(columns)} FROM ({self.query(frame)})) TO {literal(str(path))} "
-            f"(FORMAT parquet, COMPRESSION snappy, ROW_GROUP_SIZE {BATCH})"
-        ).fetchone()
+        with self._reporting(report):
+            row = self.connection.execute(
+                f"COPY (SELECT {', '.join(columns)} FROM ({self.query(frame)})) TO {literal(str(path))} "
+                f"(FORMAT parquet, COMPRESSION snappy, ROW_GROUP_SIZE {BATCH})"
+            ).fetchone()
         return int(row[0]) if row else 0
+
+    @contextmanager
+    def _reporting(self, report: Callable[[float], None] | None) -> Iterator[None]:
+        """Tell, from a thread of its own, how far the running query is."""
+        done = threading.Event()
+
+        def watch() -> None:
+            while report and not done.wait(REPORT_SECONDS):
+                percent = self.connection.query_progress()
+                if percent > 0:
+                    report(min(percent / 100, 1.0))
+
+        watcher = threading.Thread(target=watch, daemon=True)
+        watcher.start()
+        try:
+            yield
+        finally:
+            done.set()
+            watcher.join()
 
 
 def identifier(name: str) -> str:

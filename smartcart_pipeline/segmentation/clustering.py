@@ -5,6 +5,8 @@ Cluster numbers are canonical: 0 is the cluster that spends most on average, so 
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import narwhals as nw
 import numpy as np
@@ -12,9 +14,10 @@ from narwhals.typing import FrameT
 
 from smartcart_pipeline.segmentation import Rows
 from smartcart_pipeline.segmentation.components import NAMES
+from smartcart_pipeline.segmentation.silhouette import mean_silhouettes
 
 LLOYD_STEPS = 300
-LLOYD_TOLERANCE = 1e-4
+LLOYD_TOLERANCE = 1e-3
 UNIT = 10**7
 
 
@@ -56,14 +59,17 @@ def sum_points(points: FrameT, centroids: np.ndarray) -> FrameT:
     Returns:
         One row a centroid that has customers: `label`, `customers`, and the sums in `UNIT`ths.
     """
-    # Whole numbers add up to the same sum in whatever order an engine adds them; floating-point numbers do not.
-    whole = [(nw.col(name) * UNIT).round().cast(nw.Int64).alias(name) for name in NAMES]
     return (
         nearest_centroid(points, centroids, "label")
-        .with_columns(*whole)
+        .with_columns(*[_whole(name).alias(name) for name in NAMES])
         .group_by("label")
         .agg(nw.len().alias("customers"), *[nw.col(name).sum() for name in NAMES])
     )
+
+
+def _whole(name: str) -> nw.Expr:
+    """A number in `UNIT`ths: whole numbers add up to the same sum in any order, floating-point numbers do not."""
+    return (nw.col(name) * UNIT).round().cast(nw.Int64)
 
 
 def _move(centroids: np.ndarray, sums: Rows) -> np.ndarray:
@@ -72,6 +78,21 @@ def _move(centroids: np.ndarray, sums: Rows) -> np.ndarray:
     for row in sums:
         moved[int(row["label"])] = [int(row[name]) / UNIT / row["customers"] for name in NAMES]
     return moved
+
+
+@dataclass(frozen=True)
+class Ward:
+    """Agglomerative clustering, and where its clusters lie.
+
+    Attributes:
+        centres: Mean of each cluster on the components, shape (k, 3).
+        fitted_customers: How many customers were fitted.
+        labels: `customer_id` and `ward_label` of every customer; None where only a sample was fitted.
+    """
+
+    centres: np.ndarray
+    fitted_customers: int
+    labels: nw.LazyFrame[Any] | None = None
 
 
 def fit_ward(points: np.ndarray, k: int) -> np.ndarray:
@@ -116,21 +137,19 @@ def segment_name(number: int) -> str:
     return f"S{number + 1:02d}"
 
 
-def sum_spending(labelled: FrameT, features: FrameT) -> FrameT:
+def sum_spending(labelled: FrameT) -> FrameT:
     """What the customers of each pair of labels spend, in one pass.
 
     Args:
-        labelled: Customers with `kmeans_label` and `ward_label`.
-        features: The same customers with `total_spending`.
+        labelled: Customers with `kmeans_label`, `ward_label` and standardised `total_spending`.
 
     Returns:
-        One row a pair that occurs: the labels, `customers`, and `spending` (the sum, in currency units).
+        One row a pair that occurs: the labels, `customers`, and `spending` (the sum, in `UNIT`ths).
     """
     return (
-        labelled.select("customer_id", "kmeans_label", "ward_label")
-        .join(features.select("customer_id", "total_spending"), on="customer_id", how="inner")
+        labelled.with_columns(_whole("total_spending").alias("spending"))
         .group_by("kmeans_label", "ward_label")
-        .agg(nw.len().alias("customers"), nw.col("total_spending").sum().alias("spending"))
+        .agg(nw.len().alias("customers"), nw.col("spending").sum())
     )
 
 
@@ -181,21 +200,21 @@ def centroid_rows(centres: np.ndarray) -> Rows:
     ]
 
 
-def label_beyond_sample(points: FrameT, fitted: FrameT, centres: np.ndarray, label: str) -> FrameT:
-    """Give fitted customers their label and all others that of the nearest centre.
+def label_customers(points: FrameT, ward: "Ward") -> FrameT:
+    """Give every customer its label by agglomerative clustering.
 
     Args:
         points: Customers with `pc1`, `pc2`, `pc3`.
-        fitted: `customer_id` and `label` of the customers that were fitted.
-        centres: Means of the fitted clusters, shape (k, 3).
-        label: Name of the label.
+        ward: The fit.
 
     Returns:
-        The columns of `points` and `label` (Int32).
+        The columns of `points` and `ward_label` (Int32): the fit's own where it saw every customer, else that of the
+        nearest centre, for the fitted ones too.
     """
-    near = nearest_centroid(points, centres, "near_label")
-    known = near.join(fitted, on="customer_id", how="left")
-    return known.with_columns(nw.coalesce(label, "near_label").alias(label)).drop("near_label")
+    if ward.labels is None:
+        return nearest_centroid(points, ward.centres, "ward_label")
+    labels: Any = ward.labels
+    return points.join(labels, on="customer_id", how="inner")
 
 
 def nearest_centroid(points: FrameT, centroids: np.ndarray, label: str) -> FrameT:
@@ -209,10 +228,12 @@ def nearest_centroid(points: FrameT, centroids: np.ndarray, label: str) -> Frame
     Returns:
         The same columns and `label` (Int32; the lower number where two are as near).
     """
+    k = len(centroids)
     return (
         _with_squares(points, centroids)
-        .with_columns(_position_of_least(len(centroids)).alias(label))
-        .drop(_squares(len(centroids)))
+        .with_columns(nw.min_horizontal(*_squares(k)).alias("least"))
+        .with_columns(_position(k, "least").alias(label))
+        .drop("least", *_squares(k))
     )
 
 
@@ -227,18 +248,23 @@ def assign_segments(points: FrameT, centroids: np.ndarray) -> FrameT:
         The same columns, `kmeans_cluster` (Int32), `segment_id`, `distance` to its centroid, `runner_up_segment_id`
         (null for k = 1) and `margin`, how much farther the runner-up's centroid is; distances have no unit.
     """
-    k = len(centroids)
-    cluster = nw.col("kmeans_cluster")
-    squares = _with_squares(points, centroids).with_columns(_position_of_least(k).alias("kmeans_cluster"))
-    without_own = squares.with_columns(
-        nw.min_horizontal(*_squares(k)).sqrt().alias("distance"),
-        *[nw.when(cluster != number).then(nw.col(name)).alias(name) for number, name in enumerate(_squares(k))],
-    )
-    return without_own.with_columns(
-        _choose(cluster, [segment_name(number) for number in range(k)]).alias("segment_id"),
-        _choose(_position_of_least(k), [segment_name(number) for number in range(k)]).alias("runner_up_segment_id"),
-        (nw.min_horizontal(*_squares(k)).sqrt() - nw.col("distance")).alias("margin"),
-    ).drop(_squares(k))
+    k, cluster = len(centroids), nw.col("kmeans_cluster")
+    names = [segment_name(number) for number in range(k)]
+    squares = _with_squares(points, centroids).with_columns(nw.min_horizontal(*_squares(k)).alias("least"))
+    placed = squares.with_columns(_position(k, "least").alias("kmeans_cluster"))
+    # The nearest of all others, once the customer's own is out of the way.
+    others = [nw.when(cluster != number).then(nw.col(name)) for number, name in enumerate(_squares(k))]
+    second = placed.with_columns(nw.min_horizontal(*others).alias("second"))
+    runner_up = [
+        nw.when((nw.col(name) == nw.col("second")) & (cluster != number)).then(nw.lit(names[number]))
+        for number, name in enumerate(_squares(k))
+    ]
+    return second.with_columns(
+        _choose(cluster, names).alias("segment_id"),
+        nw.col("least").sqrt().alias("distance"),
+        nw.coalesce(*runner_up).alias("runner_up_segment_id"),
+        (nw.col("second").sqrt() - nw.col("least").sqrt()).alias("margin"),
+    ).drop("least", "second", *_squares(k))
 
 
 def _squares(k: int) -> list[str]:
@@ -249,16 +275,16 @@ def _with_squares(points: FrameT, centroids: np.ndarray) -> FrameT:
     """Add the squared distance to each centroid."""
     columns = []
     for name, centre in zip(_squares(len(centroids)), centroids, strict=True):
-        parts = [(nw.col(axis) - float(value)) ** 2 for axis, value in zip(NAMES, centre, strict=True)]
-        columns.append((parts[0] + parts[1] + parts[2]).alias(name))
+        # Times itself, not to the power of two: engines raise to a power with logarithms.
+        apart = [nw.col(axis) - float(value) for axis, value in zip(NAMES, centre, strict=True)]
+        columns.append((apart[0] * apart[0] + apart[1] * apart[1] + apart[2] * apart[2]).alias(name))
     return points.with_columns(*columns)
 
 
-def _position_of_least(k: int) -> nw.Expr:
-    """Number of the least square that is not null; the first of equals."""
-    least = nw.min_horizontal(*_squares(k))
+def _position(k: int, least: str) -> nw.Expr:
+    """Number of the square that equals the least; the first of equals."""
     return nw.coalesce(
-        *[nw.when(nw.col(name) == least).then(nw.lit(number, nw.Int32)) for number, name in enumerate(_squares(k))]
+        *[nw.when(nw.col(name) == nw.col(least)).then(nw.lit(n, nw.Int32)) for n, name in enumerate(_squares(k))]
     )
 
 
@@ -266,40 +292,42 @@ def _choose(position: nw.Expr, values: Sequence[str]) -> nw.Expr:
     return nw.coalesce(*[nw.when(position == number).then(nw.lit(value)) for number, value in enumerate(values)])
 
 
-def compare_algorithms(spaces: dict[str, np.ndarray], algorithms: dict[str, np.ndarray]) -> Rows:
+def compare_algorithms(
+    spaces: dict[str, np.ndarray], algorithms: dict[str, np.ndarray], fitted_customers: dict[str, int]
+) -> Rows:
     """Measure each algorithm's clusters in each space, and how far the two agree.
 
     Args:
         spaces: Name to points of the measured customers, shape (customers, dimensions).
         algorithms: Name to labels of the same customers, shape (customers,); two of them.
+        fitted_customers: Name to the number of customers the algorithm was fitted on.
 
     Returns:
         One row an algorithm and space: silhouette, Calinski-Harabasz, Davies-Bouldin, `sizes` (customers by cluster
-        number), `adjusted_rand_index` between the two algorithms (Hubert and Arabie 1985), `sample_customers`.
+        number), `adjusted_rand_index` between the two (Hubert and Arabie 1985), customers measured and fitted.
     """
     from sklearn.metrics import (  # noqa: PLC0415  (slow to import)
         adjusted_rand_score,
         calinski_harabasz_score,
         davies_bouldin_score,
-        pairwise_distances,
-        silhouette_score,
     )
 
     agreement = float(adjusted_rand_score(*algorithms.values()))
     rows: Rows = []
     for space, points in spaces.items():
-        distances = pairwise_distances(points)
+        silhouettes = mean_silhouettes(points, list(algorithms.values()))
         rows += [
             {
                 "algorithm": algorithm,
                 "space": space,
-                "silhouette": float(silhouette_score(distances, labels, metric="precomputed")),
+                "silhouette": silhouette,
                 "calinski_harabasz": float(calinski_harabasz_score(points, labels)),
                 "davies_bouldin": float(davies_bouldin_score(points, labels)),
                 "sizes": np.bincount(labels).tolist(),
                 "adjusted_rand_index": agreement,
                 "sample_customers": len(points),
+                "fitted_customers": fitted_customers[algorithm],
             }
-            for algorithm, labels in algorithms.items()
+            for (algorithm, labels), silhouette in zip(algorithms.items(), silhouettes, strict=True)
         ]
     return rows

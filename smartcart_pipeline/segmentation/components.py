@@ -1,13 +1,11 @@
 """Principal components: the three directions in which customers differ most."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import narwhals as nw
 import numpy as np
 from narwhals.typing import FrameT
 
-from smartcart_pipeline.contract import ExportError
 from smartcart_pipeline.segmentation import Rows
 
 COMPONENTS = 3
@@ -45,40 +43,27 @@ class Components:
         ]
 
 
-def fit_components(batches: Iterable[np.ndarray], names: tuple[str, ...]) -> Components:
-    """Fit principal components with scikit-learn's `IncrementalPCA`, batch by batch.
+def fit_components(correlations: np.ndarray, names: tuple[str, ...]) -> Components:
+    """Find the principal components of standardised features: the leading eigenvectors of their correlations.
 
-    All components are kept while fitting, which makes the incremental result exact (Ross et al. 2008, "Incremental
-    learning for robust visual tracking": what is lost is only what is truncated); the first three are returned.
+    The same as scikit-learn's `PCA` of all customers (its solver `covariance_eigh`), without seeing them again
+    (Jolliffe 2002, "Principal Component Analysis", 2.3).
 
     Args:
-        batches: Arrays of shape (customers, features), float64, standardised, in a fixed order, each with at least as
-            many customers as features unless it is the only one.
-        names: Names of the features.
+        correlations: Correlation of each two features, shape (features, features).
+        names: Names of the features, in order.
 
     Returns:
         The fitted numbers.
-
-    Raises:
-        ExportError: If there are fewer customers than components.
     """
-    from sklearn.decomposition import IncrementalPCA  # noqa: PLC0415  (slow to import)
+    from threadpoolctl import threadpool_limits  # noqa: PLC0415
 
-    pca = None
-    for batch in batches:
-        if pca is None and len(batch) < COMPONENTS:
-            break
-        pca = pca or IncrementalPCA(n_components=min(len(names), len(batch)))
-        pca.partial_fit(batch)
-    if pca is None:
-        raise ExportError(
-            f"Fewer than {COMPONENTS} customers are left after cleaning: too few to segment. Deliver a larger export."
-        )
-    return Components(
-        features=names,
-        loadings=fix_signs(pca.components_[:COMPONENTS]),
-        explained_variance_ratio=tuple(map(float, pca.explained_variance_ratio_[:COMPONENTS])),
-    )
+    # On one thread sums are made in one order, so the bits do not depend on the machine's cores.
+    with threadpool_limits(limits=1):
+        variances, directions = np.linalg.eigh(correlations)
+    strongest = np.argsort(-variances, kind="stable")[:COMPONENTS]
+    explained = np.clip(variances[strongest], 0, None) / variances.sum()
+    return Components(names, fix_signs(directions[:, strongest].T), tuple(explained.tolist()))
 
 
 def fix_signs(loadings: np.ndarray) -> np.ndarray:
@@ -96,15 +81,33 @@ def fix_signs(loadings: np.ndarray) -> np.ndarray:
     return loadings * np.where(signs == 0, 1.0, signs)[:, None]
 
 
-def project(scaled: FrameT, components: Components) -> FrameT:
+def read_components(loadings: Rows) -> Components:
+    """The fitted numbers, from the table that keeps them.
+
+    Args:
+        loadings: All rows of the table `loadings`.
+
+    Returns:
+        The components.
+    """
+    of_component = {name: [row for row in loadings if row["component"] == name] for name in NAMES}
+    return Components(
+        features=tuple(row["feature"] for row in of_component[NAMES[0]]),
+        loadings=np.array([[row["loading"] for row in of_component[name]] for name in NAMES]),
+        explained_variance_ratio=tuple(of_component[name][0]["explained_variance_ratio"] for name in NAMES),
+    )
+
+
+def project(scaled: FrameT, components: Components, beside: tuple[str, ...] = ()) -> FrameT:
     """Place customers on the components.
 
     Args:
         scaled: Customers from `standardise`.
         components: The fitted numbers.
+        beside: Further columns of `scaled` to keep.
 
     Returns:
-        `customer_id`, `pc1`, `pc2`, `pc3` (Float64, no unit).
+        `customer_id`, `pc1`, `pc2`, `pc3` (Float64, no unit), and what is kept beside them.
     """
     axes = []
     for name, loadings in zip(NAMES, components.loadings, strict=True):
@@ -113,4 +116,4 @@ def project(scaled: FrameT, components: Components) -> FrameT:
         for term in terms[1:]:
             axis = axis + term
         axes.append(axis.alias(name))
-    return scaled.select("customer_id", *axes)
+    return scaled.select("customer_id", *axes, *beside)

@@ -4,6 +4,7 @@ import narwhals as nw
 from narwhals.typing import FrameT
 
 from smartcart_pipeline.contract import AMOUNTS
+from smartcart_pipeline.segmentation.cleaning import is_one_of
 from smartcart_pipeline.segmentation.recipes import CARRIED_OVER, OUTCOMES
 
 PARTNERED = ("Married", "Together")
@@ -30,13 +31,13 @@ def engineer_features(cleaned: FrameT) -> FrameT:
         # Amounts and children are narrow integers: widen them before they are added.
         nw.sum_horizontal(*[nw.col(name).cast(nw.Int32) for name in AMOUNTS]).alias("total_spending"),
         nw.sum_horizontal(*[nw.col(name).cast(nw.Int16) for name in ("kidhome", "teenhome")]).alias("total_children"),
-        nw.when(nw.col("marital_status").is_in(PARTNERED))
+        nw.when(is_one_of(nw.col("marital_status"), PARTNERED))
         .then(nw.lit("Partner"))
         .otherwise(nw.lit("Alone"))
         .alias("living_with"),
-        nw.when(education.is_in(UNDERGRADUATE))
+        nw.when(is_one_of(education, UNDERGRADUATE))
         .then(nw.lit("Undergraduate"))
-        .otherwise(nw.when(education.is_in(GRADUATE)).then(nw.lit("Graduate")).otherwise(nw.lit("Postgraduate")))
+        .otherwise(nw.when(is_one_of(education, GRADUATE)).then(nw.lit("Graduate")).otherwise(nw.lit("Postgraduate")))
         .alias("education"),
         *CARRIED_OVER,
         *OUTCOMES,

@@ -1,60 +1,112 @@
-"""Profiles: what each segment is like, in the units the business knows."""
+"""Profiles: what each segment is like, in the units the business knows.
+
+Everything follows from how many customers of a segment have each value of a feature: counts are whole numbers, so they
+add up to the same in any order, and there are few of them however many customers there are.
+"""
+
+from collections.abc import Mapping
+from typing import Any
 
 import narwhals as nw
+import numpy as np
 from narwhals.typing import FrameT
 
+from smartcart_pipeline.segmentation import Rows
 from smartcart_pipeline.segmentation.recipes import BEHAVIOUR, EDUCATION_LEVELS, LIVING_WITH
 
 # A mean or median of 0s and 1s says nothing that its rate does not.
 MEASURED = tuple(name for name in BEHAVIOUR if name != "complain")
+RATES = {"response_rate": "response", "complaint_rate": "complain"}
 SHARES = tuple(("living_with", level) for level in LIVING_WITH) + tuple(
     ("education", level) for level in EDUCATION_LEVELS
 )
+COUNTED = (*MEASURED, *RATES.values(), "living_with", "education")
+
+# For each feature: values, and how many customers have each, as arrays of shape (values,).
+ValueCounts = Mapping[str, tuple[np.ndarray, np.ndarray]]
 
 
-def profile_segments(clusters: FrameT, features: FrameT) -> FrameT:
-    """Summarise the features of each segment.
+def join_members(clusters: FrameT, features: FrameT) -> FrameT:
+    """Each customer's features beside the segment.
 
     Args:
-        clusters: Customers with `segment_id`.
+        clusters: Customers with `segment_id` and its number, `kmeans_cluster`.
         features: The same customers from `engineer_features`.
 
     Returns:
-        One row a segment, in order of `segment_id`: the columns of `summarise_customers` beside it.
+        `segment_id`, `kmeans_cluster` (by which engines group several times faster) and the columns in `COUNTED`.
     """
-    members = features.join(clusters.select("customer_id", "segment_id"), on="customer_id", how="inner")
-    return members.with_columns(*_indicators()).group_by("segment_id").agg(*_aggregates()).sort("segment_id")
+    segments = clusters.select("customer_id", "segment_id", "kmeans_cluster")
+    return features.join(segments, on="customer_id", how="inner").select("segment_id", "kmeans_cluster", *COUNTED)
 
 
-def summarise_customers(features: FrameT) -> FrameT:
-    """Summarise the features of all customers, for comparison with a segment's.
+def name_sources(members: FrameT) -> FrameT:
+    """What each column of a profile is computed from, under the name of that column.
 
     Args:
-        features: Customers from `engineer_features`.
+        members: Customers from `join_members`.
 
     Returns:
-        One row: `customers`, `mean_…` and `median_…` of every feature in its own unit, `share_…` of every category,
+        The segment, and for each figure of a profile the feature it comes from.
+    """
+    return members.select(
+        "segment_id",
+        *[nw.col(name).alias(f"{measure}_{name}") for measure in ("mean", "median") for name in MEASURED],
+        *[nw.col(column).alias(share_name(column, level)) for column, level in SHARES],
+        *[nw.col(name).alias(rate) for rate, name in RATES.items()],
+    )
+
+
+def profile_segments(counts: Mapping[int, ValueCounts], centroids: Rows) -> Rows:
+    """Summarise the features of each segment.
+
+    Args:
+        counts: For each cluster, how many customers have each value of each feature in `COUNTED`.
+        centroids: The table `centroids`, which tells the segment of a cluster.
+
+    Returns:
+        One row a segment, in order of `segment_id`: that, and the columns of `summarise_customers`.
+    """
+    segments = {row["segment_id"]: row["kmeans_cluster"] for row in centroids}
+    return [{"segment_id": segment} | summarise_customers(counts[segments[segment]]) for segment in sorted(segments)]
+
+
+def merge_counts(counts: Mapping[int, ValueCounts]) -> ValueCounts:
+    """Counts of all customers, from those of each segment.
+
+    Args:
+        counts: As for `profile_segments`.
+
+    Returns:
+        One count for each value, of all segments together or one after the other.
+    """
+    return {
+        name: (
+            np.concatenate([segment[name][0] for segment in counts.values()]),
+            np.concatenate([segment[name][1] for segment in counts.values()]),
+        )
+        for name in COUNTED
+    }
+
+
+def summarise_customers(counts: ValueCounts) -> dict[str, Any]:
+    """Summarise the features of some customers.
+
+    Args:
+        counts: How many of them have each value of each feature in `COUNTED`; a value may stand in several places.
+
+    Returns:
+        `customers`, `mean_…` and `median_…` of every feature in its own unit, `share_…` of every category,
         `response_rate` and `complaint_rate` (shares, 0 to 1).
     """
-    return features.with_columns(*_indicators()).select(*_aggregates())
-
-
-def _indicators() -> list[nw.Expr]:
-    return [
-        nw.when(nw.col(column) == level).then(nw.lit(1.0)).otherwise(nw.lit(0.0)).alias(share_name(column, level))
-        for column, level in SHARES
-    ]
-
-
-def _aggregates() -> list[nw.Expr]:
-    return [
-        nw.len().alias("customers"),
-        *[nw.col(name).mean().alias(f"mean_{name}") for name in MEASURED],
-        *[nw.col(name).median().alias(f"median_{name}") for name in MEASURED],
-        *[nw.col(share_name(column, level)).mean() for column, level in SHARES],
-        nw.col("response").mean().alias("response_rate"),
-        nw.col("complain").mean().alias("complaint_rate"),
-    ]
+    customers = int(counts["response"][1].sum())
+    return {
+        "customers": customers,
+        **{f"mean_{name}": _mean(counts[name]) for name in MEASURED},
+        **{f"median_{name}": _median(counts[name]) for name in MEASURED},
+        **{share_name(column, level): _count(counts[column], level) / customers for column, level in SHARES},
+        **{rate: _mean(counts[name]) for rate, name in RATES.items()},
+    }
 
 
 def share_name(column: str, level: str) -> str:
@@ -68,3 +120,22 @@ def share_name(column: str, level: str) -> str:
         The column's name.
     """
     return f"share_{column}_{level.lower()}"
+
+
+def _count(counted: tuple[np.ndarray, np.ndarray], value: str) -> int:
+    values, numbers = counted
+    return int(numbers[values == value].sum())
+
+
+def _mean(counted: tuple[np.ndarray, np.ndarray]) -> float:
+    values, numbers = counted
+    return float(values @ numbers / numbers.sum())
+
+
+def _median(counted: tuple[np.ndarray, np.ndarray]) -> float:
+    values, numbers = counted
+    rising = np.argsort(values, kind="stable")
+    upto = np.cumsum(numbers[rising])
+    # The mean of the two in the middle, which are one and the same where the number of customers is odd.
+    middle = np.searchsorted(upto, [(upto[-1] + 1) // 2, upto[-1] // 2 + 1])
+    return float(values[rising][middle].mean())

@@ -20,13 +20,32 @@ def sample_customers(frame: FrameT, customers: int, seed: int) -> FrameT:
     Returns:
         The drawn rows, in order of `customer_id`.
     """
-    # A line spreads neighbouring ids apart, its square takes away the line's pattern.
-    spread = (nw.col("customer_id") % PRIME * MULTIPLIER + (seed + 1) * INCREMENT) % PRIME
-    draw = (spread * spread % PRIME) * MULTIPLIER % PRIME
     return (
-        frame.with_columns(draw.alias("draw"))
+        frame.with_columns(_scramble(seed).alias("draw"))
         .sort("draw", "customer_id")
         .head(customers)
         .drop("draw")
         .sort("customer_id")
     )
+
+
+def fingerprint_customers(frame: FrameT, seed: int) -> FrameT:
+    """What two frames of the same customers agree in, whatever their order.
+
+    Args:
+        frame: Rows with `customer_id`.
+        seed: Seed of the scrambling.
+
+    Returns:
+        One row: `customers`, `ids` (the sum of all ids) and `scrambled` (the sum of all scrambled ids).
+    """
+    return frame.with_columns(_scramble(seed).alias("scrambled")).select(
+        nw.len().alias("customers"), nw.col("customer_id").sum().alias("ids"), nw.col("scrambled").sum()
+    )
+
+
+def _scramble(seed: int) -> nw.Expr:
+    """A number from 0 to `PRIME` that looks random, from an id and a seed (Int64)."""
+    # A line spreads neighbouring ids apart, its square takes away the line's pattern.
+    spread = (nw.col("customer_id") % PRIME * MULTIPLIER + (seed + 1) * INCREMENT) % PRIME
+    return (spread * spread % PRIME) * MULTIPLIER % PRIME

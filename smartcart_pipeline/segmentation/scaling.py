@@ -1,6 +1,5 @@
 """Standardising: every feature to mean 0 and standard deviation 1, so that none outweighs another by its unit."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import narwhals as nw
@@ -9,6 +8,7 @@ from narwhals.typing import FrameT
 
 from smartcart_pipeline.contract import ExportError
 from smartcart_pipeline.segmentation import Rows
+from smartcart_pipeline.segmentation.moments import Moments
 from smartcart_pipeline.segmentation.recipes import Recipe
 
 
@@ -56,12 +56,11 @@ def encode_features(features: FrameT, recipe: Recipe) -> FrameT:
     return features.select("customer_id", *columns)
 
 
-def fit_scaler(batches: Iterable[np.ndarray], names: tuple[str, ...]) -> Scaler:
-    """Fit scikit-learn's `StandardScaler`, batch by batch.
+def fit_scaler(moments: Moments) -> Scaler:
+    """Fit the scaler: scikit-learn's `StandardScaler`, from moments.
 
     Args:
-        batches: Arrays of shape (customers, features), float64, in a fixed order.
-        names: Names of the features.
+        moments: Moments of the encoded features.
 
     Returns:
         The fitted numbers.
@@ -69,17 +68,61 @@ def fit_scaler(batches: Iterable[np.ndarray], names: tuple[str, ...]) -> Scaler:
     Raises:
         ExportError: If no two customers differ, so that there is nothing to segment.
     """
-    from sklearn.preprocessing import StandardScaler  # noqa: PLC0415  (slow to import)
-
-    scaler = StandardScaler()
-    for batch in batches:
-        scaler.partial_fit(batch)
-    if not hasattr(scaler, "var_") or not np.any(scaler.var_ > 0):
+    scale = np.sqrt(np.diag(moments.covariances)) if moments.customers else np.zeros(1)
+    if not np.any(scale > 0):
         raise ExportError(
             "The customers of this export do not differ in any feature, so there are no segments to find. "
             "Deliver an export with customers that differ."
         )
-    return Scaler(names, tuple(map(float, scaler.mean_)), tuple(map(float, scaler.scale_)))
+    scale = np.where(scale > 0, scale, 1.0)
+    return Scaler(moments.features, tuple(moments.means.tolist()), tuple(scale.tolist()))
+
+
+def correlate(moments: Moments) -> np.ndarray:
+    """How the features go together (Pearson 1895).
+
+    Args:
+        moments: Moments of the encoded features.
+
+    Returns:
+        Correlation of each two features, shape (features, features); zero for a feature that never varies.
+    """
+    covariances = moments.covariances
+    scale = np.sqrt(np.diag(covariances))
+    both = np.outer(scale, scale)
+    correlations: np.ndarray = np.divide(covariances, both, out=np.zeros_like(covariances), where=both > 0)
+    return correlations
+
+
+def correlation_rows(correlations: np.ndarray, names: tuple[str, ...]) -> Rows:
+    """The table `correlations`: one row a pair of features.
+
+    Args:
+        correlations: Shape (features, features).
+        names: Names of the features, in order.
+
+    Returns:
+        Rows with `feature`, `other_feature` and `correlation`.
+    """
+    return [
+        {"feature": one, "other_feature": other, "correlation": float(correlations[i, j])}
+        for i, one in enumerate(names)
+        for j, other in enumerate(names)
+    ]
+
+
+def read_correlations(rows: Rows, names: tuple[str, ...]) -> np.ndarray:
+    """The correlations, from the table that keeps them.
+
+    Args:
+        rows: All rows of the table `correlations`.
+        names: Names of the features, in order.
+
+    Returns:
+        Shape (features, features).
+    """
+    known = {(row["feature"], row["other_feature"]): row["correlation"] for row in rows}
+    return np.array([[known[one, other] for other in names] for one in names])
 
 
 def standardise(encoded: FrameT, scaler: Scaler) -> FrameT:

@@ -10,6 +10,7 @@ import numpy as np
 
 from smartcart_pipeline.contract import ExportError
 from smartcart_pipeline.segmentation import Rows
+from smartcart_pipeline.segmentation.silhouette import mean_silhouettes
 
 CANDIDATES = tuple(range(1, 11))
 
@@ -40,17 +41,13 @@ def evaluate_candidates(points: np.ndarray, seed: int, candidates: Sequence[int]
     Raises:
         ExportError: If fewer customers differ than the candidates need.
     """
-    from threadpoolctl import threadpool_limits  # noqa: PLC0415
-
     different = len(np.unique(points.round(9), axis=0))
     if different <= max(candidates):
         raise ExportError(
             f"Only {different} different customers are left after cleaning, and up to {max(candidates)} segments are "
             f"tried: at least {max(candidates) + 1} different customers are needed. Deliver a larger export."
         )
-    # On one thread sums are made in one order, so the bits do not depend on the machine's cores.
-    with threadpool_limits(limits=1):
-        return _measure(points, seed, candidates)
+    return _measure(points, seed, candidates)
 
 
 def _measure(points: np.ndarray, seed: int, candidates: Sequence[int]) -> Rows:
@@ -59,38 +56,44 @@ def _measure(points: np.ndarray, seed: int, candidates: Sequence[int]) -> Rows:
         adjusted_rand_score,
         calinski_harabasz_score,
         davies_bouldin_score,
-        pairwise_distances,
-        silhouette_score,
     )
+    from threadpoolctl import threadpool_limits  # noqa: PLC0415
 
     random = np.random.default_rng(seed)
     measured = np.sort(random.permutation(len(points))[:SILHOUETTE_CUSTOMERS])
-    distances = pairwise_distances(points[measured])
     resamples = [random.integers(0, len(points), len(points)) for _ in range(BOOTSTRAPS)]
+
+    def fit(k: int) -> tuple[KMeans, float | None]:
+        """Clusters for k, and how stable they are."""
+        fitted = KMeans(k, n_init=10, random_state=seed).fit(points)
+        if k == 1:
+            return fitted, None
+        # Begun from the fit itself, a refit moves only because the data did, not because it was begun elsewhere.
+        refits = (KMeans(k, init=fitted.cluster_centers_, n_init=1).fit(points[resample]) for resample in resamples)
+        agreements = [adjusted_rand_score(fitted.labels_, refit.predict(points)) for refit in refits]
+        return fitted, float(np.mean(agreements))
+
+    # On one thread sums are made in one order, so the bits do not depend on the machine's cores.
+    with threadpool_limits(limits=1):
+        fits = [fit(k) for k in candidates]
+        compared = [fitted.labels_[measured] for fitted, _ in fits if fitted.n_clusters > 1]
+        silhouettes = iter(mean_silhouettes(points[measured], compared))
     rows: Rows = []
-    for k in candidates:
-        fit = KMeans(k, n_init=10, random_state=seed).fit(points)
-        labels = fit.labels_
-        row = {
-            "k": k,
-            "inertia": float(fit.inertia_),
-            "silhouette": None,
-            "calinski_harabasz": None,
-            "davies_bouldin": None,
-            "stability": None,
-            "smallest_cluster_share": float(np.bincount(labels, minlength=k).min() / len(points)),
-            "sample_customers": len(points),
-        }
-        if k > 1:
-            # Begun from the fit itself, a refit moves only because the data did, not because it was begun elsewhere.
-            refits = [KMeans(k, init=fit.cluster_centers_, n_init=1).fit(points[resample]) for resample in resamples]
-            row |= {
-                "silhouette": float(silhouette_score(distances, labels[measured], metric="precomputed")),
-                "calinski_harabasz": float(calinski_harabasz_score(points, labels)),
-                "davies_bouldin": float(davies_bouldin_score(points, labels)),
-                "stability": float(np.mean([adjusted_rand_score(labels, refit.predict(points)) for refit in refits])),
+    for k, (fitted, stability) in zip(candidates, fits, strict=True):
+        labels = fitted.labels_
+        several = k > 1
+        rows.append(
+            {
+                "k": k,
+                "inertia": float(fitted.inertia_),
+                "silhouette": next(silhouettes) if several else None,
+                "calinski_harabasz": float(calinski_harabasz_score(points, labels)) if several else None,
+                "davies_bouldin": float(davies_bouldin_score(points, labels)) if several else None,
+                "stability": stability,
+                "smallest_cluster_share": float(np.bincount(labels, minlength=k).min() / len(points)),
+                "sample_customers": len(points),
             }
-        rows.append(row)
+        )
     return rows
 
 

@@ -39,6 +39,7 @@ class Export:
         kind: What it is.
         headers: Its column headers, in order, without surrounding space.
         content_hash: SHA-256 of the file's bytes, in hexadecimal.
+        rows: How many customers it holds; of a CSV about, by its line feeds.
         encoding: `utf-8` or `latin-1`, of a CSV.
         delimiter: What separates values, of a CSV.
         gzipped: Whether a CSV is compressed.
@@ -50,6 +51,7 @@ class Export:
     kind: Kind
     headers: tuple[str, ...]
     content_hash: str
+    rows: int
     encoding: str = "utf-8"
     delimiter: str = ","
     gzipped: bool = False
@@ -137,9 +139,11 @@ def inspect_export(path: Path) -> Export:
         if not start:
             raise ExportError(f"{path}: the file is empty. Deliver the export again.")
         if start.startswith(b"PAR1"):
-            export = Export(path, "parquet", _parquet_headers(path), hash_content(path))
+            headers, rows = _inspect_parquet(path)
+            export = Export(path, "parquet", headers, hash_content(path), rows)
         elif start.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
-            export = Export(path, "excel", _texts(read_workbook(path)[0]), hash_content(path))
+            header, *cells = read_workbook(path)
+            export = Export(path, "excel", _texts(header), hash_content(path), len(cells))
         else:
             export = _inspect_csv(path, gzipped=start.startswith(b"\x1f\x8b"))
     except PermissionError:
@@ -180,12 +184,13 @@ def read_workbook(path: Path) -> list[list[object]]:
     return [list(row) for row in rows]
 
 
-def _parquet_headers(path: Path) -> tuple[str, ...]:
+def _inspect_parquet(path: Path) -> tuple[tuple[str, ...], int]:
     import pyarrow as pa  # noqa: PLC0415  (only for Parquet)
     from pyarrow import parquet  # noqa: PLC0415
 
     try:
-        return tuple(parquet.read_schema(path).names)
+        found = parquet.read_metadata(path)
+        return tuple(found.schema.to_arrow_schema().names), found.num_rows
     except (pa.ArrowInvalid, OSError) as error:
         raise ExportError(f"{path}: the Parquet file is damaged ({error}). Deliver it again.") from None
 
@@ -224,7 +229,16 @@ def _inspect_csv(path: Path, gzipped: bool) -> Export:
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise ExportError(f"{path}: the compressed file is damaged or cut off ({error}). Deliver it again.") from None
     return Export(
-        path, "csv", headers, hash_content(path), survey.encoding, delimiter, gzipped, survey.lines, blank_lines
+        path,
+        "csv",
+        headers,
+        hash_content(path),
+        max(survey.lines - 1, 0),
+        survey.encoding,
+        delimiter,
+        gzipped,
+        survey.lines,
+        blank_lines,
     )
 
 

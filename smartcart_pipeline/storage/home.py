@@ -1,8 +1,15 @@
 """The home: the one folder that holds everything generated."""
 
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
+
+from smartcart_pipeline.contract import ExportError
+
+# What a customer takes on disk, measured with ten million of them: in all tables of the lake, in those of the
+# warehouse, and at most for a while beside them.
+LAKE_BYTES, WAREHOUSE_BYTES, SPILL_BYTES = 150, 210, 60
 
 
 @dataclass(frozen=True)
@@ -26,6 +33,11 @@ class Home:
         return self.root / "warehouse.duckdb"
 
     @property
+    def spill(self) -> Path:
+        """Where an engine puts what does not fit into its memory, while it runs."""
+        return self.root / "spill"
+
+    @property
     def dagster(self) -> Path:
         """What Dagster records: runs, events, schedules."""
         return self.root / "dagster"
@@ -39,6 +51,27 @@ class Home:
     def refused(self) -> Path:
         """Where exports that cannot be used are set aside, each with its reason."""
         return self.incoming / "refused"
+
+
+def require_space(home: Home, customers: int, copied_rows: int) -> None:
+    """Refuse a run that the disk has no room for, before it starts.
+
+    Args:
+        home: The home.
+        customers: How many customers the export holds.
+        copied_rows: Tables of more rows are not copied into the warehouse.
+
+    Raises:
+        ExportError: If there is less room than the run is known to need.
+    """
+    root = next(folder for folder in (home.root, *home.root.parents) if folder.exists())
+    needed = customers * (LAKE_BYTES + SPILL_BYTES + (WAREHOUSE_BYTES if customers <= copied_rows else 0))
+    free = shutil.disk_usage(root).free
+    if needed > free:
+        raise ExportError(
+            f"{home.root}: {customers:,} customers need about {needed / 1e9:,.1f} GB of disk, {free / 1e9:,.1f} GB are "
+            "free. Make room, or name a home on a larger disk with --home."
+        )
 
 
 def flush_to_disk(path: Path) -> None:

@@ -1,6 +1,6 @@
 """The lake: one Parquet file per table and run, written once and never changed."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -57,12 +57,15 @@ class Lake:
     run_id: str
     engine: DuckDBEngine
 
-    def write(self, name: str, content: "nw.LazyFrame[Any] | Fitted") -> Stored:
+    def write(
+        self, name: str, content: "nw.LazyFrame[Any] | Fitted", report: Callable[[float], None] | None = None
+    ) -> Stored:
         """Write a table as this run's.
 
         Args:
             name: Its name.
             content: A frame, or the rows of a small table.
+            report: Told now and then what share has been done, from 0 to 1.
 
         Returns:
             What was written.
@@ -74,7 +77,7 @@ class Lake:
         writing = path.with_name(f".{path.name}.writing")
         frame = self.engine.frame(_as_arrow(table, content.rows)) if isinstance(content, Fitted) else content
         try:
-            rows = self.engine.write(frame, table, writing)
+            rows = self.engine.write(frame, table, writing, report)
             put_in_place(writing, path)
         finally:
             writing.unlink(missing_ok=True)
@@ -93,6 +96,28 @@ class Lake:
             FileNotFoundError: If no run has written it yet.
         """
         return self.engine.scan(self.path(name), name)
+
+    def count(self, name: str) -> int:
+        """How many rows a table has: this run's, else the newest; read from the file's footer.
+
+        Args:
+            name: Its name.
+
+        Returns:
+            Number of rows.
+        """
+        return int(self.engine.rows(self.read(name).select(nw.len().alias("rows")))[0]["rows"])
+
+    def has(self, name: str) -> bool:
+        """Whether any run has written a table.
+
+        Args:
+            name: Its name.
+
+        Returns:
+            Whether there is a file of it.
+        """
+        return any((self.root / name).glob("[0-9]*.parquet"))
 
     def path(self, name: str) -> Path:
         """The file of a table: this run's, else the newest.

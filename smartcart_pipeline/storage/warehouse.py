@@ -33,7 +33,9 @@ class Publication:
     recipe: str
 
 
-def publish(engine: DuckDBEngine, files: Mapping[str, Path], publication: Publication, warehouse: Path) -> None:
+def publish(
+    engine: DuckDBEngine, files: Mapping[str, Path], publication: Publication, warehouse: Path, copied_rows: int
+) -> None:
     """Build a warehouse from files of the lake and put it in place of the published one.
 
     Readers that hold the old file keep it until they connect again. A `.wal` that somebody's read-write session left
@@ -44,11 +46,12 @@ def publish(engine: DuckDBEngine, files: Mapping[str, Path], publication: Public
         files: The Parquet file of each table.
         publication: What the warehouse says of itself.
         warehouse: Where it is published.
+        copied_rows: A file of more rows is not copied: the warehouse has a view of it.
     """
     building = warehouse.with_name(f".{warehouse.name}.{publication.run_id}.building")
     building.unlink(missing_ok=True)
     try:
-        _build(engine, files, publication, building)
+        _build(engine, files, publication, building, copied_rows)
         building.chmod(READ_ONLY)
         left_behind = warehouse.with_name(f"{warehouse.name}.wal")
         if left_behind.exists():
@@ -59,7 +62,9 @@ def publish(engine: DuckDBEngine, files: Mapping[str, Path], publication: Public
         building.with_name(f"{building.name}.wal").unlink(missing_ok=True)
 
 
-def _build(engine: DuckDBEngine, files: Mapping[str, Path], publication: Publication, path: Path) -> None:
+def _build(
+    engine: DuckDBEngine, files: Mapping[str, Path], publication: Publication, path: Path, copied_rows: int
+) -> None:
     connection = engine.connection
     connection.execute(f"ATTACH {literal(str(path))} AS building (STORAGE_VERSION '{STORAGE_VERSION}')")
     # Tables have no order of rows to keep, and keeping it has DuckDB write large ones twice.
@@ -67,8 +72,11 @@ def _build(engine: DuckDBEngine, files: Mapping[str, Path], publication: Publica
     try:
         for name, file in files.items():
             target = f"building.{identifier(name)}"
-            connection.execute(f"CREATE TABLE {target} AS SELECT * FROM read_parquet({literal(str(file))})")
-            _comment(engine, name, target)
+            source = f"read_parquet({literal(str(file))})"
+            rows = connection.execute(f"SELECT count(*) FROM {source}").fetchall()[0][0]
+            kind = "TABLE" if rows <= copied_rows else "VIEW"
+            connection.execute(f"CREATE {kind} {target} AS SELECT * FROM {source}")
+            _comment(engine, name, target, kind)
         connection.execute(
             "CREATE TABLE building.publication AS SELECT ? AS run_id, ? AS as_of_date, "
             "? AS published_at, ? AS export_name, ? AS export_hash, ? AS recipe",
@@ -88,11 +96,11 @@ def _build(engine: DuckDBEngine, files: Mapping[str, Path], publication: Publica
         connection.execute("DETACH building")
 
 
-def _comment(engine: DuckDBEngine, name: str, target: str) -> None:
+def _comment(engine: DuckDBEngine, name: str, target: str, kind: str) -> None:
     """Put the declared descriptions where analysts see them."""
     table = TABLES[name]
     engine.connection.execute(
-        f"COMMENT ON TABLE {target} IS {literal(f'{table.description} One row is {table.grain}.')}"
+        f"COMMENT ON {kind} {target} IS {literal(f'{table.description} One row is {table.grain}.')}"
     )
     found = {row[0] for row in engine.connection.execute(f"DESCRIBE {target}").fetchall()}
     for column in table.columns:

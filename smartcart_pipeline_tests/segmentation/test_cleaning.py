@@ -16,6 +16,7 @@ from smartcart_pipeline.contract import CONTRACT, EDUCATIONS, MARITAL_STATUSES, 
 from smartcart_pipeline.segmentation.cleaning import (
     Limits,
     clean_customers,
+    find_repeats,
     judge_customers,
     reject_customers,
     require_customers,
@@ -83,13 +84,17 @@ def rows(frame: Any) -> list[Row]:
     return pa.Table.from_pandas(native, preserve_index=False).to_pylist()
 
 
+def judge(raw: Any) -> Any:
+    return judge_customers(raw, find_repeats(raw))
+
+
 def clean(as_frame: Frames, *raw: Row, limits: Limits | None = None) -> list[Row]:
-    judged = judge_customers(as_frame(raw_frame(*raw)))
+    judged = judge(as_frame(raw_frame(*raw)))
     return rows(clean_customers(judged, AS_OF, MEDIAN, limits or Limits()).sort("customer_id"))
 
 
 def reject(as_frame: Frames, *raw: Row, limits: Limits | None = None) -> list[Row]:
-    judged = judge_customers(as_frame(raw_frame(*raw)))
+    judged = judge(as_frame(raw_frame(*raw)))
     return rows(reject_customers(judged, AS_OF, limits or Limits()).sort("line_number"))
 
 
@@ -292,7 +297,7 @@ def test_a_missing_income_is_imputed_by_the_median(as_frame: Frames):
 def test_further_columns_do_not_interfere_whatever_their_names(as_frame: Frames):
     further = {name: ["9", "9"] for name in ("first_line", "reason", "detail", "lines", "customer_id_right", "tag")}
     frame = raw_frame(customer(line_number=2), customer(line_number=3)).assign(**further)
-    judged = judge_customers(as_frame(frame))
+    judged = judge(as_frame(frame))
     assert [row["recency"] for row in rows(clean_customers(judged, AS_OF, MEDIAN, Limits()))] == [58]
     rejected = rows(reject_customers(judged, AS_OF, Limits()))
     assert [(row["line_number"], row["reason"]) for row in rejected] == [(3, "repeated_id")]
@@ -308,13 +313,13 @@ def test_what_is_accepted_is_summed_up_without_what_is_refused(as_frame: Frames)
         customer(line_number=7, customer_id=6, income=90.0, dt_customer=date(2015, 1, 1)),
         customer(line_number=8, customer_id=8, income=90.0, dt_customer=date(2016, 1, 1), recency=-1),
     ]
-    assert rows(summarise_accepted(judge_customers(as_frame(raw_frame(*raw))))) == [
+    assert rows(summarise_accepted(judge(as_frame(raw_frame(*raw))))) == [
         {"newest_join": date(2014, 5, 1), "income_median": 27.5, "customers": 5}
     ]
 
 
 def test_an_export_without_a_good_row_is_refused(as_frame: Frames):
-    judged = judge_customers(as_frame(raw_frame(customer(recency=-1), customer(line_number=3, customer_id=None))))
+    judged = judge(as_frame(raw_frame(customer(recency=-1), customer(line_number=3, customer_id=None))))
     [accepted] = rows(summarise_accepted(judged))
     refused = rows(reject_customers(judged, None, Limits()).sort("line_number"))
     with pytest.raises(ExportError) as error:
@@ -327,7 +332,7 @@ def test_an_export_without_a_good_row_is_refused(as_frame: Frames):
 
 
 def test_an_export_without_an_income_is_refused(as_frame: Frames):
-    judged = judge_customers(as_frame(raw_frame(customer(income=None))))
+    judged = judge(as_frame(raw_frame(customer(income=None))))
     [accepted] = rows(summarise_accepted(judged))
     with pytest.raises(ExportError) as error:
         require_customers(accepted, [])

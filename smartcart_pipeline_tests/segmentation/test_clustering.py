@@ -8,6 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smartcart_pipeline.segmentation.clustering import (
+    UNIT,
+    Ward,
     assign_segments,
     canonical_order,
     centroid_rows,
@@ -15,7 +17,7 @@ from smartcart_pipeline.segmentation.clustering import (
     fit_kmeans,
     fit_ward,
     group_means,
-    label_beyond_sample,
+    label_customers,
     nearest_centroid,
     renumber,
     segment_name,
@@ -41,8 +43,8 @@ def test_a_customer_belongs_to_the_nearest_centroid(as_frame: Frames):
         "pc2",
         "pc3",
         "kmeans_cluster",
-        "distance",
         "segment_id",
+        "distance",
         "runner_up_segment_id",
         "margin",
     ]
@@ -88,14 +90,13 @@ def test_nearest_centroid_adds_only_the_label(as_frame: Frames):
 
 
 def test_spending_is_summed_for_each_pair_of_labels(as_frame: Frames):
-    labelled = as_frame(pd.DataFrame({"customer_id": [1, 2, 3], "kmeans_label": [0, 1, 1], "ward_label": [1, 0, 0]}))
-    features = as_frame(pd.DataFrame({"customer_id": [3, 2, 1], "total_spending": [30, 10, 5]}))
-    result = to_pandas(sum_spending(labelled, features)).sort_values("kmeans_label").astype(int)
+    labelled = pd.DataFrame({"kmeans_label": [0, 1, 1], "ward_label": [1, 0, 0], "total_spending": [-0.5, 1.0, 0.25]})
+    result = to_pandas(sum_spending(as_frame(labelled))).sort_values("kmeans_label").astype(int)
     assert result.to_dict("list") == {
         "kmeans_label": [0, 1],
         "ward_label": [1, 0],
         "customers": [1, 2],
-        "spending": [5, 40],
+        "spending": [-UNIT // 2, UNIT * 5 // 4],
     }
 
 
@@ -108,12 +109,19 @@ def test_clusters_are_numbered_by_falling_mean_spending_then_by_label():
     assert canonical_order(rows, "label") == [1, 2, 0]
 
 
-def test_customers_beyond_the_sample_go_to_the_nearest_mean(as_frame: Frames):
+def test_where_all_are_fitted_the_fit_labels_them(as_frame: Frames):
     points = as_frame(points_frame((0.1, 0, 0), (0.2, 0, 0), (3.9, 0, 0)))
-    fitted = as_frame(pd.DataFrame({"customer_id": [2], "label": pd.array([1], "int32")}))
-    result = to_pandas(label_beyond_sample(points, fitted, CENTROIDS[:2], "label")).sort_values("customer_id")
-    assert result["label"].astype(int).tolist() == [0, 1, 1]
-    assert result.columns.tolist() == ["customer_id", "pc1", "pc2", "pc3", "label"]
+    fitted = as_frame(pd.DataFrame({"customer_id": [1, 2, 3], "ward_label": pd.array([0, 1, 1], "int32")}))
+    labelled = label_customers(points, Ward(CENTROIDS[:2], 3, fitted))
+    result = to_pandas(labelled).sort_values("customer_id")
+    assert result["ward_label"].astype(int).tolist() == [0, 1, 1]
+    assert result.columns.tolist() == ["customer_id", "pc1", "pc2", "pc3", "ward_label"]
+
+
+def test_where_a_sample_is_fitted_the_nearest_mean_labels_everyone(as_frame: Frames):
+    points = as_frame(points_frame((0.1, 0, 0), (0.2, 0, 0), (3.9, 0, 0)))
+    result = to_pandas(label_customers(points, Ward(CENTROIDS[:2], 2)))
+    assert result["ward_label"].astype(int).tolist() == [0, 0, 1]
 
 
 def test_centroids_are_rows_in_canonical_order():
@@ -181,7 +189,9 @@ def test_the_comparison_measures_both_algorithms_in_both_spaces():
     points = np.concatenate([near, far])
     first, second = np.repeat([0, 1], 30), np.repeat([0, 1], [28, 32])
     rows = compare_algorithms(
-        {"pca_components": points, "scaled": points[:, :2]}, {"kmeans": first, "agglomerative": second}
+        {"pca_components": points, "scaled": points[:, :2]},
+        {"kmeans": first, "agglomerative": second},
+        {"kmeans": 1_000, "agglomerative": 60},
     )
 
     assert [(row["algorithm"], row["space"]) for row in rows] == [
@@ -194,3 +204,4 @@ def test_the_comparison_measures_both_algorithms_in_both_spaces():
     assert rows[1]["sizes"] == [28, 32]
     assert {row["adjusted_rand_index"] for row in rows} == {adjusted_rand_score(first, second)}
     assert {row["sample_customers"] for row in rows} == {60}
+    assert [row["fitted_customers"] for row in rows] == [1_000, 60, 1_000, 60]

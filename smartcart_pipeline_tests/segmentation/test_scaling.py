@@ -13,8 +13,16 @@ from hypothesis.extra import numpy as arrays
 from smartcart_pipeline.contract import ExportError
 from smartcart_pipeline.segmentation import components
 from smartcart_pipeline.segmentation.components import fit_components, fix_signs, project
+from smartcart_pipeline.segmentation.moments import sum_moments
 from smartcart_pipeline.segmentation.recipes import Recipe
-from smartcart_pipeline.segmentation.scaling import encode_features, fit_scaler, standardise
+from smartcart_pipeline.segmentation.scaling import (
+    correlate,
+    correlation_rows,
+    encode_features,
+    fit_scaler,
+    read_correlations,
+    standardise,
+)
 from smartcart_pipeline_tests.conftest import Frames, to_pandas
 
 TOLERANCE = 1e-9
@@ -38,11 +46,11 @@ def by_scikit_learn(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def by_us(frame: Any, values: np.ndarray, names: tuple[str, ...], batch: int) -> tuple[np.ndarray, np.ndarray]:
-    """Standardised values and components, with both fits streamed in batches."""
-    scaler = fit_scaler((values[i : i + batch] for i in range(0, len(values), batch)), names)
-    scaled = standardise(frame, scaler)
+    """Standardised values and components, fitted to moments that were summed in batches."""
+    seen = sum_moments((values[i : i + batch] for i in range(0, len(values), batch)), names)
+    scaled = standardise(frame, fit_scaler(seen))
     z = to_pandas(scaled).sort_values("customer_id")[list(names)].to_numpy(dtype=float)
-    fitted = fit_components((z[i : i + batch] for i in range(0, len(z), batch)), names)
+    fitted = fit_components(correlate(seen), names)
     points = to_pandas(project(scaled, fitted)).sort_values("customer_id")[list(components.NAMES)]
     return z, points.to_numpy(dtype=float)
 
@@ -74,7 +82,9 @@ def test_categories_become_indicators(as_frame: Frames):
 
 def test_a_feature_that_never_varies_becomes_zero(as_frame: Frames):
     frame, names = table(np.array([[1.0, 5.0], [3.0, 5.0]]))
-    scaler = fit_scaler([frame[list(names)].to_numpy()], names)
+    seen = sum_moments([frame[list(names)].to_numpy()], names)
+    assert correlate(seen).tolist() == [[1.0, 0.0], [0.0, 0.0]]
+    scaler = fit_scaler(seen)
     assert scaler.rows()[1] == {"feature": "f1", "mean": 5.0, "scale": 1.0}
     assert to_pandas(standardise(as_frame(frame), scaler))["f1"].tolist() == [0.0, 0.0]
 
@@ -82,4 +92,18 @@ def test_a_feature_that_never_varies_becomes_zero(as_frame: Frames):
 @pytest.mark.parametrize("batches", [[], [np.ones((5, 2))]], ids=["nobody", "nobody differs"])
 def test_customers_that_do_not_differ_are_refused(batches: list[np.ndarray]):
     with pytest.raises(ExportError, match="do not differ in any feature"):
-        fit_scaler(batches, ("a", "b"))
+        fit_scaler(sum_moments(batches, ("a", "b")))
+
+
+def test_correlations_are_read_back_from_the_rows_that_keep_them():
+    values = np.random.default_rng(1).normal(size=(50, 3))
+    correlations = correlate(sum_moments([values], ("a", "b", "c")))
+    assert correlations == pytest.approx(np.corrcoef(values.T))
+    rows = correlation_rows(correlations, ("a", "b", "c"))
+    assert [(row["feature"], row["other_feature"]) for row in rows[:4]] == [
+        ("a", "a"),
+        ("a", "b"),
+        ("a", "c"),
+        ("b", "a"),
+    ]
+    assert read_correlations(rows[::-1], ("a", "b", "c")).tolist() == correlations.tolist()

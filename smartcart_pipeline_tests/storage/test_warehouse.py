@@ -23,7 +23,7 @@ def night(root: Path, run_id: str, mean: float, engine: DuckDBEngine) -> Path:
     lake = Lake(root / "lake", run_id, engine)
     lake.write("scaler", Fitted([ROWS[0] | {"mean": mean}]))
     warehouse = root / "warehouse.duckdb"
-    publish(engine, {"scaler": lake.path("scaler")}, publication(run_id), warehouse)
+    publish(engine, {"scaler": lake.path("scaler")}, publication(run_id), warehouse, copied_rows=10)
     return warehouse
 
 
@@ -91,7 +91,28 @@ def test_a_publication_that_fails_leaves_the_old_one_as_it_was(tmp_path: Path, e
     warehouse = night(tmp_path, "a", 45.0, engine)
     before = warehouse.read_bytes()
     with pytest.raises(duckdb.Error):
-        publish(engine, {"scaler": tmp_path / "no such file.parquet"}, publication("b"), warehouse)
+        publish(engine, {"scaler": tmp_path / "no such file.parquet"}, publication("b"), warehouse, copied_rows=10)
     assert warehouse.read_bytes() == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["lake", "warehouse.duckdb"]
     assert means(night(tmp_path, "c", 47.0, engine)) == [47.0]
+
+
+def test_a_large_table_is_a_view_of_the_runs_own_file(tmp_path: Path, engine: DuckDBEngine):
+    lake = Lake(tmp_path / "lake", "a", engine)
+    lake.write("scaler", Fitted([ROWS[0], ROWS[0] | {"feature": "income"}]))
+    lake.write("correlations", Fitted([{"feature": "age", "other_feature": "age", "correlation": 1.0}]))
+    files = {name: lake.path(name) for name in ("scaler", "correlations")}
+    publish(engine, files, publication("a"), tmp_path / "warehouse.duckdb", copied_rows=1)
+    Lake(tmp_path / "lake", "b", engine).write("scaler", Fitted([ROWS[0] | {"mean": 1.0}]))  # a later run's
+
+    with duckdb.connect(str(tmp_path / "warehouse.duckdb"), read_only=True) as connection:
+        kinds = connection.sql("SELECT table_name, table_type FROM information_schema.tables ORDER BY ALL").fetchall()
+        assert kinds == [("correlations", "BASE TABLE"), ("publication", "BASE TABLE"), ("scaler", "VIEW")]
+        assert connection.sql("SELECT feature, mean FROM scaler ORDER BY feature").fetchall() == [
+            ("age", 45.0),
+            ("income", 45.0),
+        ]
+        [(comment,)] = connection.sql("SELECT comment FROM duckdb_views() WHERE view_name = 'scaler'").fetchall()
+        assert comment.startswith("What standardising subtracts and divides by.")
+        comments = connection.sql("SELECT column_name, comment FROM duckdb_columns() WHERE table_name = 'scaler'")
+        assert dict(comments.fetchall())["mean"] == "Mean of the feature, in its own unit."
