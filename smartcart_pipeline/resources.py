@@ -62,7 +62,7 @@ class Settings(dg.ConfigurableResource):
     )
 
     copied_rows: int = Field(
-        default=2_000_000,
+        default=500_000,
         ge=0,
         description="Larger tables are not copied into the warehouse: it has a view of the run's file in the lake.",
     )

@@ -159,7 +159,7 @@ def test_the_settings_of_a_run_are_documented_with_their_defaults() -> None:
         "sample_customers": 10_000,
         "ward_customers": 3_000,
         "comparison_customers": 3_000,
-        "copied_rows": 2_000_000,
+        "copied_rows": 500_000,
     }
     assert all(field.description for field in fields.values())
 

@@ -1,7 +1,18 @@
+from datetime import date
+
+import narwhals as nw
 import numpy as np
+import pyarrow as pa
 import pytest
 
-from smartcart_pipeline.contract import ExportError
+from smartcart_pipeline import sample
+from smartcart_pipeline.contract import CONTRACT, ExportError
+from smartcart_pipeline.engines.duckdb import DuckDBEngine
+from smartcart_pipeline.segmentation.components import NAMES, fit_components, project
+from smartcart_pipeline.segmentation.features import engineer_features
+from smartcart_pipeline.segmentation.recipes import RECIPES
+from smartcart_pipeline.segmentation.sampling import sample_customers
+from smartcart_pipeline.segmentation.scaling import correlate, encode_features, fit_scaler, standardise
 from smartcart_pipeline.segmentation.selection import choose_k, evaluate_candidates, find_elbow
 
 
@@ -118,3 +129,20 @@ def test_without_an_elbow_a_k_is_still_chosen():
     chosen = choose_k(rows)
     assert not any(row["is_elbow"] for row in chosen)
     assert selected(chosen)["k"] == 3
+
+
+def test_a_sample_chooses_the_k_that_all_customers_do(engine: DuckDBEngine):
+    """Thirty thousand generated customers on the components, and the ten thousand of them that a run would draw."""
+    raw = engine.frame(pa.Table.from_batches(sample.batches(30_000, seed=3)))
+    good = raw.rename({column.header: column.name for column in CONTRACT}).with_columns(
+        nw.col("income").fill_null(50_000.0), nw.lit(date(2014, 6, 29), dtype=nw.Date).alias("as_of_date")
+    )
+    recipe = RECIPES["behavioural"]
+    encoded = encode_features(engineer_features(good.filter(nw.col("income") < 600_000)), recipe)
+    seen = engine.sum_moments(encoded, recipe.names)
+    points = project(standardise(encoded, fit_scaler(seen)), fit_components(correlate(seen), recipe.names))
+    drawn = sample_customers(points, 10_000, seed=42)
+
+    measured = [evaluate_candidates(engine.array(some, NAMES), seed=42) for some in (drawn, points)]
+    assert [rows[0]["sample_customers"] for rows in measured] == [10_000, 29_987]
+    assert [row["k"] for rows in measured for row in choose_k(rows) if row["is_selected"]] == [4, 4]

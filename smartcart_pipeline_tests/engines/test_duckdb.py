@@ -1,0 +1,98 @@
+"""What the engine does beyond handing frames around: stream, count, keep to its limits and say how far it is."""
+
+from pathlib import Path
+
+import narwhals as nw
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from smartcart_pipeline.engines.duckdb import BATCH, DuckDBEngine
+from smartcart_pipeline.tables import FEATURES, SCALER
+
+
+def numbers(engine: DuckDBEngine, rows: int) -> nw.LazyFrame:
+    """So many rows that are made as they are read."""
+    return nw.from_native(engine.connection.sql(f"SELECT range AS customer_id, range % 7 AS week FROM range({rows})"))
+
+
+def test_arrays_are_streamed_in_order_and_in_batches(engine: DuckDBEngine):
+    batches = list(engine.arrays(numbers(engine, 2 * BATCH + 5), ["week", "customer_id"]))
+    assert [batch.shape for batch in batches] == [(BATCH, 2), (BATCH, 2), (5, 2)]
+    together = np.concatenate(batches)
+    assert together.dtype == np.float64
+    assert together[:, 1].tolist() == list(range(2 * BATCH + 5))
+
+
+def test_moments_are_those_of_all_batches(engine: DuckDBEngine):
+    rows = 2 * BATCH + 5
+    moments = engine.sum_moments(numbers(engine, rows), ["customer_id"])
+    assert (moments.customers, moments.sums[0]) == (rows, rows * (rows - 1) // 2)
+
+
+def test_values_are_counted_in_each_group(engine: DuckDBEngine):
+    rows = [
+        {"cluster": 0, "age": 30, "income": 1.5, "education": "Graduate"},
+        {"cluster": 0, "age": 30, "income": 2.5, "education": "Graduate"},
+        {"cluster": 1, "age": 40, "income": 1.5, "education": "Graduate"},
+    ]
+    counts = engine.count_values(engine.frame(rows), "cluster", ["age", "income", "education"])
+
+    def pairs(cluster: int, column: str) -> dict:
+        values, customers = counts[cluster][column]
+        return dict(zip(values.tolist(), customers.tolist(), strict=True))
+
+    assert {cluster: {column: pairs(cluster, column) for column in counts[cluster]} for cluster in sorted(counts)} == {
+        0: {"age": {30.0: 2}, "income": {1.5: 1, 2.5: 1}, "education": {"Graduate": 2}},
+        1: {"age": {40.0: 1}, "income": {1.5: 1}, "education": {"Graduate": 1}},
+    }
+
+
+def test_rows_that_repeat_in_some_columns_are_counted(engine: DuckDBEngine):
+    rows = [{"id": 1, "a": 1, "b": "x"}, {"id": 2, "a": 1, "b": "x"}, {"id": 3, "a": 1, "b": None}]
+    frame = engine.frame(rows)
+    assert engine.count_repeats(frame, ["a", "b"]) == 1
+    assert engine.count_repeats(frame, ["a"]) == 2
+    assert engine.count_repeats(frame, ["id", "a", "b"]) == 0
+
+
+def test_limits_are_set(tmp_path: Path):
+    engine = DuckDBEngine("200MB", tmp_path / "spill")
+    [(limit, spill)] = engine.connection.execute(
+        "SELECT current_setting('memory_limit'), current_setting('temp_directory')"
+    ).fetchall()
+    engine.close()
+    assert limit.startswith("190.7 MiB")
+    assert spill == str(tmp_path / "spill")
+
+
+def test_what_does_not_fit_into_memory_is_spilled_and_swept(tmp_path: Path):
+    engine = DuckDBEngine("100MB", tmp_path / "spill")
+    frame = numbers(engine, 20_000_000).sort("week", "customer_id", descending=[False, True])
+    largest = 0
+
+    def look(share: float) -> None:
+        nonlocal largest
+        largest = max(largest, sum(path.stat().st_size for path in (tmp_path / "spill").rglob("*") if path.is_file()))
+
+    columns = frame.select(nw.col("week").cast(nw.String).alias("feature"), mean="customer_id", scale="week")
+    assert engine.write(columns, SCALER, tmp_path / "sorted.parquet", look) == 20_000_000
+    engine.close()
+    assert largest > 10_000_000
+    assert not list((tmp_path / "spill").rglob("*"))
+
+
+def test_a_long_write_says_how_far_it_is(tmp_path: Path, engine: DuckDBEngine, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("smartcart_pipeline.engines.duckdb.REPORT_SECONDS", 0.02)
+    names = [column for column in FEATURES.names if column not in {"customer_id", "living_with", "education"}]
+    table = pa.table({"customer_id": np.arange(1_000_000)})
+    frame = engine.frame(table).with_columns(
+        *[nw.lit(1).alias(name) for name in names], living_with=nw.lit("Alone"), education=nw.lit("Graduate")
+    )
+    engine.write(frame, FEATURES, tmp_path / "features.parquet")
+    shares: list[float] = []
+    stored = engine.scan(tmp_path / "features.parquet", "features")
+    assert engine.write(stored, FEATURES, tmp_path / "again.parquet", shares.append) == 1_000_000
+    assert shares == sorted(shares)
+    assert len(shares) >= 2
+    assert all(0 < share <= 1 for share in shares)
