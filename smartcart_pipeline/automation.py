@@ -28,16 +28,20 @@ nightly_refresh = dg.define_asset_job(
 )
 
 
-def run_config(**settings: Any) -> dict[str, Any]:
+def run_config(engine: dict[str, Any] | None = None, **settings: Any) -> dict[str, Any]:
     """Configuration of a run.
 
     Args:
+        engine: Configuration of the engine; None leaves the default.
         **settings: Fields of `Settings`; None leaves the default.
 
     Returns:
         What Dagster takes as run configuration.
     """
-    return {"resources": {"settings": {"config": {key: v for key, v in settings.items() if v is not None}}}}
+    resources: dict[str, Any] = {"settings": {"config": {key: v for key, v in settings.items() if v is not None}}}
+    if engine is not None:
+        resources["engine"] = {"config": engine}
+    return {"resources": resources}
 
 
 def fingerprint(content_hash: str, settings: dict[str, Any]) -> str:

@@ -8,6 +8,7 @@ import gc
 import json
 import os
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -43,6 +44,10 @@ def run(
     recipe: Annotated[
         str, typer.Option(help="Features that define segments: behavioural, or reference (with the outcome).")
     ] = "behavioural",
+    engine: Annotated[str, typer.Option(help="What the run computes with: duckdb, or spark.")] = "duckdb",
+    master: Annotated[
+        str, typer.Option(envvar="SMARTCART_SPARK_MASTER", help="URL of Spark's master, with --engine spark.")
+    ] = "local[*]",
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Segment an export: the very job that runs every night."""
@@ -51,7 +56,8 @@ def run(
     from smartcart_pipeline.night import run_job  # noqa: PLC0415  (imports Dagster)
 
     place = Home(home.resolve())
-    outcome = run_job(place, {"input": input, "as_of": as_of, "recipe": recipe}, quiet=as_json)
+    settings = {"input": input, "as_of": as_of, "recipe": recipe}
+    outcome = run_job(place, settings, quiet=as_json, engine=_engine_config(engine, master))
     if as_json:
         typer.echo(json.dumps(outcome, indent=2))
     else:
@@ -102,6 +108,14 @@ def dev(
     module = ["-m", "smartcart_pipeline.definitions"]
     arguments = ["-m", "dagster", "dev", "-h", "127.0.0.1", "-p", str(port), *module]
     os.execv(sys.executable, [sys.executable, *arguments])  # noqa: S606  (the UI takes this process over)
+
+
+def _engine_config(engine: str, master: str) -> dict[str, Any] | None:
+    if engine not in ("duckdb", "spark"):
+        raise ExportError(f"--engine {engine!r} is not known. Choose duckdb or spark.")
+    if engine == "spark" and find_spec("pyspark") is None:
+        raise ExportError("--engine spark needs Spark: pip install 'smartcart-pipeline[spark]'.")
+    return {"spark": {"master": master}} if engine == "spark" else None
 
 
 def _show(outcome: dict[str, Any]) -> None:

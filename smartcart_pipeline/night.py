@@ -57,13 +57,16 @@ def prepare_home(home: Home) -> None:
         ) from None
 
 
-def run_job(home: Home, settings: dict[str, Any], quiet: bool = False) -> dict[str, Any]:
+def run_job(
+    home: Home, settings: dict[str, Any], quiet: bool = False, engine: dict[str, Any] | None = None
+) -> dict[str, Any]:
     """Run the nightly job over an export.
 
     Args:
         home: Where everything goes.
         settings: Fields of `Settings`; None leaves the default.
         quiet: Whether to keep progress to itself.
+        engine: Configuration of the engine; None leaves the default, DuckDB.
 
     Returns:
         What was made: run_id, export, as_of_date, recipe, customers, segments, warnings, paths, seconds.
@@ -87,7 +90,7 @@ def run_job(home: Home, settings: dict[str, Any], quiet: bool = False) -> dict[s
         path = Path(settings["input"])
         tags = {FINGERPRINT: fingerprint(hash_content(path), settings)} if path.is_file() else {}
         result = job.execute_in_process(
-            run_config=run_config(**settings) | {"loggers": {"progress": {}}},
+            run_config=run_config(engine, **settings) | {"loggers": {"progress": {}}},
             instance=instance,
             raise_on_error=False,
             tags=tags,

@@ -3,6 +3,7 @@
 Settings are a Dagster resource so that each can be changed for one run in the launchpad of the UI.
 """
 
+import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ import dagster as dg
 from pydantic import Field
 
 from smartcart_pipeline.contract import ExportError
+from smartcart_pipeline.engines import Engine
 from smartcart_pipeline.engines.duckdb import MEMORY_LIMIT, DuckDBEngine
 from smartcart_pipeline.lineage import Columns
 from smartcart_pipeline.segmentation.cleaning import Limits
@@ -21,6 +23,8 @@ from smartcart_pipeline.segmentation.recipes import RECIPES, Recipe, RecipeName
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.lake import Lake, Stored
 from smartcart_pipeline.tables import TABLES
+
+SPARK_MASTER = "SMARTCART_SPARK_MASTER"
 
 # Marks a failure that the export or the call is to blame for, in the metadata of its event.
 AT_FAULT = "input_at_fault"
@@ -102,15 +106,39 @@ class Settings(dg.ConfigurableResource):
         "spill_directory": dg.Field(
             str, is_required=False, description="Where DuckDB puts what does not fit. Default: <home>/spill."
         ),
+        "spark": dg.Field(
+            {
+                "master": dg.Field(
+                    dg.StringSource,
+                    is_required=False,
+                    description="URL of Spark's master. Default: SMARTCART_SPARK_MASTER, else local[*].",
+                ),
+                "settings": dg.Field(
+                    dict, is_required=False, description="Spark's own settings, e.g. spark.executor.memory."
+                ),
+            },
+            is_required=False,
+            description="Run on Spark instead of DuckDB.",
+        ),
     },
     required_resource_keys={"home"},
 )
-def duckdb_engine(context: dg.InitResourceContext) -> Iterator[DuckDBEngine]:
-    """The DuckDB engine, one for all assets of a run."""
-    spill = context.resource_config.get("spill_directory") or context.resources.home.spill
-    engine = DuckDBEngine(context.resource_config["memory_limit"], Path(spill))
+def engine(context: dg.InitResourceContext) -> Iterator[Engine]:
+    """The engine, one for all assets of a run: DuckDB, or Spark where that is configured."""
+    config = context.resource_config
+    spill = config.get("spill_directory") or context.resources.home.spill
+    local = DuckDBEngine(config["memory_limit"], Path(spill))
+    spark = config.get("spark")
+    engine = local if spark is None else _spark_engine(spark, context.resources.home, local)
     yield engine
     engine.close()
+
+
+def _spark_engine(config: Mapping[str, Any], home: Home, local: DuckDBEngine) -> Engine:
+    from smartcart_pipeline.engines.spark import SparkEngine  # noqa: PLC0415  (only where it is asked for)
+
+    master = config.get("master") or os.environ.get(SPARK_MASTER, "local[*]")
+    return SparkEngine(master, config.get("settings"), local, shared=home.lake, log=home.root / "spark.log")
 
 
 @dg.resource(required_resource_keys={"engine", "home"})
@@ -187,7 +215,7 @@ def describe_stored(name: str, stored: Stored) -> Mapping[str, Any]:
         "dagster/column_lineage": _column_lineage(stored.lineage),
         "column_lineage": _lineage_table(name, stored.lineage),
         "path": dg.MetadataValue.path(stored.path),
-        "bytes": stored.path.stat().st_size,
+        "bytes": stored.bytes,
     }
 
 
@@ -245,7 +273,7 @@ def default_resources(home: Home, **overrides: Any) -> dict[str, Any]:
     return {
         "home": home,
         "settings": Settings.configure_at_launch(),
-        "engine": duckdb_engine,
+        "engine": engine,
         "lake": lake,
         "io_manager": lake_io_manager,
         **overrides,

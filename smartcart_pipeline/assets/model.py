@@ -6,7 +6,7 @@ import dagster as dg
 import narwhals as nw
 
 from smartcart_pipeline.assets import described, out, picture
-from smartcart_pipeline.engines.duckdb import DuckDBEngine
+from smartcart_pipeline.engines import Engine
 from smartcart_pipeline.plots import plot_k_selection
 from smartcart_pipeline.resources import Settings, blaming_the_input
 from smartcart_pipeline.segmentation import components, sampling, scaling, selection
@@ -20,11 +20,11 @@ from smartcart_pipeline.storage.lake import Fitted
     }
 )
 def projecting(
-    settings: Settings, engine: dg.ResourceParam[DuckDBEngine], scaled: nw.LazyFrame, correlations: nw.LazyFrame
+    settings: Settings, engine: dg.ResourceParam[Engine], scaled: nw.LazyFrame, correlations: nw.LazyFrame
 ) -> tuple[dg.Output[Any], dg.Output[Any]]:
     """`pca_components`: one row a customer. `loadings`: one row a component and feature."""
     names = settings.features.names
-    fitted = components.fit_components(scaling.read_correlations(engine.rows(correlations), names), names)
+    fitted = engine.fit_components(scaled, scaling.read_correlations(engine.rows(correlations), names), names)
     explained = dict(zip(components.NAMES, fitted.explained_variance_ratio, strict=True))
     return (
         dg.Output(components.project(scaled, fitted), metadata={"explained_variance_ratio": explained}),
@@ -33,9 +33,7 @@ def projecting(
 
 
 @dg.asset(**described("k_selection", "model", sampling, selection))
-def k_selection(
-    settings: Settings, engine: dg.ResourceParam[DuckDBEngine], pca_components: nw.LazyFrame
-) -> dg.Output[Any]:
+def k_selection(settings: Settings, engine: dg.ResourceParam[Engine], pca_components: nw.LazyFrame) -> dg.Output[Any]:
     """One row a candidate k."""
     sample = sampling.sample_customers(pca_components, settings.sample_customers, settings.seed)
     with blaming_the_input():

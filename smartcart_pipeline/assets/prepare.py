@@ -7,7 +7,7 @@ import narwhals as nw
 
 from smartcart_pipeline import contract
 from smartcart_pipeline.assets import described, out, picture
-from smartcart_pipeline.engines.duckdb import DuckDBEngine
+from smartcart_pipeline.engines import Engine
 from smartcart_pipeline.plots import plot_correlations
 from smartcart_pipeline.resources import Settings, blaming_the_input
 from smartcart_pipeline.segmentation import cleaning, moments, recipes, scaling
@@ -22,7 +22,7 @@ from smartcart_pipeline.storage.lake import Fitted
     }
 )
 def cleaning_rules(
-    settings: Settings, engine: dg.ResourceParam[DuckDBEngine], raw_customers: nw.LazyFrame
+    settings: Settings, engine: dg.ResourceParam[Engine], raw_customers: nw.LazyFrame
 ) -> tuple[dg.Output[Any], dg.Output[Any]]:
     """`cleaned`: one row a customer. `rejected_customers`: one row a refused line."""
     repeats = engine.keep(cleaning.find_repeats(raw_customers))
@@ -53,15 +53,13 @@ def features(cleaned: nw.LazyFrame) -> dg.Output[Any]:
     }
 )
 def standardising(
-    settings: Settings, engine: dg.ResourceParam[DuckDBEngine], features: nw.LazyFrame
+    settings: Settings, engine: dg.ResourceParam[Engine], features: nw.LazyFrame
 ) -> tuple[dg.Output[Any], dg.Output[Any], dg.Output[Any]]:
     """`scaled`: one row a customer. `scaler`: one row a feature. `correlations`: one row a pair of features."""
     encoded = scaling.encode_features(features, settings.features)
     names = settings.features.names
-    seen = engine.sum_moments(encoded, names)
     with blaming_the_input():
-        scaler = scaling.fit_scaler(seen)
-    correlations = scaling.correlate(seen)
+        scaler, correlations = engine.fit_scaler(encoded, names)
     facts = {"recipe": settings.recipe, "features": len(names)}
     return (
         dg.Output(scaling.standardise(encoded, scaler), metadata=facts),

@@ -5,7 +5,7 @@ from typing import Any
 import dagster as dg
 
 from smartcart_pipeline.assets import OWNERS, source_version
-from smartcart_pipeline.engines.duckdb import DuckDBEngine
+from smartcart_pipeline.engines import Engine
 from smartcart_pipeline.resources import Settings
 from smartcart_pipeline.storage import warehouse as publishing
 from smartcart_pipeline.storage.home import Home
@@ -25,7 +25,7 @@ from smartcart_pipeline.tables import TABLES
 def warehouse(
     context: dg.AssetExecutionContext,
     settings: Settings,
-    engine: dg.ResourceParam[DuckDBEngine],
+    engine: dg.ResourceParam[Engine],
     lake: dg.ResourceParam[Lake],
     home: dg.ResourceParam[Home],
 ) -> dg.MaterializeResult[Any]:
@@ -39,7 +39,7 @@ def warehouse(
         recipe=settings.recipe,
     )
     files = {name: lake.path(name) for name in TABLES}
-    publish(engine, files, publication, home.warehouse, settings.copied_rows)
+    publish(engine.local, files, publication, home.warehouse, settings.copied_rows)
     return dg.MaterializeResult(
         metadata={
             "path": dg.MetadataValue.path(home.warehouse),

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from smartcart_pipeline.assets import described, out, picture
-from smartcart_pipeline.engines.duckdb import DuckDBEngine
+from smartcart_pipeline.engines import Engine
 from smartcart_pipeline.plots import plot_components, plot_income_and_spending, plot_sizes
 from smartcart_pipeline.resources import Settings
 from smartcart_pipeline.segmentation import clustering, components, personas, profiling, sampling
@@ -36,7 +36,7 @@ FRESHNESS = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=30), warn
 )
 def clustering_customers(
     settings: Settings,
-    engine: dg.ResourceParam[DuckDBEngine],
+    engine: dg.ResourceParam[Engine],
     k_selection: nw.LazyFrame,
     pca_components: nw.LazyFrame,
     scaled: nw.LazyFrame,
@@ -46,9 +46,8 @@ def clustering_customers(
     k = next(row["k"] for row in engine.rows(k_selection) if row["is_selected"])
     customers = engine.rows(pca_components.select(nw.len().alias("customers")))[0]["customers"]
     sample = engine.keep(sampling.sample_customers(pca_components, settings.sample_customers, settings.seed))
-    centres = clustering.fit_kmeans(
-        engine.array(sample, components.NAMES), pca_components, engine.rows, k, settings.seed
-    )
+    begun = clustering.fit_kmeans(engine.array(sample, components.NAMES), k, settings.seed)
+    centres = engine.refine_centroids(pca_components, begun)
     ward = _fit_ward(engine, sampling.sample_customers(sample, settings.ward_customers, settings.seed), k, customers)
     placed = components.project(scaled, components.read_components(engine.rows(loadings)), beside=("total_spending",))
     spending = engine.rows(clustering.sum_spending(_label(placed, centres, ward)))
@@ -77,7 +76,7 @@ def clustering_customers(
 @dg.asset(**described("profiles", "segments", profiling, personas), freshness_policy=FRESHNESS)
 def profiles(
     settings: Settings,
-    engine: dg.ResourceParam[DuckDBEngine],
+    engine: dg.ResourceParam[Engine],
     clusters: nw.LazyFrame,
     centroids: nw.LazyFrame,
     features: nw.LazyFrame,
@@ -100,7 +99,7 @@ def profiles(
     )
 
 
-def _fit_ward(engine: DuckDBEngine, sample: Frame, k: int, customers: int) -> Ward:
+def _fit_ward(engine: Engine, sample: Frame, k: int, customers: int) -> Ward:
     points = engine.array(sample, components.NAMES)
     labels = clustering.fit_ward(points, k)
     centres = clustering.group_means(points, labels, k)
@@ -132,7 +131,7 @@ def _place(points: Frame, centres: np.ndarray, ward: Ward) -> Frame:
 
 
 def _compare(
-    engine: DuckDBEngine, placed: Frame, scaled: Frame, settings: Settings, fitted_customers: dict[str, int]
+    engine: Engine, placed: Frame, scaled: Frame, settings: Settings, fitted_customers: dict[str, int]
 ) -> list[dict[str, Any]]:
     names = settings.features.names
     measured = placed.join(scaled, on="customer_id", how="inner").sort("customer_id")

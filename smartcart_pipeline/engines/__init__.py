@@ -1,1 +1,55 @@
-"""Engines: where frames live while they are worked on. DuckDB is the default and the only one imported by default."""
+"""Engines: where frames live while they are worked on, and where estimators are fitted.
+
+DuckDB is the default, and the only one imported by default. What an engine can do stands in `Engine`; what a run makes
+does not depend on which one it is.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import narwhals as nw
+import numpy as np
+
+from smartcart_pipeline.lineage import Columns
+from smartcart_pipeline.segmentation import Rows
+from smartcart_pipeline.segmentation.components import Components
+from smartcart_pipeline.segmentation.scaling import Scaler
+from smartcart_pipeline.storage.exports import Export
+from smartcart_pipeline.tables import Table
+
+if TYPE_CHECKING:
+    from smartcart_pipeline.engines.duckdb import DuckDBEngine
+    from smartcart_pipeline.engines.duckdb_exports import DateReading
+
+Frame = nw.LazyFrame[Any]
+
+
+class Engine(Protocol):
+    """What assets and the lake ask of an engine; see `DuckDBEngine` for what each method does."""
+
+    @property
+    def local(self) -> "DuckDBEngine":
+        """The DuckDB of this process, which reads texts and builds the warehouse."""
+
+    def close(self) -> None: ...  # noqa: D102
+    def read_export(self, export: Export) -> "tuple[Frame, DateReading]": ...  # noqa: D102
+    def scan(self, path: Path, name: str) -> Frame: ...  # noqa: D102
+    def frame(self, rows: Rows | Any) -> Frame: ...  # noqa: D102
+    def trace(self, frame: Frame) -> Columns: ...  # noqa: D102
+    def rows(self, frame: Frame) -> Rows: ...  # noqa: D102
+    def fetch(self, frame: Frame) -> Any: ...  # noqa: D102
+    def keep(self, frame: Frame) -> Frame: ...  # noqa: D102
+    def array(self, frame: Frame, columns: Sequence[str]) -> np.ndarray: ...  # noqa: D102
+    def write(  # noqa: D102
+        self, frame: Frame, table: Table, path: Path, report: Callable[[float], None] | None = None
+    ) -> int: ...
+    def count_repeats(self, frame: Frame, columns: Sequence[str]) -> int: ...  # noqa: D102
+    def count_values(  # noqa: D102
+        self, frame: Frame, group: str, columns: Sequence[str]
+    ) -> dict[int, dict[str, tuple[np.ndarray, np.ndarray]]]: ...
+    def fit_scaler(self, encoded: Frame, names: tuple[str, ...]) -> tuple[Scaler, np.ndarray]: ...  # noqa: D102
+    def fit_components(  # noqa: D102
+        self, scaled: Frame, correlations: np.ndarray, names: tuple[str, ...]
+    ) -> Components: ...
+    def refine_centroids(self, points: Frame, centroids: np.ndarray) -> np.ndarray: ...  # noqa: D102

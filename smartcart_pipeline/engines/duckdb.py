@@ -5,15 +5,22 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import narwhals as nw
 import numpy as np
 
-from smartcart_pipeline.segmentation import Rows
+from smartcart_pipeline.lineage import Columns, trace_columns
+from smartcart_pipeline.segmentation import Rows, clustering, components, scaling
+from smartcart_pipeline.segmentation.components import Components
 from smartcart_pipeline.segmentation.moments import Moments, sum_moments
-from smartcart_pipeline.tables import Table
+from smartcart_pipeline.segmentation.scaling import Scaler
+from smartcart_pipeline.storage.exports import Export
+from smartcart_pipeline.tables import TABLES, Table
+
+if TYPE_CHECKING:
+    from smartcart_pipeline.engines.duckdb_exports import DateReading
 
 # Customers per array handed to a fit: large enough to be fast, small enough to stay out of the way.
 BATCH = 122_880
@@ -45,10 +52,21 @@ class DuckDBEngine:
             connection.execute(f"SET temp_directory = {literal(str(self.spill_directory))}")
         return connection
 
+    @property
+    def local(self) -> "DuckDBEngine":
+        """This engine itself."""
+        return self
+
     def close(self) -> None:
         """Let go of the connection and of all memory; frames of this engine can be used no more."""
         if "connection" in vars(self):
             vars(self).pop("connection").close()
+
+    def read_export(self, export: Export) -> "tuple[nw.LazyFrame[Any], DateReading]":
+        """See `duckdb_exports.read_export`."""
+        from smartcart_pipeline.engines.duckdb_exports import read_export  # noqa: PLC0415  (which is made of this one)
+
+        return read_export(self, export)
 
     def scan(self, path: Path, name: str) -> nw.LazyFrame[Any]:
         """A Parquet file as a frame.
@@ -89,6 +107,17 @@ class DuckDBEngine:
             One SELECT statement.
         """
         return str(nw.to_native(frame).sql_query())
+
+    def trace(self, frame: nw.LazyFrame[Any]) -> Columns:
+        """Trace each column of a frame back to the tables of the lake it reads, by its SQL.
+
+        Args:
+            frame: A frame of this engine.
+
+        Returns:
+            For each column, in order, its (table, column) sources, sorted.
+        """
+        return trace_columns(self.query(frame), {name: table.names for name, table in TABLES.items()})
 
     def rows(self, frame: nw.LazyFrame[Any]) -> Rows:
         """Fetch a small frame.
@@ -163,9 +192,6 @@ class DuckDBEngine:
         Returns:
             For each group and column, values (numbers as float64) and their counts, arrays of shape (values,).
         """
-        import pyarrow as pa  # noqa: PLC0415  (not every use of the engine needs it)
-        import pyarrow.compute as pc  # noqa: PLC0415
-
         names = ", ".join(map(identifier, columns))
         sets = ", ".join(f"({identifier(group)}, {identifier(column)})" for column in columns)
         # GROUPING sets the bit of each column that a row is not about; the last column's is the lowest.
@@ -173,16 +199,7 @@ class DuckDBEngine:
             f"SELECT {identifier(group)} AS 'group', GROUPING({names}) AS others, {names}, count(*) AS customers "
             f"FROM ({self.query(frame)}) GROUP BY GROUPING SETS ({sets})"
         ).to_arrow_table()
-        counts: dict[int, dict[str, tuple[np.ndarray, np.ndarray]]] = {}
-        every = (1 << len(columns)) - 1
-        for number, column in enumerate(reversed(columns)):
-            about = counted.filter(pc.equal(counted["others"], every - (1 << number)))
-            is_text = pa.types.is_string(about.schema.field(column).type)
-            values = about[column].cast(pa.string() if is_text else pa.float64()).to_numpy()
-            groups, customers = about["group"].to_numpy(), about["customers"].to_numpy()
-            for name in np.unique(groups).tolist():
-                counts.setdefault(name, {})[column] = values[groups == name], customers[groups == name]
-        return counts
+        return split_counts(counted, columns)
 
     def count_repeats(self, frame: nw.LazyFrame[Any], columns: Sequence[str]) -> int:
         """Count the rows that repeat an earlier one in some columns, in one pass.
@@ -244,6 +261,24 @@ class DuckDBEngine:
             ).fetchone()
         return int(row[0]) if row else 0
 
+    def fit_scaler(self, encoded: nw.LazyFrame[Any], names: tuple[str, ...]) -> tuple[Scaler, np.ndarray]:
+        """See `scaling.fit_scaler` and `scaling.correlate`; one pass serves both."""
+        moments = self.sum_moments(encoded, names)
+        return scaling.fit_scaler(moments), scaling.correlate(moments)
+
+    def fit_components(
+        self,
+        scaled: nw.LazyFrame[Any],  # noqa: ARG002  (the correlations say all)
+        correlations: np.ndarray,
+        names: tuple[str, ...],
+    ) -> Components:
+        """See `components.fit_components`."""
+        return components.fit_components(correlations, names)
+
+    def refine_centroids(self, points: nw.LazyFrame[Any], centroids: np.ndarray) -> np.ndarray:
+        """See `clustering.refine_centroids`."""
+        return clustering.refine_centroids(points, centroids, self.rows)
+
     @contextmanager
     def _reporting(self, report: Callable[[float], None] | None) -> Iterator[None]:
         """Tell, from a thread of its own, how far the running query is."""
@@ -262,6 +297,32 @@ class DuckDBEngine:
         finally:
             done.set()
             watcher.join()
+
+
+def split_counts(counted: Any, columns: Sequence[str]) -> dict[int, dict[str, tuple[np.ndarray, np.ndarray]]]:
+    """Take the result of a count over grouping sets apart.
+
+    Args:
+        counted: A pyarrow Table: `group`, `others` (the bit of each column that a row is not about, the last column's
+            the lowest), the columns, and `customers`.
+        columns: The columns.
+
+    Returns:
+        For each group and column, values (numbers as float64) and their counts, arrays of shape (values,).
+    """
+    import pyarrow as pa  # noqa: PLC0415  (not every use of the engine needs it)
+    import pyarrow.compute as pc  # noqa: PLC0415
+
+    counts: dict[int, dict[str, tuple[np.ndarray, np.ndarray]]] = {}
+    every = (1 << len(columns)) - 1
+    for number, column in enumerate(reversed(columns)):
+        about = counted.filter(pc.equal(counted["others"], every - (1 << number)))
+        is_text = pa.types.is_string(about.schema.field(column).type)
+        values = about[column].cast(pa.string() if is_text else pa.float64()).to_numpy()
+        groups, customers = about["group"].to_numpy(), about["customers"].to_numpy()
+        for name in np.unique(groups).tolist():
+            counts.setdefault(name, {})[column] = values[groups == name], customers[groups == name]
+    return counts
 
 
 def identifier(name: str) -> str:

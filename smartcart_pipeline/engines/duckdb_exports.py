@@ -222,7 +222,7 @@ def _typed_query(export: Export, types: dict[str, str], dates: DateReading) -> s
         for column in CONTRACT
     ]
     typed = [f"{_typed(column, delivered[column.name], dates)} AS {column.name}" for column in CONTRACT]
-    extras = _extra_columns(export)
+    extras = extra_columns(export)
     return (
         f"WITH trimmed AS (SELECT *, {', '.join(trimmed)} FROM delivered), "
         f"typed AS (SELECT *, {', '.join(typed)} FROM trimmed) "
@@ -285,8 +285,15 @@ def _unreadable(delivered: dict[str, str], dates: DateReading) -> str:
     return f"CASE WHEN {' OR '.join(f'({condition})' for condition in cases)} THEN concat_ws('; ', {texts}) END"
 
 
-def _extra_columns(export: Export) -> dict[str, str]:
-    """Columns beyond the contract: where they stand, and a snake_case name that nothing else has."""
+def extra_columns(export: Export) -> dict[str, str]:
+    """Columns beyond the contract.
+
+    Args:
+        export: The file.
+
+    Returns:
+        Where they stand (`c7` is the eighth), and a snake_case name that nothing else has.
+    """
     expected = {column.header for column in CONTRACT}
     taken = {"line_number", "unreadable", *(column.name for column in CONTRACT)}
     extras = {}

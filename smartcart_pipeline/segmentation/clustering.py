@@ -21,13 +21,11 @@ LLOYD_TOLERANCE = 1e-3
 UNIT = 10**7
 
 
-def fit_kmeans(sample: np.ndarray, points: FrameT, rows: Callable[[FrameT], Rows], k: int, seed: int) -> np.ndarray:
-    """Fit k-means: scikit-learn's on a sample, then Lloyd's steps (1982) over all customers from its solution.
+def fit_kmeans(sample: np.ndarray, k: int, seed: int) -> np.ndarray:
+    """Fit scikit-learn's k-means to a sample.
 
     Args:
         sample: Customers on the components, shape (sampled customers, 3), float64.
-        points: All customers, with `pc1`, `pc2`, `pc3`.
-        rows: Fetches a small frame.
         k: Number of clusters.
         seed: Seed of the initial centres.
 
@@ -40,6 +38,20 @@ def fit_kmeans(sample: np.ndarray, points: FrameT, rows: Callable[[FrameT], Rows
     # On one thread sums are made in one order, so the bits do not depend on the machine's cores.
     with threadpool_limits(limits=1):
         centroids: np.ndarray = KMeans(k, n_init=10, random_state=seed).fit(sample).cluster_centers_
+    return centroids
+
+
+def refine_centroids(points: FrameT, centroids: np.ndarray, rows: Callable[[FrameT], Rows]) -> np.ndarray:
+    """Take Lloyd's steps (1982) over all customers, from the centroids of a sample.
+
+    Args:
+        points: All customers, with `pc1`, `pc2`, `pc3`.
+        centroids: Where to begin, shape (k, 3).
+        rows: Fetches a small frame.
+
+    Returns:
+        Centroids, shape (k, 3), float64.
+    """
     for _ in range(LLOYD_STEPS):
         moved = _move(centroids, rows(sum_points(points, centroids)))
         shift = np.abs(moved - centroids).max()
@@ -231,7 +243,7 @@ def nearest_centroid(points: FrameT, centroids: np.ndarray, label: str) -> Frame
     k = len(centroids)
     return (
         _with_squares(points, centroids)
-        .with_columns(nw.min_horizontal(*_squares(k)).alias("least"))
+        .with_columns(_least(_squares(k)).alias("least"))
         .with_columns(_position(k, "least").alias(label))
         .drop("least", *_squares(k))
     )
@@ -250,11 +262,11 @@ def assign_segments(points: FrameT, centroids: np.ndarray) -> FrameT:
     """
     k, cluster = len(centroids), nw.col("kmeans_cluster")
     names = [segment_name(number) for number in range(k)]
-    squares = _with_squares(points, centroids).with_columns(nw.min_horizontal(*_squares(k)).alias("least"))
+    squares = _with_squares(points, centroids).with_columns(_least(_squares(k)).alias("least"))
     placed = squares.with_columns(_position(k, "least").alias("kmeans_cluster"))
     # The nearest of all others, once the customer's own is out of the way.
     others = [nw.when(cluster != number).then(nw.col(name)) for number, name in enumerate(_squares(k))]
-    second = placed.with_columns(nw.min_horizontal(*others).alias("second"))
+    second = placed.with_columns(_least(others).alias("second"))
     runner_up = [
         nw.when((nw.col(name) == nw.col("second")) & (cluster != number)).then(nw.lit(names[number]))
         for number, name in enumerate(_squares(k))
@@ -279,6 +291,11 @@ def _with_squares(points: FrameT, centroids: np.ndarray) -> FrameT:
         apart = [nw.col(axis) - float(value) for axis, value in zip(NAMES, centre, strict=True)]
         columns.append((apart[0] * apart[0] + apart[1] * apart[1] + apart[2] * apart[2]).alias(name))
     return points.with_columns(*columns)
+
+
+def _least(values: Sequence[Any]) -> nw.Expr:
+    # The first stands there twice, because Spark wants two of which to find the least.
+    return nw.min_horizontal(*values, values[0])
 
 
 def _position(k: int, least: str) -> nw.Expr:

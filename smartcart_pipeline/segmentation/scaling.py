@@ -68,14 +68,26 @@ def fit_scaler(moments: Moments) -> Scaler:
     Raises:
         ExportError: If no two customers differ, so that there is nothing to segment.
     """
-    scale = np.sqrt(np.diag(moments.covariances)) if moments.customers else np.zeros(1)
-    if not np.any(scale > 0):
+    deviations = np.sqrt(np.diag(moments.covariances)) if moments.customers else np.zeros(1)
+    require_differences(deviations)
+    scale = np.where(deviations > 0, deviations, 1.0)
+    return Scaler(moments.features, tuple(moments.means.tolist()), tuple(scale.tolist()))
+
+
+def require_differences(deviations: np.ndarray) -> None:
+    """Refuse customers that are all alike.
+
+    Args:
+        deviations: Standard deviation of each feature.
+
+    Raises:
+        ExportError: If no feature varies.
+    """
+    if not np.any(deviations > 0):
         raise ExportError(
             "The customers of this export do not differ in any feature, so there are no segments to find. "
             "Deliver an export with customers that differ."
         )
-    scale = np.where(scale > 0, scale, 1.0)
-    return Scaler(moments.features, tuple(moments.means.tolist()), tuple(scale.tolist()))
 
 
 def correlate(moments: Moments) -> np.ndarray:

@@ -91,9 +91,11 @@ def put_in_place(written: Path, path: Path) -> None:
     """Give a finished file its name, at once and for good: readers see the old file or the whole new one.
 
     Args:
-        written: The finished file, in the same folder.
+        written: The finished file, or folder of files, in the same folder.
         path: Its name; replaced if it is there.
     """
+    for file in written.iterdir() if written.is_dir() else ():
+        flush_to_disk(file)
     flush_to_disk(written)
     os.replace(written, path)
     flush_to_disk(path.parent)

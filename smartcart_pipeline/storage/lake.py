@@ -1,5 +1,6 @@
-"""The lake: one Parquet file per table and run, written once and never changed."""
+"""The lake: one Parquet file per table and run, or a folder of such, written once and never changed."""
 
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -8,8 +9,8 @@ from typing import Any
 
 import narwhals as nw
 
-from smartcart_pipeline.engines.duckdb import DuckDBEngine
-from smartcart_pipeline.lineage import Columns, merge_sources, trace_columns
+from smartcart_pipeline.engines import Engine
+from smartcart_pipeline.lineage import Columns, merge_sources
 from smartcart_pipeline.segmentation import Rows
 from smartcart_pipeline.storage.home import put_in_place
 from smartcart_pipeline.tables import TABLES, Table
@@ -42,6 +43,12 @@ class Stored:
     rows: int
     lineage: Columns
 
+    @property
+    def bytes(self) -> int:
+        """Size of the file, or of all the files of a folder."""
+        files = self.path.iterdir() if self.path.is_dir() else [self.path]
+        return sum(file.stat().st_size for file in files)
+
 
 @dataclass(frozen=True)
 class Lake:
@@ -55,7 +62,7 @@ class Lake:
 
     root: Path
     run_id: str
-    engine: DuckDBEngine
+    engine: Engine
 
     def write(
         self, name: str, content: "nw.LazyFrame[Any] | Fitted", report: Callable[[float], None] | None = None
@@ -80,6 +87,8 @@ class Lake:
             rows = self.engine.write(frame, table, writing, report)
             put_in_place(writing, path)
         finally:
+            if writing.is_dir():
+                shutil.rmtree(writing)
             writing.unlink(missing_ok=True)
         return Stored(path, rows, self._trace(table, content))
 
@@ -140,9 +149,8 @@ class Lake:
         return (own or files)[-1]
 
     def _trace(self, table: Table, content: "nw.LazyFrame[Any] | Fitted") -> Columns:
-        schemas = {name: known.names for name, known in TABLES.items()}
         frames = content.sources if isinstance(content, Fitted) else [content]
-        traces = [trace_columns(self.engine.query(frame), schemas) for frame in frames]
+        traces = [self.engine.trace(frame) for frame in frames]
         everything = merge_sources(traces) if isinstance(content, Fitted) else []
         traced = {column: sources for trace in traces for column, sources in trace.items()}
         return {column: traced.get(column, everything) for column in table.names if column in traced or everything}

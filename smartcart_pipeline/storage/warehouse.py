@@ -72,7 +72,9 @@ def _build(
     try:
         for name, file in files.items():
             target = f"building.{identifier(name)}"
-            source = f"read_parquet({literal(str(file))})"
+            # A table is one file, or a folder of files where a cluster wrote it.
+            parts = file / "*.parquet" if file.is_dir() else file
+            source = f"read_parquet({literal(str(parts))})"
             rows = connection.execute(f"SELECT count(*) FROM {source}").fetchall()[0][0]
             kind = "TABLE" if rows <= copied_rows else "VIEW"
             connection.execute(f"CREATE {kind} {target} AS SELECT * FROM {source}")

@@ -19,6 +19,7 @@ from smartcart_pipeline.segmentation.clustering import (
     group_means,
     label_customers,
     nearest_centroid,
+    refine_centroids,
     renumber,
     segment_name,
     sum_spending,
@@ -161,14 +162,16 @@ def test_kmeans_over_all_customers_ends_where_scikit_learns_does(as_frame: Frame
     random.shuffle(points)
 
     whole = KMeans(3, n_init=10, random_state=0).fit(points).cluster_centers_
-    streamed = fit_kmeans(points[:150], as_frame(points_frame(*map(tuple, points))), fetch_rows, 3, seed=0)
+    begun = fit_kmeans(points[:150], 3, seed=0)
+    streamed = refine_centroids(as_frame(points_frame(*map(tuple, points))), begun, fetch_rows)
     by_first = [np.lexsort(centres.round(3).T) for centres in (whole, streamed)]
     assert streamed[by_first[1]] == pytest.approx(whole[by_first[0]], abs=1e-3)
 
 
 def test_a_centroid_without_customers_stays_where_it_is(as_frame: Frames):
     sample = np.array([[0.0, 0, 0], [0.1, 0, 0], [9, 0, 0], [9.1, 0, 0]])
-    centres = fit_kmeans(sample, as_frame(points_frame((0.0, 0, 0), (0.2, 0, 0))), fetch_rows, 2, seed=0)
+    everyone = as_frame(points_frame((0.0, 0, 0), (0.2, 0, 0)))
+    centres = refine_centroids(everyone, fit_kmeans(sample, 2, seed=0), fetch_rows)
     assert sorted(centres[:, 0]) == pytest.approx([0.1, 9.05])
 
 

@@ -1,0 +1,439 @@
+"""The engine for a cluster: Spark, from a driver in this process. Executors need Java only, no Python."""
+
+import os
+import shutil
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import narwhals as nw
+import numpy as np
+
+from smartcart_pipeline.engines.duckdb import DuckDBEngine, split_counts
+from smartcart_pipeline.lineage import Columns
+from smartcart_pipeline.segmentation import Rows
+from smartcart_pipeline.segmentation.clustering import LLOYD_STEPS, LLOYD_TOLERANCE
+from smartcart_pipeline.segmentation.components import (
+    COMPONENTS,
+    NAMES,
+    Components,
+    fix_signs,
+)
+from smartcart_pipeline.segmentation.scaling import Scaler, require_differences
+from smartcart_pipeline.storage.exports import Export
+from smartcart_pipeline.tables import Table
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+    from smartcart_pipeline.engines.duckdb_exports import DateReading
+
+# DuckDB's names of types, where Spark has others.
+TYPES = {"INTEGER": "INT", "VARCHAR": "STRING", "TIMESTAMP": "TIMESTAMP_NTZ", "INTEGER[]": "ARRAY<INT>"}
+
+DEFAULTS = {
+    "spark.app.name": "smartcart",
+    # The day of a moment must not depend on where the pipeline runs.
+    "spark.sql.session.timeZone": "UTC",
+    # Two columns of an export may differ only in case.
+    "spark.sql.caseSensitive": "true",
+    # A sum that does not fit is an error, never another number.
+    "spark.sql.ansi.enabled": "true",
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+    # A folder of the lake holds Parquet and nothing else.
+    "spark.hadoop.mapreduce.fileoutputcommitter.marksuccessfuljobs": "false",
+    "spark.sql.parquet.compression.codec": "snappy",
+}
+VECTOR = "vector"
+LOOPBACK = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
+
+
+class SparkEngine:
+    """Frames as lazy Spark DataFrames; nothing is read before it is written or fetched.
+
+    Attributes:
+        master: URL of the master, e.g. `spark://127.0.0.1:7077`, or `local[*]`.
+        settings: Spark's own settings, over ours.
+        local: The DuckDB of this process.
+        shared: A folder that every executor sees, for what is handed to them; None for a temporary one of this machine.
+        log: Where Spark's messages go; None for standard error.
+    """
+
+    def __init__(
+        self,
+        master: str,
+        settings: Mapping[str, str] | None = None,
+        local: DuckDBEngine | None = None,
+        shared: Path | None = None,
+        log: Path | None = None,
+    ) -> None:
+        """Take note of the settings; the session begins with the first use."""
+        self.master = master
+        self.settings = dict(settings or {})
+        self.local = local or DuckDBEngine()
+        self.shared = shared
+        self.log = log
+
+    @cached_property
+    def session(self) -> "SparkSession":
+        """The one session of this process."""
+        settings = DEFAULTS | self.settings
+        if _is_loopback(self.master):
+            settings = LOOPBACK | settings
+            os.environ.setdefault("SPARK_LOCAL_IP", LOOPBACK["spark.driver.host"])
+        with _pandas_unused():
+            return _start_session(self.master, settings, self.log)
+
+    @cached_property
+    def shared_folder(self) -> Path:
+        """A folder of this engine's own that every executor sees, and that goes with it."""
+        if self.shared:
+            self.shared.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=".handed-over-", dir=self.shared))
+        # Executors may run under another user.
+        folder.chmod(0o755)
+        return folder
+
+    def close(self) -> None:
+        """End the session and give its executors back; frames of this engine can be used no more."""
+        if "session" in vars(self):
+            vars(self).pop("session").stop()
+        if "shared_folder" in vars(self):
+            shutil.rmtree(vars(self).pop("shared_folder"))
+        self.local.close()
+
+    def read_export(self, export: Export) -> "tuple[nw.LazyFrame[Any], DateReading]":
+        """See `spark_exports.read_export`."""
+        from smartcart_pipeline.engines.spark_exports import read_export  # noqa: PLC0415  (which is made of this one)
+
+        return read_export(self, export)
+
+    def scan(self, path: Path, name: str) -> nw.LazyFrame[Any]:
+        """A table of the lake as a frame.
+
+        Args:
+            path: A Parquet file, or a folder of such.
+            name: What its plans shall call it, so that lineage can be read from them.
+
+        Returns:
+            A frame that reads the files when it is used.
+        """
+        frame: nw.LazyFrame[Any] = nw.from_native(self.session.read.parquet(str(path)).alias(name))
+        return frame
+
+    def frame(self, rows: Rows | Any) -> nw.LazyFrame[Any]:
+        """Rows, or an Arrow table, as a frame; they are few, so Spark sends them to whoever joins them.
+
+        Args:
+            rows: A list of dicts, or a pyarrow Table.
+
+        Returns:
+            A frame over them.
+        """
+        import pyarrow as pa  # noqa: PLC0415  (not every use of the engine needs it)
+
+        table = pa.Table.from_pylist(rows) if isinstance(rows, list) else rows
+        with _pandas_unused():
+            frame: nw.LazyFrame[Any] = nw.from_native(self.session.createDataFrame(table))
+        return frame
+
+    def rows(self, frame: nw.LazyFrame[Any]) -> Rows:
+        """Fetch a small frame.
+
+        Args:
+            frame: A frame of this engine, of few rows.
+
+        Returns:
+            Its rows as dicts.
+        """
+        rows: Rows = self.fetch(frame).to_pylist()
+        return rows
+
+    def fetch(self, frame: nw.LazyFrame[Any]) -> Any:
+        """Fetch a frame that is known to be small enough.
+
+        Args:
+            frame: A frame of this engine.
+
+        Returns:
+            A pyarrow Table.
+        """
+        with _pandas_unused():
+            return nw.to_native(frame).toArrow()
+
+    def keep(self, frame: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
+        """Compute a frame that is known to be small enough once, so that using it again costs nothing.
+
+        Args:
+            frame: A frame of this engine.
+
+        Returns:
+            The same rows, from the driver's memory: no lost executor takes them along.
+        """
+        return self.frame(self.fetch(frame))
+
+    def array(self, frame: nw.LazyFrame[Any], columns: Sequence[str]) -> np.ndarray:
+        """Fetch columns of a frame that is known to be small enough.
+
+        Args:
+            frame: A frame of this engine.
+            columns: Numeric columns without nulls.
+
+        Returns:
+            Array of shape (customers, columns), float64.
+        """
+        table = self.fetch(frame.select(*columns)).combine_chunks()
+        # By DLPack, because pyarrow's own to_numpy imports pandas.
+        arrays = [np.from_dlpack(part) for column in table.columns for part in column.chunks]
+        return np.column_stack(arrays).astype(np.float64, copy=False) if arrays else np.empty((0, len(columns)))
+
+    def write(
+        self,
+        frame: nw.LazyFrame[Any],
+        table: Table,
+        path: Path,
+        report: Callable[[float], None] | None = None,  # noqa: ARG002  (Spark shows progress in its own UI)
+    ) -> int:
+        """Write a frame as a folder of Parquet files, in the declared columns, order and types.
+
+        Args:
+            frame: A frame of this engine.
+            table: The declaration.
+            path: Where to write; replaced if it is there.
+            report: Not told: how far Spark is, its own pages show.
+
+        Returns:
+            Number of rows written.
+        """
+        from pyarrow import dataset  # noqa: PLC0415
+        from pyspark.sql import functions as sql  # noqa: PLC0415
+
+        found = frame.collect_schema().names()
+        declared = [column for column in table.columns if not (column.optional and column.name not in found)]
+        extra = [name for name in found if name not in table.names] if table.carries_extra else []
+        columns = [
+            *(sql.col(quoted(c.name)).cast(TYPES.get(c.type, c.type)).alias(c.name) for c in declared),
+            *(sql.col(quoted(name)) for name in extra),
+        ]
+        native: DataFrame = nw.to_native(frame)
+        native.select(*columns).write.mode("overwrite").parquet(str(path))
+        # From the files' own footers: what Spark counts on its way counts twice where a step is done again.
+        return int(dataset.dataset(path, format="parquet").count_rows())
+
+    def fit_scaler(self, encoded: nw.LazyFrame[Any], names: tuple[str, ...]) -> tuple[Scaler, np.ndarray]:
+        """Fit MLlib's `StandardScaler` and `Correlation`.
+
+        Args:
+            encoded: Customers from `encode_features`.
+            names: Names of the encoded features.
+
+        Returns:
+            The fitted numbers, and the correlation of each two features, shape (features, features).
+
+        Raises:
+            ExportError: If no two customers differ, so that there is nothing to segment.
+        """
+        from pyspark.ml.feature import StandardScaler  # noqa: PLC0415
+        from pyspark.ml.stat import Correlation  # noqa: PLC0415
+
+        vectors = self._vectors(encoded, names)
+        customers = vectors.count()
+        if not customers:
+            require_differences(np.zeros(len(names)))
+        fit = StandardScaler(inputCol=VECTOR, outputCol="standardised").fit(vectors)
+        # Spark divides by n - 1, the table `scaler` by n.
+        deviation = fit.std.toArray() * ((customers - 1) / customers) ** 0.5
+        require_differences(deviation)
+        scale = np.where(deviation > 0, deviation, 1.0)
+        # What never varies has no correlation for MLlib, and none for us: 0.
+        correlations = np.nan_to_num(Correlation.corr(vectors, VECTOR).head()[0].toArray())
+        np.fill_diagonal(correlations, deviation > 0)
+        return Scaler(names, tuple(map(float, fit.mean.toArray())), tuple(map(float, scale))), correlations
+
+    def fit_components(
+        self,
+        scaled: nw.LazyFrame[Any],
+        correlations: np.ndarray,  # noqa: ARG002  (MLlib looks at the customers themselves)
+        names: tuple[str, ...],
+    ) -> Components:
+        """Fit MLlib's `PCA`.
+
+        Args:
+            scaled: Customers from `standardise`.
+            correlations: Of the features; not needed here.
+            names: Names of the standardised features.
+
+        Returns:
+            The fitted numbers.
+        """
+        from pyspark.ml.feature import PCA  # noqa: PLC0415
+
+        vectors = self._vectors(scaled, names)
+        fit = PCA(k=COMPONENTS, inputCol=VECTOR, outputCol="components").fit(vectors)
+        return Components(
+            features=names,
+            loadings=fix_signs(fit.pc.toArray().T),
+            explained_variance_ratio=tuple(map(float, fit.explainedVariance.toArray())),
+        )
+
+    def count_repeats(self, frame: nw.LazyFrame[Any], columns: Sequence[str]) -> int:
+        """Count the rows that repeat an earlier one in some columns, by a hash of 64 bits.
+
+        Args:
+            frame: A frame of this engine.
+            columns: The columns to compare.
+
+        Returns:
+            How many rows there are beyond the different ones.
+        """
+        from pyspark.sql import functions as sql  # noqa: PLC0415
+
+        # Spark's hash passes over what is missing, so that whether it is there is hashed too.
+        values = [part for name in columns for part in (sql.col(quoted(name)), sql.col(quoted(name)).isNull())]
+        hashed = nw.to_native(frame).select(sql.xxhash64(*values).alias("hashed"))
+        row = hashed.agg((sql.count("*") - sql.count_distinct("hashed")).alias("repeats")).toArrow()
+        return int(row["repeats"][0].as_py())
+
+    def count_values(
+        self, frame: nw.LazyFrame[Any], group: str, columns: Sequence[str]
+    ) -> dict[int, dict[str, tuple[np.ndarray, np.ndarray]]]:
+        """Count how often each value of each column occurs in each group, in one pass.
+
+        Args:
+            frame: A frame of this engine.
+            group: The column that tells the group, an integer.
+            columns: The columns to count, of few different values.
+
+        Returns:
+            For each group and column, values (numbers as float64) and their counts, arrays of shape (values,).
+        """
+        from pyspark.sql import functions as sql  # noqa: PLC0415
+
+        sets = [[group, column] for column in columns]
+        # The group stands in every set, so its bit, the highest, is never set.
+        counted = (
+            nw.to_native(frame)
+            .groupingSets(sets, group, *columns)
+            .agg(sql.grouping_id().alias("others"), sql.count("*").alias("customers"))
+            .withColumnRenamed(group, "group")
+        )
+        with _pandas_unused():
+            return split_counts(counted.toArrow(), columns)
+
+    def refine_centroids(self, points: nw.LazyFrame[Any], centroids: np.ndarray) -> np.ndarray:
+        """Let MLlib's k-means move centroids over all customers.
+
+        Args:
+            points: Customers with `pc1`, `pc2`, `pc3`.
+            centroids: Where to begin, shape (k, 3).
+
+        Returns:
+            Centroids, shape (k, 3), float64.
+        """
+        java = self.session._jvm
+        vectors = self._vectors(points, NAMES)
+        # Only the older of MLlib's two interfaces begins from given centres, and only from Java can it be reached
+        # without a Python on every executor. The function that turns the newer vectors into the older is MLlib's own.
+        rows = java.org.apache.spark.ml.util.DatasetUtils.columnToOldVector(vectors._jdf, VECTOR)
+        mllib = java.org.apache.spark.mllib
+        start = self._java_array(
+            mllib.linalg.Vector, [mllib.linalg.Vectors.dense(self._java_array(java.double, row)) for row in centroids]
+        )
+        fit = (
+            mllib.clustering.KMeans()
+            .setK(len(centroids))
+            .setMaxIterations(LLOYD_STEPS)
+            .setEpsilon(LLOYD_TOLERANCE)
+            .setInitialModel(mllib.clustering.KMeansModel(start))
+            .run(rows)
+        )
+        return np.array([list(centre.toArray()) for centre in fit.clusterCenters()])
+
+    def _vectors(self, frame: nw.LazyFrame[Any], names: Sequence[str]) -> "DataFrame":
+        from pyspark.ml.feature import VectorAssembler  # noqa: PLC0415
+
+        return VectorAssembler(inputCols=list(names), outputCol=VECTOR).transform(nw.to_native(frame)).select(VECTOR)
+
+    def _java_array(self, of: Any, values: Sequence[Any] | np.ndarray) -> Any:
+        array = self.session.sparkContext._gateway.new_array(of, len(values))
+        for number, value in enumerate(values):
+            array[number] = float(value) if isinstance(value, np.floating) else value
+        return array
+
+    def trace(self, frame: nw.LazyFrame[Any]) -> Columns:
+        """Trace each column of a frame back to the tables of the lake it reads, by Spark's own plan.
+
+        Args:
+            frame: A frame of this engine.
+
+        Returns:
+            For each column, in order, its (table, column) sources, sorted. Only what the values come from counts,
+            not what a row was filtered or joined by.
+        """
+        plan = nw.to_native(frame)._jdf.queryExecution().analyzed()
+        known: dict[int, set[tuple[str, str]]] = {}
+        _note_sources(plan, known)
+        return {column.name(): sorted(known.get(column.exprId().id(), ())) for column in _each(plan.output())}
+
+
+def _start_session(master: str, settings: Mapping[str, str], log: Path | None) -> "SparkSession":
+    from pyspark import SparkConf, SparkContext  # noqa: PLC0415  (only where Spark is the engine)
+    from pyspark.java_gateway import launch_gateway  # noqa: PLC0415
+    from pyspark.sql import SparkSession  # noqa: PLC0415
+
+    conf = SparkConf(loadDefaults=False).setMaster(master).setAll(list(settings.items()))
+    # One Java process serves all sessions that this one has, one after the other.
+    if log is not None and SparkContext._gateway is None:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("ab") as messages:
+            # It speaks before it has read how much it may say.
+            return SparkSession(SparkContext(conf=conf, gateway=launch_gateway(conf, {"stderr": messages})))
+    return SparkSession(SparkContext(conf=conf))
+
+
+def _note_sources(plan: Any, known: dict[int, set[tuple[str, str]]]) -> None:
+    """Note the sources of every column that a plan makes, from its leaves up; columns go by Spark's own numbers."""
+    if plan.nodeName() == "SubqueryAlias" and plan.child().children().isEmpty():
+        for column in _each(plan.output()):
+            known[column.exprId().id()] = {(plan.alias(), column.name())}
+        return
+    for child in _each(plan.children()):
+        _note_sources(child, known)
+    for expression in _each(plan.expressions()):
+        if expression.nodeName() == "Alias":
+            sources = (known.get(column.exprId().id(), set()) for column in _each(expression.references().toSeq()))
+            known[expression.exprId().id()] = set().union(*sources)
+
+
+def _each(sequence: Any) -> Iterator[Any]:
+    """The elements of one of Scala's sequences."""
+    return (sequence.apply(number) for number in range(sequence.size()))
+
+
+def quoted(name: str) -> str:
+    """A name, quoted for Spark.
+
+    Args:
+        name: Any text.
+
+    Returns:
+        The quoted identifier.
+    """
+    return "`" + name.replace("`", "``") + "`"
+
+
+def _is_loopback(master: str) -> bool:
+    return master.startswith("local") or "//127." in master or "//localhost" in master
+
+
+@contextmanager
+def _pandas_unused() -> Iterator[None]:
+    """Spark warns of pandas 3 wherever Arrow is used; no frame of pandas is made."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
+        yield
