@@ -48,7 +48,9 @@ def sum_moments(batches: Iterable[np.ndarray], names: tuple[str, ...]) -> Moment
 
     Sums of slices are made by a matrix product, and added up with what rounding took away kept beside (Knuth 1969, "The
     Art of Computer Programming", vol. 2, 4.2.2, theorem B). For features in whole or half units up to 700,000 nothing
-    is ever rounded: the result does not depend on the order of customers, the batches or the machine.
+    is ever rounded: the result does not depend on the order of customers, the batches or the machine. For all others,
+    values are counted from a whole number in their midst, so that a large mean takes no digits from a small spread
+    (Chan, Golub and LeVeque 1983, "Algorithms for computing the sample variance").
 
     Args:
         batches: Arrays of shape (customers, features), float64.
@@ -59,15 +61,32 @@ def sum_moments(batches: Iterable[np.ndarray], names: tuple[str, ...]) -> Moment
     """
     size = len(names) + 1
     total, taken_away = np.zeros((size, size)), np.zeros((size, size))
-    for batch in batches:
-        with_one = np.column_stack([np.ones(len(batch)), batch])
+    origin = np.zeros(len(names))
+    for number, batch in enumerate(batches):
+        if not number and len(batch):
+            origin = np.rint(batch.mean(axis=0))
+        with_one = np.column_stack([np.ones(len(batch)), batch - origin])
         for start in range(0, len(batch), SLICE):
             part = with_one[start : start + SLICE]
             total, lost = _add(total, part.T @ part)
             taken_away += lost
     pairs = zip(total.tolist(), taken_away.tolist(), strict=True)
     exact = [tuple(Fraction(a) + Fraction(b) for a, b in zip(*rows, strict=True)) for rows in pairs]
-    return Moments(names, int(exact[0][0]), exact[0][1:], tuple(row[1:] for row in exact[1:]))
+    return _from_zero(names, exact, [int(value) for value in origin])
+
+
+def _from_zero(names: tuple[str, ...], exact: list[tuple[Fraction, ...]], origin: list[int]) -> Moments:
+    """The moments of values from those of their distances to an origin."""
+    customers, apart = int(exact[0][0]), exact[0][1:]
+    sums = tuple(total + customers * zero for total, zero in zip(apart, origin, strict=True))
+    products = tuple(
+        tuple(
+            product + origin[i] * apart[j] + origin[j] * apart[i] + customers * origin[i] * origin[j]
+            for j, product in enumerate(row[1:])
+        )
+        for i, row in enumerate(exact[1:])
+    )
+    return Moments(names, customers, sums, products)
 
 
 def _add(total: np.ndarray, part: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

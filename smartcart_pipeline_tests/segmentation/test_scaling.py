@@ -6,7 +6,7 @@ import narwhals as nw
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
@@ -56,6 +56,8 @@ def by_us(frame: Any, values: np.ndarray, names: tuple[str, ...], batch: int) ->
 
 
 @given(arrays.arrays(np.float64, (60, 5), elements=st.integers(-1000, 1000)), st.sampled_from([20, 60]))
+@example(np.full((60, 5), 796.0), 60)
+@example(np.full((60, 5), 1e6), 20)
 @settings(max_examples=40, deadline=None)
 def test_any_numbers_are_treated_as_scikit_learn_does(values: np.ndarray, batch: int):
     values = values + np.random.default_rng(0).normal(size=values.shape)  # no two directions of equal variance
