@@ -1,0 +1,238 @@
+"""The same answers from Spark, on a real cluster of a master and two workers, even when one of them dies."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from smartcart_pipeline.engines.duckdb import DuckDBEngine
+from smartcart_pipeline.sample import write_sample
+from smartcart_pipeline.storage.exports import inspect_export
+from smartcart_pipeline.storage.home import Home
+from smartcart_pipeline.tables import TABLES
+from smartcart_pipeline_tests.conftest import SAMPLE, to_pandas
+from smartcart_pipeline_tests.spark_cluster import Cluster, missing_for_spark, running_cluster
+
+LACKING = missing_for_spark()
+pytestmark = [pytest.mark.skipif(LACKING is not None, reason=str(LACKING)), pytest.mark.timeout(600)]
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    with running_cluster() as up:
+        yield up
+
+
+def segment(export: Path, root: Path, recipe: str, cluster: Cluster | None = None) -> Home:
+    """A night in a process of its own: on the cluster, or with DuckDB."""
+    command = [sys.executable, "-m", "smartcart_pipeline.cli", "run", "--input", str(export), "--home", str(root)]
+    engine = ["--engine", "spark", "--master", cluster.url] if cluster else []
+    command += ["--recipe", recipe, "--json", *engine]
+    finished = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert finished.returncode == 0, finished.stderr[-3000:]
+    assert json.loads(finished.stdout)["segments"]
+    return Home(root)
+
+
+def read(home: Home, table: str) -> pd.DataFrame:
+    """A table of the lake, in the order of its key."""
+    [path] = (home.lake / table).glob("[0-9]*.parquet")
+    source = path / "*.parquet" if path.is_dir() else path
+    keys = ", ".join(TABLES[table].key)
+    return duckdb.sql(f"SELECT * FROM read_parquet('{source}') ORDER BY {keys}").df()
+
+
+def types(home: Home, table: str) -> list[tuple[str, str]]:
+    [path] = (home.lake / table).glob("[0-9]*.parquet")
+    source = path / "*.parquet" if path.is_dir() else path
+    return [(row[0], str(row[1])) for row in duckdb.sql(f"DESCRIBE SELECT * FROM read_parquet('{source}')").fetchall()]
+
+
+@pytest.fixture(scope="module", params=["sample-behavioural", "real-reference"])
+def nights(
+    request: pytest.FixtureRequest, cluster: Cluster, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Home, Home]:
+    """Two homes after a night over one export: DuckDB's and the cluster's."""
+    which, recipe = request.param.split("-")
+    export = SAMPLE if which == "sample" else request.getfixturevalue("real_export")
+    root = tmp_path_factory.mktemp(which)
+    return segment(export, root / "duckdb", recipe), segment(export, root / "spark", recipe, cluster)
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_the_lake_has_the_same_columns_of_the_same_types(nights: tuple[Home, Home], table: str):
+    local, spark = nights
+    assert types(spark, table) == types(local, table)
+
+
+@pytest.mark.parametrize("table", ["raw_customers", "rejected_customers", "cleaned", "features", "scaled", "scaler"])
+def test_what_is_prepared_is_the_same(nights: tuple[Home, Home], table: str):
+    local, spark = (read(home, table) for home in nights)
+    pd.testing.assert_frame_equal(spark, local, rtol=0, atol=1e-9)
+
+
+def test_loadings_are_the_same_with_their_signs(nights: tuple[Home, Home]):
+    local, spark = (read(home, "loadings") for home in nights)
+    pd.testing.assert_frame_equal(spark, local, rtol=0, atol=1e-6)
+    correlations = [read(home, "correlations") for home in nights]
+    pd.testing.assert_frame_equal(*correlations, rtol=0, atol=1e-9)
+
+
+def test_k_and_segments_are_the_same(nights: tuple[Home, Home]):
+    from sklearn.metrics import adjusted_rand_score
+
+    local, spark = (read(home, "k_selection") for home in nights)
+    assert spark["k"][spark["is_selected"]].tolist() == local["k"][local["is_selected"]].tolist() == [4]
+    mine, theirs = (read(home, "clusters") for home in nights)
+    assert adjusted_rand_score(mine["segment_id"], theirs["segment_id"]) >= 0.999
+    assert (mine["segment_id"] == theirs["segment_id"]).mean() >= 0.999
+    assert (mine["agglomerative_cluster"] == theirs["agglomerative_cluster"]).mean() >= 0.999
+    personas = [read(home, "profiles")["persona"].tolist() for home in nights]
+    assert personas[0] == personas[1]
+
+
+def test_the_warehouse_is_published_as_ever(nights: tuple[Home, Home]):
+    answers = []
+    for home in nights:
+        with duckdb.connect(str(home.warehouse), read_only=True) as warehouse:
+            found = {row[0] for row in warehouse.sql("SELECT table_name FROM duckdb_tables()").fetchall()}
+            assert found == {*TABLES, "publication"}
+            answers.append(warehouse.sql("SELECT count(*), sum(income) FROM features").fetchall())
+    assert answers[0] == answers[1]
+
+
+def test_a_worker_that_dies_in_the_middle_of_a_run_is_survived(tmp_path: Path):
+    export = tmp_path / "export.parquet"
+    write_sample(export, 100_000, seed=5)
+    expected = segment(export, tmp_path / "duckdb", "behavioural")
+    home = Home(tmp_path / "spark")
+    with running_cluster() as doomed:
+        command = [sys.executable, "-m", "smartcart_pipeline.cli", "run", "--input", str(export), "--json"]
+        options = ["--home", str(home.root), "--engine", "spark", "--master", doomed.url]
+        run = subprocess.Popen([*command, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        deadline = time.monotonic() + 300
+        # While the features are being written, which both workers hold a part of.
+        while not list((home.lake / "features").glob(".*.writing")) and run.poll() is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        doomed.kill_worker(0)
+        _, errors = run.communicate(timeout=300)
+    assert run.returncode == 0, errors.decode()[-3000:]
+    for table in ("features", "profiles"):
+        pd.testing.assert_frame_equal(read(home, table), read(expected, table), rtol=0, atol=1e-3)
+
+
+def dirty(path: Path) -> Path:
+    """A typed Parquet file with what a typed file can have wrong."""
+    write_sample(path, 500, seed=1)
+    table = parquet.read_table(path)
+    columns = {name: table[name].to_pylist() for name in table.column_names}
+    columns["Income"][:4] = [float("nan"), float("inf"), -1.0, 12.5]
+    columns["MntWines"] = [float(value) for value in columns["MntWines"]]
+    columns["MntWines"][4:7] = [float("nan"), 3e9, 7.5]
+    columns["Kidhome"] = [float(value) for value in columns["Kidhome"]]
+    columns["Kidhome"][7:9] = [0.5, 1e9]
+    columns["Education"][9:12] = ["  PhD ", "n/a", "Doctor"]
+    columns["ID"][12] = columns["ID"][13]
+    columns["Recency"][14] = None
+    columns["Tier Name"] = list(range(500))
+    parquet.write_table(pa.table(columns), path)
+    return path
+
+
+def test_a_typed_file_is_read_by_the_executors_as_duckdb_reads_it(cluster: Cluster, tmp_path: Path):
+    from smartcart_pipeline.engines.spark import SparkEngine
+
+    export = inspect_export(dirty(tmp_path / "dirty.parquet"))
+    local, spark = DuckDBEngine(), SparkEngine(cluster.url, log=tmp_path / "spark.log")
+    try:
+        expected, dates = local.read_export(export)
+        found, also = spark.read_export(export)
+        mine = to_pandas(expected).sort_values("line_number", ignore_index=True)
+        theirs = spark.fetch(found).to_pandas().sort_values("line_number", ignore_index=True)
+        assert dates == also
+        assert theirs.columns.tolist() == mine.columns.tolist()
+        for column in mine.columns.drop("unreadable"):
+            mine_text, theirs_text = (frame[column].astype("string").fillna("-") for frame in (mine, theirs))
+            if column in {"income", "kidhome", "mnt_wines"}:
+                mine_text, theirs_text = mine[column].astype(float), theirs[column].astype(float)
+                np.testing.assert_array_equal(mine_text, theirs_text, err_msg=column)
+            else:
+                assert mine_text.tolist() == theirs_text.tolist(), column
+        assert mine["unreadable"].isna().tolist() == theirs["unreadable"].isna().tolist()
+    finally:
+        spark.close()
+        local.close()
+
+
+def test_repeats_and_values_are_counted_alike(cluster: Cluster, tmp_path: Path):
+    from smartcart_pipeline.engines.spark import SparkEngine
+
+    rows = [
+        {"cluster": number % 2, "age": number % 5, "education": ["PhD", "Master"][number % 3 == 0], "note": note}
+        for number, note in enumerate(["a", None, "a", "b", None, "a", "a"] * 30)
+    ]
+    local, spark = DuckDBEngine(), SparkEngine(cluster.url, log=tmp_path / "spark.log")
+    try:
+        answers = []
+        for engine in (local, spark):
+            frame = engine.frame(rows)
+            counts = engine.count_values(frame, "cluster", ["age", "education"])
+            answers.append(
+                {
+                    (cluster_number, column, value): count
+                    for cluster_number, columns in counts.items()
+                    for column, (values, numbers) in columns.items()
+                    for value, count in zip(values.tolist(), numbers.tolist(), strict=True)
+                }
+                | {"repeats": engine.count_repeats(frame, ["cluster", "age", "note"])}
+            )
+        assert answers[0] == answers[1]
+    finally:
+        spark.close()
+        local.close()
+
+
+def test_lineage_is_the_same(nights: tuple[Home, Home]):
+    import dagster as dg
+
+    told = []
+    for home in nights:
+        with dg.DagsterInstance.from_config(str(home.dagster)) as instance:
+            [run] = instance.get_runs(limit=1)
+            records = instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)
+            events = [record.event_log_entry.get_dagster_event() for record in records.records]
+            made = [event.step_materialization_data.materialization for event in events]
+            told.append(
+                {
+                    one.asset_key.to_user_string(): {
+                        column: sorted((dep.asset_key.to_user_string(), dep.column_name) for dep in deps)
+                        for column, deps in one.metadata["dagster/column_lineage"].value.deps_by_column.items()
+                    }
+                    for one in made
+                    if "dagster/column_lineage" in one.metadata
+                }
+            )
+    assert set(told[0]) == set(TABLES)
+    assert told[0] == told[1]
+
+
+def test_nothing_of_spark_is_imported_where_duckdb_is_the_engine(tmp_path: Path):
+    script = (
+        "import sys; from pathlib import Path; from smartcart_pipeline.night import run_job; "
+        "from smartcart_pipeline.storage.home import Home; "
+        f"run_job(Home(Path({str(tmp_path)!r})), "
+        f"{{'input': {str(SAMPLE)!r}, 'recipe': 'behavioural', 'as_of': None}}, quiet=True); "
+        "sys.exit(any(name.startswith(('pyspark', 'py4j')) for name in sys.modules))"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, env=os.environ, capture_output=True)
