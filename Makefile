@@ -2,26 +2,29 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run test lint dev bench format lock clean
+.PHONY: help run test lint dev bench spark-cluster format lock clean
 
 PYTHON ?= python3
 BIN := .venv/bin
 UV := $(shell command -v uv 2>/dev/null)
 
 # The stamp is named after what the environment was made from and where it lies: it cannot be moved.
-MADE_FROM := $(shell { pwd; $(PYTHON) -V; cat requirements.lock pyproject.toml; } 2>&1 | cksum | cut -d ' ' -f 1)
+MADE_FROM := $(shell { pwd; $(PYTHON) -V; cat requirements*.lock pyproject.toml; } 2>&1 | cksum | cut -d ' ' -f 1)
 READY := .venv/.ready-$(MADE_FROM)
+# Spark is large and needs Java: it is set up for what uses it only, and tests of it are skipped without.
+SPARK := .venv/.ready-spark-$(MADE_FROM)
+JAVA := $(shell command -v java 2>/dev/null)
 
 # Without byte code everything takes two to three times as long to start.
 unexport PYTHONDONTWRITEBYTECODE
 
 help: ## List the targets.
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "%-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(READY) ## Segment the sample in data/ (more options: make run ARGS="--json").
 	@$(BIN)/smartcart run --input data/smartcart_customers.csv $(ARGS)
 
-test: $(READY) lint ## Lint and the whole test suite.
+test: $(READY) $(if $(JAVA),$(SPARK)) lint ## Lint and the whole test suite.
 	@$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
 
 lint: $(READY) ## Style, docstrings and types.
@@ -32,15 +35,22 @@ lint: $(READY) ## Style, docstrings and types.
 dev: $(READY) ## The Dagster UI with schedule and sensor, on 127.0.0.1:3000.
 	@$(BIN)/smartcart dev $(ARGS)
 
-bench: $(READY) ## The benchmarks.
+bench: $(READY) $(if $(JAVA),$(SPARK)) ## The benchmarks (one of them: make bench ARGS=nightly).
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+spark-cluster: $(SPARK) ## A Spark cluster on loopback, until Ctrl-C (for one command: make spark-cluster ARGS="command").
+	@$(BIN)/python -m smartcart_pipeline_tests.spark_cluster $(ARGS)
 
 format: $(READY) ## Put the code into shape.
 	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
 
+COMPILE := uv pip compile --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \
+	--no-strip-extras --no-emit-index-url --no-header --quiet
+
 lock: ## Pin the dependencies anew (needs uv; newer versions: make lock ARGS=--upgrade).
-	@uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \
-		--no-strip-extras --no-emit-index-url --no-header --quiet $(ARGS) --output-file requirements.lock
+	@$(COMPILE) pyproject.toml --extra dev $(ARGS) --output-file requirements.lock
+	@$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["spark"])' \
+		| $(COMPILE) - $(ARGS) --output-file requirements-spark.lock
 
 clean: ## Remove the environment and the caches; data/ stays.
 	@rm -f .venv/.ready*
@@ -66,3 +76,18 @@ endif
 	@$(BIN)/python -m compileall -q smartcart_pipeline
 	@# Set-up ends here. Preparing data/ is not part of it: the command does so on first use.
 	@touch $(READY)
+
+$(SPARK): $(READY)
+	@command -v java >/dev/null || { \
+		[ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null || \
+			{ echo "Spark needs Java 17: install openjdk-17-jre-headless" >&2; exit 1; }; \
+		echo "Installing Java (once) …" >&2; \
+		export DEBIAN_FRONTEND=noninteractive; \
+		apt-get update -qq && apt-get install -y -qq --no-install-recommends openjdk-17-jre-headless >/dev/null; }
+	@echo "Setting up Spark (once) …" >&2
+ifneq ($(UV),)
+	@uv pip install --quiet --python $(BIN)/python --compile-bytecode --no-deps --require-hashes -r requirements-spark.lock
+else
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-spark.lock
+endif
+	@touch $(SPARK)

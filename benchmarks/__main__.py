@@ -2,9 +2,9 @@
 
 import sys
 
-from benchmarks import nightly, scale
+from benchmarks import nightly, scale, spark
 
-BENCHMARKS = {"nightly": nightly.main, "scale": lambda: scale.main([])}
+BENCHMARKS = {"nightly": nightly.main, "scale": lambda: scale.main([]), "spark": lambda: spark.main([])}
 
 if __name__ == "__main__":
     for name in sys.argv[1:] or BENCHMARKS:
