@@ -15,7 +15,7 @@ import dagster as dg
 
 from smartcart_pipeline.contract import ExportError
 from smartcart_pipeline.progress import CHANNEL, Watcher
-from smartcart_pipeline.resources import Settings
+from smartcart_pipeline.resources import NOTE, Settings
 from smartcart_pipeline.segmentation.recipes import RECIPES
 from smartcart_pipeline.storage.exports import find_export, hash_content
 from smartcart_pipeline.storage.home import Home
@@ -176,6 +176,9 @@ def _outcome(home: Home, result: dg.ExecuteInProcessResult) -> dict[str, Any]:
     evaluations = [
         event.asset_check_evaluation_data for event in result.all_events if event.event_type_value == CHECKED
     ]
+    made = result.get_asset_materialization_events()
+    said = [event.step_materialization_data.materialization.metadata.get(NOTE) for event in made]
+    notes = [str(note.value) for note in said if note is not None]
     segment_rows = segments.to_pylist()
     return {
         "run_id": result.run_id,
@@ -183,6 +186,6 @@ def _outcome(home: Home, result: dg.ExecuteInProcessResult) -> dict[str, Any]:
         "as_of_date": str(as_of),
         "customers": sum(segment["customers"] for segment in segment_rows),
         "segments": segment_rows,
-        "warnings": [check.description for check in evaluations if not check.passed],
+        "warnings": [check.description for check in evaluations if not check.passed] + notes,
         "paths": {"warehouse": str(home.warehouse), "lake": str(home.lake)},
     }

@@ -28,6 +28,8 @@ SPARK_MASTER = "SMARTCART_SPARK_MASTER"
 
 # Marks a failure that the export or the call is to blame for, in the metadata of its event.
 AT_FAULT = "input_at_fault"
+# What people should know although nothing failed, in the metadata of the step that found it.
+NOTE = "note"
 # How many rows an export holds, in the metadata of the table that keeps it.
 DELIVERED_ROWS = "delivered_rows"
 
@@ -69,6 +71,9 @@ class Settings(dg.ConfigurableResource):
         default=500_000,
         ge=0,
         description="Larger tables are not copied into the warehouse: it has a view of the run's file in the lake.",
+    )
+    kept_publications: int = Field(
+        default=7, ge=1, description="So many publications stay, with the files of the lake that they need."
     )
 
     @property

@@ -11,9 +11,9 @@ PACKAGE = Path(__file__).parents[1] / "smartcart_pipeline"
 RANKS = (
     ("contract", "lineage", "progress"),
     ("segmentation",),
-    ("tables", "sample", "plots"),
+    ("tables", "views", "sample", "plots"),
     ("engines", "storage"),
-    ("resources",),
+    ("resources", "provenance"),
     ("assets", "checks", "automation"),
     ("definitions",),
     ("night",),
