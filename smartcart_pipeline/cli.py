@@ -48,6 +48,9 @@ def run(
     master: Annotated[
         str, typer.Option(envvar="SMARTCART_SPARK_MASTER", help="URL of Spark's master, with --engine spark.")
     ] = "local[*]",
+    wait: Annotated[
+        int | None, typer.Option(min=0, help="Seconds to wait for another run to end, at most. Default: 3600.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Segment an export: the very job that runs every night."""
@@ -56,7 +59,7 @@ def run(
     from smartcart_pipeline.night import run_job  # noqa: PLC0415  (imports Dagster)
 
     place = Home(home.resolve())
-    settings = {"input": input, "as_of": as_of, "recipe": recipe}
+    settings = {"input": input, "as_of": as_of, "recipe": recipe, "wait_seconds": wait}
     outcome = run_job(place, settings, quiet=as_json, engine=_engine_config(engine, master))
     if as_json:
         typer.echo(json.dumps(outcome, indent=2))

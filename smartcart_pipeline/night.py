@@ -4,6 +4,7 @@ import fcntl
 import io
 import logging
 import os
+import sys
 import time
 import warnings
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from smartcart_pipeline.resources import NOTE, Settings
 from smartcart_pipeline.segmentation.recipes import RECIPES
 from smartcart_pipeline.storage.exports import find_export, hash_content
 from smartcart_pipeline.storage.home import Home
+from smartcart_pipeline.storage.run_lock import hold
 
 CHECKED = dg.DagsterEventType.ASSET_CHECK_EVALUATION.value
 
@@ -74,6 +76,7 @@ def run_job(
     Raises:
         ExportError: If the export or the call is at fault.
         RunError: If the run failed for another reason.
+        HomeBusyError: If another run did not end within `wait_seconds`.
     """
     _require_settings(settings)
     settings = settings | {"input": str(find_export(home, settings.get("input")).resolve())}
@@ -81,14 +84,30 @@ def run_job(
     os.environ["DAGSTER_HOME"], os.environ["SMARTCART_HOME"] = str(home.dagster), str(home.root)
     warnings.filterwarnings("ignore", category=dg.BetaWarning)
     warnings.filterwarnings("ignore", category=dg.PreviewWarning)
-    from smartcart_pipeline.automation import FINGERPRINT, fingerprint, input_fault, run_config  # noqa: PLC0415
+    from smartcart_pipeline.automation import (  # noqa: PLC0415
+        BY_COMMAND,
+        FINGERPRINT,
+        fail_abandoned,
+        fingerprint,
+        input_fault,
+        run_config,
+    )
     from smartcart_pipeline.definitions import build_defs  # noqa: PLC0415  (with the home as it is now)
 
     started = time.monotonic()
     job = build_defs(home).resolve_job_def("nightly_refresh")
-    with dg.DagsterInstance.get() as instance, _watched(quiet):
+    wait = settings.get("wait_seconds")
+    with (
+        hold(home, Settings().wait_seconds if wait is None else wait, _say),
+        dg.DagsterInstance.get() as instance,
+        _watched(quiet),
+    ):
+        fail_abandoned(instance)
         path = Path(settings["input"])
-        tags = {FINGERPRINT: fingerprint(hash_content(path), settings)} if path.is_file() else {}
+        # Nobody but the command itself can start it again.
+        tags = {BY_COMMAND: "true", "dagster/max_retries": "0"}
+        if path.is_file():
+            tags[FINGERPRINT] = fingerprint(hash_content(path), settings)
         result = job.execute_in_process(
             run_config=run_config(engine, **settings) | {"loggers": {"progress": {}}},
             instance=instance,
@@ -99,6 +118,11 @@ def run_job(
             fault = input_fault(instance, result.run_id)
             raise ExportError(fault) if fault else RunError(_why(result))
     return _outcome(home, result) | {"recipe": settings["recipe"], "seconds": round(time.monotonic() - started, 2)}
+
+
+def _say(message: str) -> None:
+    sys.stderr.write(f"{message}\n")
+    sys.stderr.flush()
 
 
 def _require_settings(settings: dict[str, Any]) -> None:

@@ -38,6 +38,11 @@ class Home:
         return self.root / "publications"
 
     @property
+    def run_lock(self) -> Path:
+        """Held by the run that is under way."""
+        return self.root / ".run.lock"
+
+    @property
     def set_aside(self) -> Path:
         """What somebody wrote into a published warehouse: the file with its write-ahead log, by run."""
         return self.root / "set-aside"
