@@ -13,6 +13,7 @@ from smartcart_pipeline.contract import ExportError
 from smartcart_pipeline.resources import AT_FAULT, Settings
 from smartcart_pipeline.storage.exports import arrivals, find_export, hash_content, inspect_export
 from smartcart_pipeline.storage.home import Home
+from smartcart_pipeline.storage.publications import kept_publications, published, run_of, tell_strange
 from smartcart_pipeline.storage.run_lock import try_to_hold
 
 NIGHTLY = "0 2 * * *"
@@ -140,10 +141,18 @@ def nightly(context: dg.ScheduleEvaluationContext, home: dg.ResourceParam[Home])
     last = context.instance.get_runs(
         dg.RunsFilter(job_name=nightly_refresh.name, statuses=[dg.DagsterRunStatus.SUCCESS]), limit=1
     )
-    if last and last[0].tags.get(FINGERPRINT) == mark and home.warehouse.is_file():
+    # What somebody has written into is published anew.
+    shown = published(home) if tell_strange(home) is None else None
+    if last and last[0].tags.get(FINGERPRINT) == mark and shown:
+        newest = kept_publications(home)[0]
         return dg.SkipReason(
             f"{export.name} has not changed since run {last[0].run_id[:8]}, nor have the code and the settings: "
-            "what is published is up to date."
+            + (
+                "what is published is up to date."
+                if shown == newest
+                else f"but what is published is rolled back to run {run_of(shown)[:8]}, and stays so until one of them "
+                f"changes. To publish the newest again: smartcart warehouse rollback {run_of(newest)[:8]}."
+            )
         )
     return dg.RunRequest(run_config=run_config(input=str(export)), tags={FINGERPRINT: mark})
 

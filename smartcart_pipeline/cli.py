@@ -16,6 +16,7 @@ import typer
 
 from smartcart_pipeline.contract import ExportError
 from smartcart_pipeline.storage.home import Home
+from smartcart_pipeline.warehouse_commands import HomeOption, sql, warehouse
 
 app = typer.Typer(
     help="Turn a customer export into segments a marketing team can act on.",
@@ -24,10 +25,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-HomeOption = Annotated[
-    Path,
-    typer.Option("--home", envvar="SMARTCART_HOME", help="Folder for everything generated.", file_okay=False),
-]
+app.command()(sql)
+app.add_typer(warehouse, name="warehouse")
 
 
 @app.command()

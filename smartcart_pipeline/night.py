@@ -120,6 +120,20 @@ def run_job(
     return _outcome(home, result) | {"recipe": settings["recipe"], "seconds": round(time.monotonic() - started, 2)}
 
 
+def record_rollback(home: Home, run_id: str, instead_of: str | None) -> None:
+    """Record in Dagster, at the asset `warehouse`, that an earlier run's publication was published again.
+
+    Args:
+        home: The home.
+        run_id: The run whose publication is published now.
+        instead_of: The run whose publication was published before, if that is known.
+    """
+    prepare_home(home)
+    facts = {"rolled_back_to": run_id, "instead_of": instead_of or "a file that somebody had changed"}
+    with dg.DagsterInstance.from_config(str(home.dagster)) as instance:
+        instance.report_runless_asset_event(dg.AssetObservation("warehouse", metadata=facts))
+
+
 def _say(message: str) -> None:
     sys.stderr.write(f"{message}\n")
     sys.stderr.flush()

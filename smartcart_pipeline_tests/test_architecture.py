@@ -17,7 +17,7 @@ RANKS = (
     ("assets", "checks", "automation"),
     ("definitions",),
     ("night",),
-    ("cli",),
+    ("cli", "warehouse_commands"),
 )
 RANK = {place: number for number, places in enumerate(RANKS) for place in places}
 IMPURE = {"dagster", "duckdb", "pyspark", "os", "pathlib", "time", "random", "shutil", "subprocess", "tempfile"}

@@ -11,8 +11,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import duckdb
+
+from smartcart_pipeline.contract import ExportError
 from smartcart_pipeline.engines.duckdb import DuckDBEngine
+from smartcart_pipeline.segmentation import Rows
 from smartcart_pipeline.storage.home import Home, flush_to_disk, put_in_place
+from smartcart_pipeline.storage.run_lock import HomeBusyError, try_to_hold
 from smartcart_pipeline.storage.warehouse import Contents, build, runs_in
 
 READ_ONLY = 0o444
@@ -27,11 +32,13 @@ class Published:
         path: The publication.
         set_aside: Where the file that was published before is now, if somebody had written into it.
         pruned: Files that nothing needs any more, removed.
+        before: The publication that was published before, if it still was as it was built.
     """
 
     path: Path
     set_aside: Path | None
-    pruned: tuple[Path, ...]
+    pruned: tuple[Path, ...] = ()
+    before: Path | None = None
 
 
 def kept_publications(home: Home) -> list[Path]:
@@ -73,6 +80,103 @@ def published(home: Home) -> Path | None:
     return next((path for path in kept_publications(home) if filecmp.cmp(home.warehouse, path)), None)
 
 
+def find_publication(home: Home, run: str | None = None) -> Path:
+    """Find the publication of a run.
+
+    Args:
+        home: The home.
+        run: The run's id, or its first digits; None for the published one.
+
+    Returns:
+        Its file; for None, the newest if what is published has been changed by somebody.
+
+    Raises:
+        ExportError: If there is none of it, or more than one.
+    """
+    kept = kept_publications(home)
+    if not kept:
+        raise ExportError(f"Nothing has been published in {home.root} yet: smartcart run, or name a home with --home.")
+    if run is None:
+        return published(home) or kept[0]
+    found = [path for path in kept if run_of(path).startswith(run)]
+    if len({run_of(path) for path in found}) != 1:
+        known = ", ".join(run_of(path)[:8] for path in (found or kept))
+        which = f"Several kept runs begin with {run}" if found else f"No publication of run {run} is kept"
+        raise ExportError(f"{which}: {known}. See: smartcart warehouse list.")
+    return found[0]
+
+
+def describe_publications(home: Home) -> Rows:
+    """What is kept, for people.
+
+    Args:
+        home: The home.
+
+    Returns:
+        One row a publication, the newest first: run_id, published_at, export_name, as_of_date, recipe, model_version,
+        customers, bytes, path and whether it is the published one.
+    """
+    shown = published(home)
+    rows = []
+    for path in kept_publications(home):
+        with duckdb.connect(str(path), read_only=True) as connection:
+            [described] = connection.sql(
+                "SELECT run_id, published_at, export_name, as_of_date, recipe, model_version, "
+                "row_counts['cleaned'] AS customers FROM publication"
+            ).to_arrow_table().to_pylist()
+        rows.append(described | {"bytes": path.stat().st_size, "path": str(path), "is_published": path == shown})
+    return rows
+
+
+def roll_back(home: Home, run: str | None = None) -> Published:
+    """Publish an earlier publication again.
+
+    Args:
+        home: The home.
+        run: The run's id, or its first digits; None for the one before the published one.
+
+    Returns:
+        What was done.
+
+    Raises:
+        ExportError: If there is no such publication.
+        HomeBusyError: If a run is under way, which would publish its own in a moment.
+    """
+    with try_to_hold(home) as held:
+        if not held:
+            raise HomeBusyError(f"{home.root}: a run is under way, and will publish when it ends. Roll back after it.")
+        before = published(home)
+        if run is None and before is not None:
+            older = [path for path in kept_publications(home) if path < before]
+            if not older:
+                raise ExportError(f"Nothing older than run {run_of(before)[:8]} is kept: smartcart warehouse list.")
+            path = older[0]
+        else:
+            path = find_publication(home, run)
+        return Published(path, show(home, path), before=before)
+
+
+def tell_strange(home: Home) -> str | None:
+    """What is wrong with the published file, if something is, and what to do.
+
+    Args:
+        home: The home.
+
+    Returns:
+        A few sentences for people, or None if readers find what was published.
+    """
+    shown, kept = published(home), kept_publications(home)
+    log = home.warehouse.with_name(f"{home.warehouse.name}.wal")
+    if not kept or (shown and not log.exists()):
+        return None
+    found = f"lies {log}, which" if log.exists() else "is a file that nobody published; it"
+    return (
+        f"In place of the published warehouse, or beside it, {found} a read-write session left: other readers may be "
+        "unable to open it. End that session. The next run sets aside what it wrote and publishes anew; at once: "
+        f"smartcart warehouse rollback {run_of(shown or kept[0])[:8]}. What you read here is a kept publication."
+    )
+
+
 def publish(engine: DuckDBEngine, contents: Contents, home: Home, kept: int) -> Published:
     """Build a warehouse from files of the lake, keep it, and put it in place of the published one.
 
@@ -97,8 +201,9 @@ def publish(engine: DuckDBEngine, contents: Contents, home: Home, kept: int) -> 
     finally:
         building.unlink(missing_ok=True)
         building.with_name(f"{building.name}.wal").unlink(missing_ok=True)
+    before = published(home)
     set_aside = show(home, path)
-    return Published(path, set_aside, tuple(prune(home, kept, path)))
+    return Published(path, set_aside, tuple(prune(home, kept, path)), before)
 
 
 def show(home: Home, publication: Path) -> Path | None:
