@@ -13,12 +13,24 @@ from smartcart_pipeline.contract import ExportError
 from smartcart_pipeline.resources import AT_FAULT, Settings
 from smartcart_pipeline.storage.exports import arrivals, find_export, hash_content, inspect_export
 from smartcart_pipeline.storage.home import Home
+from smartcart_pipeline.storage.publications import kept_publications, published, run_of, tell_strange
+from smartcart_pipeline.storage.run_lock import try_to_hold
 
 NIGHTLY = "0 2 * * *"
 SENSOR_SECONDS = 30
 
+# Marks a run of the command: it is recorded only while its process holds the home.
+BY_COMMAND = "smartcart/by_command"
+UNDER_WAY = [
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
 # The tag of a run that says which export, code and settings it was made from.
 FINGERPRINT = "smartcart/fingerprint"
+# Settings on which no result depends; the content of the export counts, not its path.
+NUMBERLESS = {"input", "kept_publications", "wait_seconds"}
 
 nightly_refresh = dg.define_asset_job(
     "nightly_refresh",
@@ -49,13 +61,13 @@ def fingerprint(content_hash: str, settings: dict[str, Any]) -> str:
 
     Args:
         content_hash: SHA-256 of the export.
-        settings: Fields of `Settings` that are set. A default counts as not set, and so does the export's path.
+        settings: Fields of `Settings` that are set. A default counts as not set, and so does what changes no number.
 
     Returns:
         Sixteen hexadecimal digits.
     """
     defaults = {name: field.default for name, field in Settings.model_fields.items()}
-    chosen = {key: v for key, v in settings.items() if key != "input" and v is not None and v != defaults.get(key)}
+    chosen = {key: v for key, v in settings.items() if key not in NUMBERLESS and v not in (None, defaults.get(key))}
     parts = [content_hash, package_version(), json.dumps(chosen, sort_keys=True)]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
@@ -88,6 +100,28 @@ def settings_of(run: dg.DagsterRun) -> dict[str, Any]:
     return settings
 
 
+def fail_abandoned(instance: dg.DagsterInstance) -> None:
+    """Record runs of the command whose process died as failed: as long as they count as under way, no other starts.
+
+    Args:
+        instance: Where runs are recorded. The home of the runs must be held, so that none of them can be alive.
+    """
+    for run in instance.get_runs(dg.RunsFilter(statuses=UNDER_WAY, tags={BY_COMMAND: "true"})):
+        instance.report_run_failed(run, "The process of this run died before it had ended.")
+
+
+def unblock(instance: dg.DagsterInstance, home: Home) -> None:
+    """Do that unless a run is under way now; the daemon looks every half a minute.
+
+    Args:
+        instance: Where runs are recorded.
+        home: The home.
+    """
+    with try_to_hold(home) as held:
+        if held:
+            fail_abandoned(instance)
+
+
 @dg.schedule(
     job=nightly_refresh,
     cron_schedule=NIGHTLY,
@@ -96,6 +130,7 @@ def settings_of(run: dg.DagsterRun) -> dict[str, Any]:
     description="Every night at 02:00 (time zone: SMARTCART_TIMEZONE). Skips an export that has not changed.",
 )
 def nightly(context: dg.ScheduleEvaluationContext, home: dg.ResourceParam[Home]) -> Any:
+    unblock(context.instance, home)
     try:
         export = find_export(home)
     except ExportError as error:
@@ -106,10 +141,18 @@ def nightly(context: dg.ScheduleEvaluationContext, home: dg.ResourceParam[Home])
     last = context.instance.get_runs(
         dg.RunsFilter(job_name=nightly_refresh.name, statuses=[dg.DagsterRunStatus.SUCCESS]), limit=1
     )
-    if last and last[0].tags.get(FINGERPRINT) == mark and home.warehouse.is_file():
+    # What somebody has written into is published anew.
+    shown = published(home) if tell_strange(home) is None else None
+    if last and last[0].tags.get(FINGERPRINT) == mark and shown:
+        newest = kept_publications(home)[0]
         return dg.SkipReason(
             f"{export.name} has not changed since run {last[0].run_id[:8]}, nor have the code and the settings: "
-            "what is published is up to date."
+            + (
+                "what is published is up to date."
+                if shown == newest
+                else f"but what is published is rolled back to run {run_of(shown)[:8]}, and stays so until one of them "
+                f"changes. To publish the newest again: smartcart warehouse rollback {run_of(newest)[:8]}."
+            )
         )
     return dg.RunRequest(run_config=run_config(input=str(export)), tags={FINGERPRINT: mark})
 
@@ -121,6 +164,7 @@ def nightly(context: dg.ScheduleEvaluationContext, home: dg.ResourceParam[Home])
     description="Runs the job for each new file in <home>/incoming, once for each content, when it is complete.",
 )
 def new_export(context: dg.SensorEvaluationContext, home: dg.ResourceParam[Home]) -> Any:
+    unblock(context.instance, home)
     home.incoming.mkdir(parents=True, exist_ok=True)
     seen: dict[str, Any] = json.loads(context.cursor or "{}")
     now: dict[str, Any] = {}

@@ -16,6 +16,7 @@ import typer
 
 from smartcart_pipeline.contract import ExportError
 from smartcart_pipeline.storage.home import Home
+from smartcart_pipeline.warehouse_commands import HomeOption, sql, warehouse
 
 app = typer.Typer(
     help="Turn a customer export into segments a marketing team can act on.",
@@ -24,10 +25,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-HomeOption = Annotated[
-    Path,
-    typer.Option("--home", envvar="SMARTCART_HOME", help="Folder for everything generated.", file_okay=False),
-]
+app.command()(sql)
+app.add_typer(warehouse, name="warehouse")
 
 
 @app.command()
@@ -48,6 +47,9 @@ def run(
     master: Annotated[
         str, typer.Option(envvar="SMARTCART_SPARK_MASTER", help="URL of Spark's master, with --engine spark.")
     ] = "local[*]",
+    wait: Annotated[
+        int | None, typer.Option(min=0, help="Seconds to wait for another run to end, at most. Default: 3600.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Segment an export: the very job that runs every night."""
@@ -56,7 +58,7 @@ def run(
     from smartcart_pipeline.night import run_job  # noqa: PLC0415  (imports Dagster)
 
     place = Home(home.resolve())
-    settings = {"input": input, "as_of": as_of, "recipe": recipe}
+    settings = {"input": input, "as_of": as_of, "recipe": recipe, "wait_seconds": wait}
     outcome = run_job(place, settings, quiet=as_json, engine=_engine_config(engine, master))
     if as_json:
         typer.echo(json.dumps(outcome, indent=2))

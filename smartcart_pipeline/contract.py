@@ -19,6 +19,8 @@ SqlType = Literal[
     "TIMESTAMP",
     "VARCHAR",
     "INTEGER[]",
+    "VARCHAR[]",
+    "MAP(VARCHAR, BIGINT)",
 ]
 
 

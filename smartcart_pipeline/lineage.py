@@ -41,6 +41,23 @@ def trace_columns(query: str, schemas: Mapping[str, Sequence[str]]) -> Columns:
     return {name: sorted(sources) for name, sources in _sources(root, schemas, known).items()}
 
 
+def trace_tables(query: str) -> list[str]:
+    """Name the tables a query reads, also those it only joins or filters by.
+
+    Args:
+        query: A SELECT in DuckDB's dialect.
+
+    Returns:
+        Their names, sorted, without those that the query itself defines.
+    """
+    import sqlglot  # noqa: PLC0415
+    from sqlglot import exp  # noqa: PLC0415
+
+    tree = sqlglot.parse_one(query, dialect="duckdb")
+    defined = {cte.alias for cte in tree.find_all(exp.CTE)}
+    return sorted({table.name for table in tree.find_all(exp.Table)} - defined)
+
+
 def _sources(scope: "Scope", schemas: Mapping[str, Sequence[str]], known: dict[int, Sources]) -> Sources:
     """Sources of every output column of a scope; each scope is worked out once."""
     from sqlglot import exp  # noqa: PLC0415

@@ -4,6 +4,7 @@ import fcntl
 import io
 import logging
 import os
+import sys
 import time
 import warnings
 from collections.abc import Iterator
@@ -15,10 +16,11 @@ import dagster as dg
 
 from smartcart_pipeline.contract import ExportError
 from smartcart_pipeline.progress import CHANNEL, Watcher
-from smartcart_pipeline.resources import Settings
+from smartcart_pipeline.resources import NOTE, Settings
 from smartcart_pipeline.segmentation.recipes import RECIPES
 from smartcart_pipeline.storage.exports import find_export, hash_content
 from smartcart_pipeline.storage.home import Home
+from smartcart_pipeline.storage.run_lock import hold
 
 CHECKED = dg.DagsterEventType.ASSET_CHECK_EVALUATION.value
 
@@ -74,6 +76,7 @@ def run_job(
     Raises:
         ExportError: If the export or the call is at fault.
         RunError: If the run failed for another reason.
+        HomeBusyError: If another run did not end within `wait_seconds`.
     """
     _require_settings(settings)
     settings = settings | {"input": str(find_export(home, settings.get("input")).resolve())}
@@ -81,14 +84,30 @@ def run_job(
     os.environ["DAGSTER_HOME"], os.environ["SMARTCART_HOME"] = str(home.dagster), str(home.root)
     warnings.filterwarnings("ignore", category=dg.BetaWarning)
     warnings.filterwarnings("ignore", category=dg.PreviewWarning)
-    from smartcart_pipeline.automation import FINGERPRINT, fingerprint, input_fault, run_config  # noqa: PLC0415
+    from smartcart_pipeline.automation import (  # noqa: PLC0415
+        BY_COMMAND,
+        FINGERPRINT,
+        fail_abandoned,
+        fingerprint,
+        input_fault,
+        run_config,
+    )
     from smartcart_pipeline.definitions import build_defs  # noqa: PLC0415  (with the home as it is now)
 
     started = time.monotonic()
     job = build_defs(home).resolve_job_def("nightly_refresh")
-    with dg.DagsterInstance.get() as instance, _watched(quiet):
+    wait = settings.get("wait_seconds")
+    with (
+        hold(home, Settings().wait_seconds if wait is None else wait, _say),
+        dg.DagsterInstance.get() as instance,
+        _watched(quiet),
+    ):
+        fail_abandoned(instance)
         path = Path(settings["input"])
-        tags = {FINGERPRINT: fingerprint(hash_content(path), settings)} if path.is_file() else {}
+        # Nobody but the command itself can start it again.
+        tags = {BY_COMMAND: "true", "dagster/max_retries": "0"}
+        if path.is_file():
+            tags[FINGERPRINT] = fingerprint(hash_content(path), settings)
         result = job.execute_in_process(
             run_config=run_config(engine, **settings) | {"loggers": {"progress": {}}},
             instance=instance,
@@ -99,6 +118,25 @@ def run_job(
             fault = input_fault(instance, result.run_id)
             raise ExportError(fault) if fault else RunError(_why(result))
     return _outcome(home, result) | {"recipe": settings["recipe"], "seconds": round(time.monotonic() - started, 2)}
+
+
+def record_rollback(home: Home, run_id: str, instead_of: str | None) -> None:
+    """Record in Dagster, at the asset `warehouse`, that an earlier run's publication was published again.
+
+    Args:
+        home: The home.
+        run_id: The run whose publication is published now.
+        instead_of: The run whose publication was published before, if that is known.
+    """
+    prepare_home(home)
+    facts = {"rolled_back_to": run_id, "instead_of": instead_of or "a file that somebody had changed"}
+    with dg.DagsterInstance.from_config(str(home.dagster)) as instance:
+        instance.report_runless_asset_event(dg.AssetObservation("warehouse", metadata=facts))
+
+
+def _say(message: str) -> None:
+    sys.stderr.write(f"{message}\n")
+    sys.stderr.flush()
 
 
 def _require_settings(settings: dict[str, Any]) -> None:
@@ -176,6 +214,9 @@ def _outcome(home: Home, result: dg.ExecuteInProcessResult) -> dict[str, Any]:
     evaluations = [
         event.asset_check_evaluation_data for event in result.all_events if event.event_type_value == CHECKED
     ]
+    made = result.get_asset_materialization_events()
+    said = [event.step_materialization_data.materialization.metadata.get(NOTE) for event in made]
+    notes = [str(note.value) for note in said if note is not None]
     segment_rows = segments.to_pylist()
     return {
         "run_id": result.run_id,
@@ -183,6 +224,6 @@ def _outcome(home: Home, result: dg.ExecuteInProcessResult) -> dict[str, Any]:
         "as_of_date": str(as_of),
         "customers": sum(segment["customers"] for segment in segment_rows),
         "segments": segment_rows,
-        "warnings": [check.description for check in evaluations if not check.passed],
+        "warnings": [check.description for check in evaluations if not check.passed] + notes,
         "paths": {"warehouse": str(home.warehouse), "lake": str(home.lake)},
     }

@@ -3,6 +3,7 @@
 Settings are a Dagster resource so that each can be changed for one run in the launchpad of the UI.
 """
 
+import logging
 import os
 import time
 from collections.abc import Iterator, Mapping
@@ -22,12 +23,15 @@ from smartcart_pipeline.segmentation.cleaning import Limits
 from smartcart_pipeline.segmentation.recipes import RECIPES, Recipe, RecipeName
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.lake import Lake, Stored
+from smartcart_pipeline.storage.run_lock import hold
 from smartcart_pipeline.tables import TABLES
 
 SPARK_MASTER = "SMARTCART_SPARK_MASTER"
 
 # Marks a failure that the export or the call is to blame for, in the metadata of its event.
 AT_FAULT = "input_at_fault"
+# What people should know although nothing failed, in the metadata of the step that found it.
+NOTE = "note"
 # How many rows an export holds, in the metadata of the table that keeps it.
 DELIVERED_ROWS = "delivered_rows"
 
@@ -69,6 +73,12 @@ class Settings(dg.ConfigurableResource):
         default=500_000,
         ge=0,
         description="Larger tables are not copied into the warehouse: it has a view of the run's file in the lake.",
+    )
+    kept_publications: int = Field(
+        default=7, ge=1, description="So many publications stay, with the files of the lake that they need."
+    )
+    wait_seconds: int = Field(
+        default=3_600, ge=0, description="How long a run waits for another to end, at most; one at a time uses a home."
     )
 
     @property
@@ -121,17 +131,21 @@ class Settings(dg.ConfigurableResource):
             description="Run on Spark instead of DuckDB.",
         ),
     },
-    required_resource_keys={"home"},
+    required_resource_keys={"home", "settings"},
 )
 def engine(context: dg.InitResourceContext) -> Iterator[Engine]:
-    """The engine, one for all assets of a run: DuckDB, or Spark where that is configured."""
-    config = context.resource_config
-    spill = config.get("spill_directory") or context.resources.home.spill
-    local = DuckDBEngine(config["memory_limit"], Path(spill))
-    spark = config.get("spark")
-    engine = local if spark is None else _spark_engine(spark, context.resources.home, local)
-    yield engine
-    engine.close()
+    """The engine, one for all assets of a run: DuckDB, or Spark where that is configured.
+
+    Whoever has an engine reads or writes the lake, so a run holds its home for as long as it has one.
+    """
+    config, home = context.resource_config, context.resources.home
+    log = context.log or logging.getLogger(__name__)
+    with hold(home, context.resources.settings.wait_seconds, log.warning):
+        local = DuckDBEngine(config["memory_limit"], Path(config.get("spill_directory") or home.spill))
+        spark = config.get("spark")
+        engine = local if spark is None else _spark_engine(spark, home, local)
+        yield engine
+        engine.close()
 
 
 def _spark_engine(config: Mapping[str, Any], home: Home, local: DuckDBEngine) -> Engine:

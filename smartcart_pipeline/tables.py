@@ -344,3 +344,62 @@ TABLES: dict[str, Table] = {
         PROFILES,
     )
 }
+
+RUN_ID = Column("run_id", "VARCHAR", "The run, as Dagster names it.")
+
+PUBLICATION = Table(
+    "publication",
+    "this warehouse",
+    "Which run made this warehouse, and of what.",
+    (
+        RUN_ID,
+        Column("as_of_date", "DATE", "The day that age and tenure are counted to."),
+        Column("published_at", "TIMESTAMP", "When it was built (UTC)."),
+        Column("export_name", "VARCHAR", "The export's file name."),
+        Column("export_hash", "VARCHAR", "SHA-256 of the export's content."),
+        Column("recipe", "VARCHAR", "The recipe: which features define segments."),
+        Column("code_version", "VARCHAR", "Hash of the pipeline's code."),
+        Column("model_version", "VARCHAR", "Hash of the segment model: scaler, loadings and centroids."),
+        Column("row_counts", "MAP(VARCHAR, BIGINT)", "Rows of each table, by name: row_counts['cleaned']."),
+    ),
+    key=("run_id",),
+)
+
+LINEAGE = Table(
+    "lineage",
+    "a table or view of this warehouse",
+    "Which run made each table, with which code, from which others.",
+    (
+        Column("asset", "VARCHAR", "The table or view.", unique=True),
+        replace(RUN_ID, description="The run that made it; another than the publication's if only parts were remade."),
+        Column("code_version", "VARCHAR", "Hash of the code that made it.", nullable=True),
+        Column("data_version", "VARCHAR", "Dagster's data version; the same inputs and code give the same.", True),
+        Column("rows", "BIGINT", "Rows; of a view nobody has counted them.", nullable=True, minimum=0),
+        Column("bytes", "BIGINT", "Size in the lake.", nullable=True, minimum=0),
+        Column("started", "TIMESTAMP", "When the step that made it began (UTC).", nullable=True),
+        Column("finished", "TIMESTAMP", "When it was written (UTC).", nullable=True),
+        Column("upstream_assets", "VARCHAR[]", "The tables it was made from, by name."),
+    ),
+    key=("asset",),
+)
+
+COLUMN_LINEAGE = Table(
+    "column_lineage",
+    "a column and one of those it was computed from",
+    "Which columns each column of each table and view was computed from.",
+    (
+        Column("table_name", "VARCHAR", "The table or view."),
+        Column("column_name", "VARCHAR", "Its column."),
+        Column(
+            "upstream_table",
+            "VARCHAR",
+            "The table it was computed from, or `export`; null where it is a figure or fact of the whole run.",
+            nullable=True,
+        ),
+        Column("upstream_column", "VARCHAR", "The column there; of an export, its header.", nullable=True),
+    ),
+    key=("table_name", "column_name", "upstream_table", "upstream_column"),
+)
+
+# What the publication itself writes into the warehouse, beside the tables of the lake.
+RECORDS: dict[str, Table] = {table.name: table for table in (PUBLICATION, LINEAGE, COLUMN_LINEAGE)}

@@ -11,13 +11,13 @@ PACKAGE = Path(__file__).parents[1] / "smartcart_pipeline"
 RANKS = (
     ("contract", "lineage", "progress"),
     ("segmentation",),
-    ("tables", "sample", "plots"),
+    ("tables", "views", "sample", "plots"),
     ("engines", "storage"),
-    ("resources",),
+    ("resources", "provenance"),
     ("assets", "checks", "automation"),
     ("definitions",),
     ("night",),
-    ("cli",),
+    ("cli", "warehouse_commands"),
 )
 RANK = {place: number for number, places in enumerate(RANKS) for place in places}
 IMPURE = {"dagster", "duckdb", "pyspark", "os", "pathlib", "time", "random", "shutil", "subprocess", "tempfile"}

@@ -1,17 +1,28 @@
 """Publication: what leaves the pipeline. It runs only after every blocking check of the run has passed."""
 
+import hashlib
+import json
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
+from smartcart_pipeline import provenance, tables, views
 from smartcart_pipeline.assets import OWNERS, source_version
+from smartcart_pipeline.automation import package_version
 from smartcart_pipeline.engines import Engine
-from smartcart_pipeline.resources import Settings
-from smartcart_pipeline.storage import warehouse as publishing
+from smartcart_pipeline.provenance import column_lineage_rows, lineage_rows, trace_files
+from smartcart_pipeline.resources import NOTE, Settings
+from smartcart_pipeline.storage import publications
+from smartcart_pipeline.storage import warehouse as building
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.lake import Lake
-from smartcart_pipeline.storage.warehouse import Publication, publish
+from smartcart_pipeline.storage.publications import publish
+from smartcart_pipeline.storage.warehouse import Contents, Publication, now
 from smartcart_pipeline.tables import TABLES
+
+# The tables that a segment model is made of.
+MODEL = ("scaler", "loadings", "centroids")
 
 
 @dg.asset(
@@ -20,7 +31,7 @@ from smartcart_pipeline.tables import TABLES
     group_name="publish",
     owners=OWNERS,
     kinds={"duckdb"},
-    code_version=source_version(publishing),
+    code_version=source_version(publications, building, provenance, tables, views),
 )
 def warehouse(
     context: dg.AssetExecutionContext,
@@ -30,27 +41,47 @@ def warehouse(
     home: dg.ResourceParam[Home],
 ) -> dg.MaterializeResult[Any]:
     """One file of all tables, each at its own grain."""
-    delivered = _latest_metadata(context, "raw_customers")
-    publication = Publication(
-        run_id=lake.run_id,
-        as_of_date=engine.rows(lake.read("cleaned").select("as_of_date").head(1))[0]["as_of_date"],
-        export_name=str(delivered["export"]).rsplit("/", maxsplit=1)[-1],
-        export_hash=str(delivered["content_hash"]),
-        recipe=settings.recipe,
-    )
     files = {name: lake.path(name) for name in TABLES}
-    publish(engine.local, files, publication, home.warehouse, settings.copied_rows)
+    made = trace_files(context.instance, files)
+    publication = _describe(engine, lake, settings, made["raw_customers"].metadata)
+    lineage = lineage_rows(made, publication.run_id, publication.code_version, publication.published_at)
+    contents = Contents(publication, files, lineage, column_lineage_rows(made), settings.copied_rows)
+    done = publish(engine.local, contents, home, settings.kept_publications)
+    notes = {NOTE: publications.tell_set_aside(done.set_aside)} if done.set_aside else {}
+    for note in notes.values():
+        context.log.warning(note)
     return dg.MaterializeResult(
         metadata={
             "path": dg.MetadataValue.path(home.warehouse),
+            "publication": dg.MetadataValue.path(done.path),
             "bytes": home.warehouse.stat().st_size,
             "export": publication.export_name,
             "as_of_date": str(publication.as_of_date),
+            "model_version": publication.model_version,
+            "pruned_files": len(done.pruned),
+            **notes,
         }
     )
 
 
-def _latest_metadata(context: dg.AssetExecutionContext, name: str) -> dict[str, Any]:
-    event = context.instance.get_latest_materialization_event(dg.AssetKey(name))
-    materialization = event.asset_materialization if event else None
-    return {key: value.value for key, value in materialization.metadata.items()} if materialization else {}
+def _describe(engine: Engine, lake: Lake, settings: Settings, delivered: dict[str, Any]) -> Publication:
+    if not delivered:
+        raise dg.Failure(
+            "The run that wrote the newest raw_customers died before it was recorded: run the whole job.",
+            allow_retries=False,
+        )
+    return Publication(
+        run_id=lake.run_id,
+        as_of_date=engine.rows(lake.read("cleaned").select("as_of_date").head(1))[0]["as_of_date"],
+        export_name=Path(delivered["export"]).name,
+        export_hash=delivered["content_hash"],
+        recipe=settings.recipe,
+        code_version=package_version(),
+        model_version=_model_version(engine, lake),
+        published_at=now(),
+    )
+
+
+def _model_version(engine: Engine, lake: Lake) -> str:
+    content = [engine.rows(lake.read(name)) for name in MODEL]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]

@@ -29,8 +29,23 @@ class Home:
 
     @property
     def warehouse(self) -> Path:
-        """The DuckDB file that analysts open."""
+        """The DuckDB file that analysts open: a copy of one of the publications."""
         return self.root / "warehouse.duckdb"
+
+    @property
+    def publications(self) -> Path:
+        """The warehouses of the last runs, one file each, named after time and run."""
+        return self.root / "publications"
+
+    @property
+    def run_lock(self) -> Path:
+        """Held by the run that is under way."""
+        return self.root / ".run.lock"
+
+    @property
+    def set_aside(self) -> Path:
+        """What somebody wrote into a published warehouse: the file with its write-ahead log, by run."""
+        return self.root / "set-aside"
 
     @property
     def spill(self) -> Path:

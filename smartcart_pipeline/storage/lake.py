@@ -82,7 +82,7 @@ class Lake:
         path = self.root / name / f"{now:%Y%m%dT%H%M%S%f}Z_{self.run_id}.parquet"
         path.parent.mkdir(parents=True, exist_ok=True)
         writing = path.with_name(f".{path.name}.writing")
-        frame = self.engine.frame(_as_arrow(table, content.rows)) if isinstance(content, Fitted) else content
+        frame = self.engine.frame(as_arrow(table, content.rows)) if isinstance(content, Fitted) else content
         try:
             rows = self.engine.write(frame, table, writing, report)
             put_in_place(writing, path)
@@ -156,8 +156,16 @@ class Lake:
         return {column: traced.get(column, everything) for column in table.names if column in traced or everything}
 
 
-def _as_arrow(table: Table, rows: Rows) -> Any:
-    """Small tables as Arrow, so that a column of nulls, or a table without rows, still has its type."""
+def as_arrow(table: Table, rows: Rows) -> Any:
+    """Small tables as Arrow, so that a column of nulls, or a table without rows, still has its type.
+
+    Args:
+        table: The declaration.
+        rows: Its rows.
+
+    Returns:
+        A pyarrow Table.
+    """
     import pyarrow as pa  # noqa: PLC0415
 
     types = {
@@ -165,9 +173,14 @@ def _as_arrow(table: Table, rows: Rows) -> Any:
         "SMALLINT": pa.int16(),
         "INTEGER": pa.int32(),
         "BIGINT": pa.int64(),
+        "FLOAT": pa.float32(),
         "DOUBLE": pa.float64(),
         "BOOLEAN": pa.bool_(),
+        "DATE": pa.date32(),
+        "TIMESTAMP": pa.timestamp("us"),
         "VARCHAR": pa.string(),
         "INTEGER[]": pa.list_(pa.int32()),
+        "VARCHAR[]": pa.list_(pa.string()),
+        "MAP(VARCHAR, BIGINT)": pa.map_(pa.string(), pa.int64()),
     }
     return pa.Table.from_pylist(rows, pa.schema([(column.name, types[column.type]) for column in table.columns]))

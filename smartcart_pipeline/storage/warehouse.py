@@ -1,17 +1,25 @@
-"""The warehouse: one DuckDB file that is built beside the published one and swapped in whole."""
+"""The warehouse: one DuckDB file of all that a run made, built from the lake's files.
 
-from collections.abc import Mapping
+What goes into the file is a short list, `BUILT`, of functions that each add one kind of thing: tables, records of the
+run, views. How a finished file becomes the published one is told in `publications`.
+"""
+
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
+
+import duckdb
 
 from smartcart_pipeline.engines.duckdb import DuckDBEngine, identifier, literal
-from smartcart_pipeline.storage.home import put_in_place
-from smartcart_pipeline.tables import TABLES
+from smartcart_pipeline.segmentation import Rows
+from smartcart_pipeline.storage.lake import as_arrow
+from smartcart_pipeline.tables import RECORDS, TABLES, Table
+from smartcart_pipeline.views import VIEWS, View
 
 # Written so that DuckDB 1.5, which most tools carry today, can open it too.
 STORAGE_VERSION = "v1.5.0"
-READ_ONLY = 0o444
 
 
 @dataclass(frozen=True)
@@ -24,6 +32,9 @@ class Publication:
         export_name: The export's file name.
         export_hash: SHA-256 of the export's bytes.
         recipe: The recipe of the model.
+        code_version: Hash of the pipeline's code.
+        model_version: Hash of the segment model.
+        published_at: When it was built, UTC without a zone.
     """
 
     run_id: str
@@ -31,82 +42,125 @@ class Publication:
     export_name: str
     export_hash: str
     recipe: str
+    code_version: str
+    model_version: str
+    published_at: datetime
 
 
-def publish(
-    engine: DuckDBEngine, files: Mapping[str, Path], publication: Publication, warehouse: Path, copied_rows: int
-) -> None:
-    """Build a warehouse from files of the lake and put it in place of the published one.
+@dataclass(frozen=True)
+class Contents:
+    """What a warehouse is built from.
 
-    Readers that hold the old file keep it until they connect again. A `.wal` that somebody's read-write session left
-    beside the old file would keep the new one from opening, so it is set aside under another name, not deleted.
+    Attributes:
+        publication: What it says of itself.
+        files: The Parquet file of each table.
+        lineage: Rows of its table `lineage`.
+        column_lineage: Rows of its table `column_lineage`.
+        copied_rows: A file of more rows is not copied: the warehouse has a view of it.
+    """
+
+    publication: Publication
+    files: Mapping[str, Path]
+    lineage: Rows
+    column_lineage: Rows
+    copied_rows: int
+
+
+def now() -> datetime:
+    """The time of day as the warehouse's tables hold it.
+
+    Returns:
+        UTC, without a zone.
+    """
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
+def build(engine: DuckDBEngine, contents: Contents, path: Path) -> None:
+    """Build a warehouse, whole and closed.
 
     Args:
         engine: What builds it.
-        files: The Parquet file of each table.
-        publication: What the warehouse says of itself.
-        warehouse: Where it is published.
-        copied_rows: A file of more rows is not copied: the warehouse has a view of it.
+        contents: What goes into it.
+        path: The file; there must be none of that name.
     """
-    building = warehouse.with_name(f".{warehouse.name}.{publication.run_id}.building")
-    building.unlink(missing_ok=True)
-    try:
-        _build(engine, files, publication, building, copied_rows)
-        building.chmod(READ_ONLY)
-        left_behind = warehouse.with_name(f"{warehouse.name}.wal")
-        if left_behind.exists():
-            left_behind.rename(warehouse.with_name(f"{warehouse.name}.wal.set-aside-{publication.run_id}"))
-        put_in_place(building, warehouse)
-    finally:
-        building.unlink(missing_ok=True)
-        building.with_name(f"{building.name}.wal").unlink(missing_ok=True)
-
-
-def _build(
-    engine: DuckDBEngine, files: Mapping[str, Path], publication: Publication, path: Path, copied_rows: int
-) -> None:
-    connection = engine.connection
+    # A cursor of its own does not see the temporary views by which the run reads the lake under the same names.
+    connection = engine.connection.cursor()
     connection.execute(f"ATTACH {literal(str(path))} AS building (STORAGE_VERSION '{STORAGE_VERSION}')")
     # Tables have no order of rows to keep, and keeping it has DuckDB write large ones twice.
-    connection.execute("SET preserve_insertion_order = false")
+    connection.execute("SET preserve_insertion_order = false; USE building")
     try:
-        for name, file in files.items():
-            target = f"building.{identifier(name)}"
-            # A table is one file, or a folder of files where a cluster wrote it.
-            parts = file / "*.parquet" if file.is_dir() else file
-            source = f"read_parquet({literal(str(parts))})"
-            rows = connection.execute(f"SELECT count(*) FROM {source}").fetchall()[0][0]
-            kind = "TABLE" if rows <= copied_rows else "VIEW"
-            connection.execute(f"CREATE {kind} {target} AS SELECT * FROM {source}")
-            _comment(engine, name, target, kind)
-        connection.execute(
-            "CREATE TABLE building.publication AS SELECT ? AS run_id, ? AS as_of_date, "
-            "? AS published_at, ? AS export_name, ? AS export_hash, ? AS recipe",
-            [
-                publication.run_id,
-                publication.as_of_date,
-                datetime.now(UTC).replace(tzinfo=None),
-                publication.export_name,
-                publication.export_hash,
-                publication.recipe,
-            ],
-        )
-        connection.execute("COMMENT ON TABLE building.publication IS 'One row: the run that published this warehouse.'")
+        for add in BUILT:
+            add(connection, contents)
         connection.execute("CHECKPOINT building")
     finally:
-        connection.execute("RESET preserve_insertion_order")
+        connection.execute("USE memory; RESET preserve_insertion_order")
         connection.execute("DETACH building")
+        connection.close()
 
 
-def _comment(engine: DuckDBEngine, name: str, target: str, kind: str) -> None:
+def runs_in(path: Path) -> set[str]:
+    """The runs whose files a warehouse needs.
+
+    Args:
+        path: A finished warehouse.
+
+    Returns:
+        Their ids.
+    """
+    with duckdb.connect(str(path), read_only=True) as connection:
+        return {run for (run,) in connection.execute("SELECT DISTINCT run_id FROM lineage").fetchall()}
+
+
+def add_tables(connection: Any, contents: Contents) -> None:
+    """The tables of the lake: copied, or as views where they are large."""
+    for name, file in contents.files.items():
+        # A table is one file, or a folder of files where a cluster wrote it.
+        source = f"read_parquet({literal(str(file / '*.parquet' if file.is_dir() else file))})"
+        kind = "TABLE" if _count(connection, source) <= contents.copied_rows else "VIEW"
+        connection.execute(f"CREATE {kind} {identifier(name)} AS SELECT * FROM {source}")
+        _comment(connection, kind, name, TABLES[name])
+
+
+def add_records(connection: Any, contents: Contents) -> None:
+    """What the run says of itself: `publication`, `lineage` and `column_lineage`."""
+    counts = [(name, _count(connection, identifier(name))) for name in contents.files]
+    rows = {
+        "publication": [vars(contents.publication) | {"row_counts": counts}],
+        "lineage": contents.lineage,
+        "column_lineage": contents.column_lineage,
+    }
+    for name, table in RECORDS.items():
+        columns = ", ".join(
+            f"{identifier(column.name)} {column.type}{'' if column.nullable else ' NOT NULL'}"
+            for column in table.columns
+        )
+        connection.execute(f"CREATE TABLE {identifier(name)} ({columns})")
+        connection.register("recorded", as_arrow(table, rows[name]))
+        connection.execute(f"INSERT INTO {identifier(name)} SELECT * FROM recorded")
+        connection.unregister("recorded")
+        _comment(connection, "TABLE", name, table)
+
+
+def add_views(connection: Any, contents: Contents) -> None:  # noqa: ARG001  (every warehouse has the same)
+    """The declared views, each over what stands before it."""
+    for name, view in VIEWS.items():
+        connection.execute(f"CREATE VIEW {identifier(name)} AS {view.sql}")
+        _comment(connection, "VIEW", name, view)
+
+
+# What is built into the file, in this order. Names are plain: the file being built is the connection's own database.
+BUILT: tuple[Callable[[Any, Contents], None], ...] = (add_tables, add_records, add_views)
+
+
+def _count(connection: Any, source: str) -> int:
+    return int(connection.execute(f"SELECT count(*) FROM {source}").fetchall()[0][0])
+
+
+def _comment(connection: Any, kind: str, name: str, declared: Table | View) -> None:
     """Put the declared descriptions where analysts see them."""
-    table = TABLES[name]
-    engine.connection.execute(
-        f"COMMENT ON {kind} {target} IS {literal(f'{table.description} One row is {table.grain}.')}"
-    )
-    found = {row[0] for row in engine.connection.execute(f"DESCRIBE {target}").fetchall()}
-    for column in table.columns:
+    target, text = identifier(name), f"{declared.description} One row is {declared.grain}."
+    connection.execute(f"COMMENT ON {kind} {target} IS {literal(text)}")
+    found = {row[0] for row in connection.execute(f"DESCRIBE {target}").fetchall()}
+    for column in declared.columns:
         if column.name in found:
-            engine.connection.execute(
-                f"COMMENT ON COLUMN {target}.{identifier(column.name)} IS {literal(column.description)}"
-            )
+            connection.execute(f"COMMENT ON COLUMN {target}.{identifier(column.name)} IS {literal(column.description)}")

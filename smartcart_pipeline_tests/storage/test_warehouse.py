@@ -1,118 +1,82 @@
-import stat
-import subprocess
-import sys
-from datetime import date
+"""A warehouse holds its tables, says what they are, and reads the same whether tables are copied or not."""
+
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
 
 from smartcart_pipeline.engines.duckdb import DuckDBEngine
+from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.lake import Fitted, Lake
-from smartcart_pipeline.storage.warehouse import Publication, publish
-
-ROWS = [{"feature": "age", "mean": 45.0, "scale": 11.0}]
-
-
-def publication(run_id: str) -> Publication:
-    return Publication(run_id, date(2014, 6, 29), "export.csv", "0" * 64, "behavioural")
+from smartcart_pipeline.storage.warehouse import build
+from smartcart_pipeline.tables import RECORDS, TABLES
+from smartcart_pipeline.views import VIEWS
+from smartcart_pipeline_tests.publishing import contents, some_row, write_lake
 
 
-def night(root: Path, run_id: str, mean: float, engine: DuckDBEngine) -> Path:
-    """Publish a small warehouse of one table."""
-    lake = Lake(root / "lake", run_id, engine)
-    lake.write("scaler", Fitted([ROWS[0] | {"mean": mean}]))
-    warehouse = root / "warehouse.duckdb"
-    publish(engine, {"scaler": lake.path("scaler")}, publication(run_id), warehouse, copied_rows=10)
-    return warehouse
+def make(home: Home, engine: DuckDBEngine, copied_rows: int = 10) -> Path:
+    files = write_lake(home, "a", 45.0, engine)
+    path = home.root / "built.duckdb"
+    build(engine, contents("a", files, copied_rows), path)
+    return path
 
 
-def means(warehouse: Path) -> list[float]:
-    with duckdb.connect(str(warehouse), read_only=True) as connection:
-        return [row[0] for row in connection.sql("SELECT mean FROM scaler").fetchall()]
+def ask(path: Path, query: str) -> list[tuple[Any, ...]]:
+    with duckdb.connect(str(path), read_only=True) as connection:
+        return connection.sql(query).fetchall()
 
 
-def test_a_publication_holds_its_tables_and_says_what_it_is(tmp_path: Path, engine: DuckDBEngine):
-    warehouse = night(tmp_path, "a", 45.0, engine)
-    assert means(warehouse) == [45.0]
-    with duckdb.connect(str(warehouse), read_only=True) as connection:
-        row = connection.sql("SELECT run_id, as_of_date, export_name, export_hash, recipe FROM publication").fetchall()
-        comments = connection.sql("SELECT column_name, comment FROM duckdb_columns() WHERE table_name = 'scaler'")
-        assert row == [("a", date(2014, 6, 29), "export.csv", "0" * 64, "behavioural")]
-        assert dict(comments.fetchall())["mean"] == "Mean of the feature, in its own unit."
-
-
-def test_the_next_night_replaces_it_and_leaves_nothing_else(tmp_path: Path, engine: DuckDBEngine):
-    night(tmp_path, "a", 45.0, engine)
-    warehouse = night(tmp_path, "b", 46.0, engine)
-    query = "SELECT mean FROM scaler"
-    script = f"import duckdb; print(duckdb.connect({str(warehouse)!r}, read_only=True).sql({query!r}).fetchall())"
-    reader = [sys.executable, "-c", script]
-    assert subprocess.run(reader, capture_output=True, text=True, check=True).stdout.strip() == "[(46.0,)]"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["lake", "warehouse.duckdb"]
-
-
-def test_a_reader_in_another_process_keeps_what_it_opened(tmp_path: Path, engine: DuckDBEngine):
-    warehouse = night(tmp_path, "a", 45.0, engine)
-    script = (
-        "import duckdb, sys\n"
-        f"connection = duckdb.connect({str(warehouse)!r}, read_only=True)\n"
-        "for line in sys.stdin:\n"
-        "    print(connection.sql('SELECT mean FROM scaler').fetchall(), flush=True)\n"
+@pytest.mark.parametrize(("copied_rows", "kind"), [(1, "BASE TABLE"), (0, "VIEW")], ids=["copied", "in the lake"])
+def test_all_that_is_declared_is_there_with_types_and_comments(
+    home: Home, engine: DuckDBEngine, copied_rows: int, kind: str
+):
+    path = make(home, engine, copied_rows)
+    kinds = dict(ask(path, "SELECT table_name, table_type FROM information_schema.tables"))
+    assert kinds == (dict.fromkeys(TABLES, kind) | dict.fromkeys(RECORDS, "BASE TABLE") | dict.fromkeys(VIEWS, "VIEW"))
+    for name, declared in {**TABLES, **RECORDS, **VIEWS}.items():
+        found = ask(
+            path,
+            f"SELECT column_name, data_type, comment FROM duckdb_columns() WHERE table_name = '{name}' "
+            "ORDER BY column_index",
+        )
+        assert found == [(column.name, column.type, column.description) for column in declared.columns]
+    comments = dict(
+        ask(
+            path,
+            "SELECT table_name, comment FROM duckdb_tables() UNION ALL "
+            "SELECT view_name, comment FROM duckdb_views() WHERE NOT internal",
+        )
     )
-    with subprocess.Popen(
-        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as reader:
-        assert reader.stdin is not None
-        assert reader.stdout is not None
-        print(file=reader.stdin, flush=True)
-        before = reader.stdout.readline()
-        night(tmp_path, "b", 46.0, engine)
-        print(file=reader.stdin, flush=True)
-        after = reader.stdout.readline()
-        reader.stdin.close()
-    assert before == after == "[(45.0,)]\n"
+    assert comments == {
+        name: f"{declared.description} One row is {declared.grain}."
+        for name, declared in {**TABLES, **RECORDS, **VIEWS}.items()
+    }
+    for name in VIEWS:
+        ask(path, f"FROM {name}")
 
 
-def test_a_wal_left_behind_is_set_aside_and_does_not_spoil_the_new_warehouse(tmp_path: Path, engine: DuckDBEngine):
-    warehouse = night(tmp_path, "a", 45.0, engine)
-    left = tmp_path / "warehouse.duckdb.wal"
-    left.write_bytes(b"what an analyst wrote")
-    night(tmp_path, "b", 46.0, engine)
-    assert means(warehouse) == [46.0]
-    assert (tmp_path / "warehouse.duckdb.wal.set-aside-b").read_bytes() == b"what an analyst wrote"
+def test_a_warehouse_says_of_itself_which_run_made_it_and_how_many_rows_it_has(home: Home, engine: DuckDBEngine):
+    path = make(home, engine)
+    [(run_id, export, recipe, counts)] = ask(path, "SELECT run_id, export_name, recipe, row_counts FROM publication")
+    assert (run_id, export, recipe) == ("a", "export.csv", "behavioural")
+    assert counts == {name: ask(path, f"SELECT count(*) FROM {name}")[0][0] for name in TABLES}
 
 
-def test_the_published_file_is_read_only(tmp_path: Path, engine: DuckDBEngine):
-    assert stat.S_IMODE(night(tmp_path, "a", 45.0, engine).stat().st_mode) == 0o444
+def test_a_table_that_is_a_view_reads_the_runs_own_file(home: Home, engine: DuckDBEngine):
+    path = make(home, engine, copied_rows=0)
+    later = some_row(TABLES["scaler"]) | {"mean": 1.0}
+    Lake(home.lake, "b", engine).write("scaler", Fitted([later]))
+    assert ask(path, "SELECT mean FROM scaler") == [(45.0,)]
 
 
-def test_a_publication_that_fails_leaves_the_old_one_as_it_was(tmp_path: Path, engine: DuckDBEngine):
-    warehouse = night(tmp_path, "a", 45.0, engine)
-    before = warehouse.read_bytes()
-    with pytest.raises(duckdb.Error):
-        publish(engine, {"scaler": tmp_path / "no such file.parquet"}, publication("b"), warehouse, copied_rows=10)
-    assert warehouse.read_bytes() == before
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["lake", "warehouse.duckdb"]
-    assert means(night(tmp_path, "c", 47.0, engine)) == [47.0]
-
-
-def test_a_large_table_is_a_view_of_the_runs_own_file(tmp_path: Path, engine: DuckDBEngine):
-    lake = Lake(tmp_path / "lake", "a", engine)
-    lake.write("scaler", Fitted([ROWS[0], ROWS[0] | {"feature": "income"}]))
-    lake.write("correlations", Fitted([{"feature": "age", "other_feature": "age", "correlation": 1.0}]))
-    files = {name: lake.path(name) for name in ("scaler", "correlations")}
-    publish(engine, files, publication("a"), tmp_path / "warehouse.duckdb", copied_rows=1)
-    Lake(tmp_path / "lake", "b", engine).write("scaler", Fitted([ROWS[0] | {"mean": 1.0}]))  # a later run's
-
-    with duckdb.connect(str(tmp_path / "warehouse.duckdb"), read_only=True) as connection:
-        kinds = connection.sql("SELECT table_name, table_type FROM information_schema.tables ORDER BY ALL").fetchall()
-        assert kinds == [("correlations", "BASE TABLE"), ("publication", "BASE TABLE"), ("scaler", "VIEW")]
-        assert connection.sql("SELECT feature, mean FROM scaler ORDER BY feature").fetchall() == [
-            ("age", 45.0),
-            ("income", 45.0),
-        ]
-        [(comment,)] = connection.sql("SELECT comment FROM duckdb_views() WHERE view_name = 'scaler'").fetchall()
-        assert comment.startswith("What standardising subtracts and divides by.")
-        comments = connection.sql("SELECT column_name, comment FROM duckdb_columns() WHERE table_name = 'scaler'")
-        assert dict(comments.fetchall())["mean"] == "Mean of the feature, in its own unit."
+def test_the_engine_can_go_on_after_a_build_and_after_one_that_failed(home: Home, engine: DuckDBEngine):
+    engine.scan(write_lake(home, "a", 45.0, engine)["scaler"], "scaler")  # a name that the warehouse has, too
+    make(home, engine)
+    with pytest.raises(duckdb.Error, match="No files found"):
+        build(engine, contents("b", {"scaler": home.root / "gone_b.parquet"}), home.root / "other.duckdb")
+    assert engine.connection.sql("SELECT mean FROM scaler").fetchall() == [(45.0,)]
+    assert engine.connection.sql("SELECT current_setting('preserve_insertion_order')").fetchall() == [(True,)]
+    assert engine.connection.sql("SELECT database_name FROM duckdb_databases() WHERE NOT internal").fetchall() == [
+        ("memory",)
+    ]

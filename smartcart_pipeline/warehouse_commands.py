@@ -1,0 +1,182 @@
+"""Commands about the warehouse: what is published, which of the last publications, and what it answers."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from smartcart_pipeline.contract import ExportError
+from smartcart_pipeline.storage.home import Home, put_in_place
+
+HomeOption = Annotated[
+    Path,
+    typer.Option("--home", envvar="SMARTCART_HOME", help="Folder for everything generated.", file_okay=False),
+]
+FORMATS = ("table", "csv", "json", "parquet")
+# A terminal is for looking; a file takes all rows.
+SHOWN_ROWS, TURNED_ROWS = 100, 4
+
+warehouse = typer.Typer(help="The publications that are kept: list them, or go back to one.", no_args_is_help=True)
+
+
+@warehouse.command(name="list")
+def list_publications(
+    home: HomeOption = Path("data"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print the list as JSON.")] = False,
+) -> None:
+    """Show the publications that are kept, the newest first, and which of them is published."""
+    from smartcart_pipeline.storage.publications import describe_publications  # noqa: PLC0415  (imports DuckDB)
+
+    publications = describe_publications(Home(home.resolve()))
+    if as_json:
+        typer.echo(json.dumps(publications, indent=2, default=str))
+    elif publications:
+        _show_publications(publications)
+    else:
+        typer.echo(f"Nothing has been published in {home.resolve()} yet: smartcart run.")
+
+
+@warehouse.command()
+def rollback(
+    run: Annotated[
+        str | None, typer.Argument(help="The run to go back to: its id, or the first digits. Default: the one before.")
+    ] = None,
+    home: HomeOption = Path("data"),
+) -> None:
+    """Publish what an earlier run had published. The next run publishes as always."""
+    from smartcart_pipeline.night import record_rollback  # noqa: PLC0415  (imports Dagster)
+    from smartcart_pipeline.storage.publications import roll_back, run_of, tell_set_aside  # noqa: PLC0415
+
+    place = Home(home.resolve())
+    done = roll_back(place, run)
+    record_rollback(place, run_of(done.path), run_of(done.before) if done.before else None)
+    typer.echo(f"{place.warehouse} is again that of run {run_of(done.path)}. The next run publishes as always.")
+    if done.set_aside:
+        typer.echo(tell_set_aside(done.set_aside))
+
+
+def sql(
+    query: Annotated[str, typer.Argument(help="One SELECT.")],
+    home: HomeOption = Path("data"),
+    as_of_run: Annotated[
+        str | None, typer.Option(help="Ask what this run published: its id, or the first digits of it.")
+    ] = None,
+    format: Annotated[str, typer.Option(help="table, csv, json or parquet.")] = "table",  # noqa: A002  (the option)
+    output: Annotated[
+        Path | None, typer.Option(help="File to write. Default: standard output.", dir_okay=False)
+    ] = None,
+) -> None:
+    """Ask the published warehouse, read-only."""
+    from smartcart_pipeline.storage.publications import find_publication, tell_strange  # noqa: PLC0415
+    from smartcart_pipeline.storage.questions import WRITERS, ask  # noqa: PLC0415  (imports DuckDB)
+
+    if format not in FORMATS:
+        raise ExportError(f"--format {format!r} is not known. Choose one of {', '.join(FORMATS)}.")
+    if format == "parquet" and output is None:
+        raise ExportError("--format parquet needs a file: --output FILE.")
+    if format == "table" and output is not None:
+        raise ExportError("--output needs a format for files: --format csv, json or parquet.")
+    place = Home(home.resolve())
+    publication = find_publication(place, as_of_run)
+    if strange := tell_strange(place):
+        typer.echo(f"Note: {strange}", err=True)
+    with ask(place, publication, query) as answer:
+        if format == "table":
+            _show_answer(answer)
+        elif output is None:
+            WRITERS[format](answer, sys.stdout.buffer)
+        else:
+            _write(output, lambda file: WRITERS[format](answer, file))
+
+
+def _write(output: Path, write: Any) -> None:
+    """Write a file under a hidden name first, so that nobody reads half an answer."""
+    writing = output.with_name(f".{output.name}.writing")
+    try:
+        with writing.open("wb") as file:
+            write(file)
+        put_in_place(writing, output)
+    except OSError as error:
+        raise ExportError(f"{output}: cannot be written ({error.strerror}). Name another file with --output.") from None
+    finally:
+        writing.unlink(missing_ok=True)
+
+
+def _show_publications(publications: list[dict[str, Any]]) -> None:
+    from rich.console import Console  # noqa: PLC0415  (only to print a table)
+    from rich.markup import escape  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+
+    table = Table()
+    for name in ("Run", "Published (UTC)", "Export", "As of"):
+        table.add_column(name, no_wrap=name != "Export", overflow="fold")
+    for name in ("Customers", "MB"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("")
+    for one in publications:
+        table.add_row(
+            one["run_id"][:8],
+            f"{one['published_at']:%Y-%m-%d %H:%M:%S}",
+            escape(one["export_name"]),
+            str(one["as_of_date"]),
+            f"{one['customers']:,}",
+            f"{one['bytes'] / 1e6:,.1f}",
+            "published" if one["is_published"] else "",
+        )
+    Console(highlight=False).print(table)
+
+
+def _show_answer(answer: Any) -> None:
+    from rich.console import Console  # noqa: PLC0415
+
+    rows: list[list[str]] = []
+    for batch in answer:
+        rows += zip(*([_in_a_cell(value) for value in column.to_pylist()] for column in batch.columns), strict=True)
+        if len(rows) > SHOWN_ROWS:
+            break
+    console, names = Console(highlight=False), answer.schema.names
+    # Where too many columns stand side by side: a line a column, and as many rows as fit.
+    turned = sum(_least_width(name, cells) for name, *cells in zip(names, *rows[:SHOWN_ROWS], strict=True)) > console.width
+    shown = min(len(rows), TURNED_ROWS if turned else SHOWN_ROWS)
+    console.print(_turned(names, rows[:shown]) if turned else _table(answer.schema, rows[:shown]))
+    if len(rows) > shown:
+        typer.echo(f"The first {shown} rows; for all of them: --format csv --output FILE.", err=True)
+
+
+def _least_width(name: str, cells: list[str]) -> int:
+    """What a column takes with its name whole, long texts broken, and its margins."""
+    return max(len(name), *(min(len(cell), 20) for cell in cells), 1) + 3
+
+
+def _table(schema: Any, rows: list[list[str]]) -> Any:
+    import pyarrow as pa  # noqa: PLC0415
+    from rich.markup import escape  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+
+    table = Table()
+    for field in schema:
+        is_number = field.type in {pa.int8(), pa.int16(), pa.int32(), pa.int64(), pa.float32(), pa.float64()}
+        is_number = is_number or pa.types.is_decimal(field.type)
+        side = "right" if is_number else "left"
+        table.add_column(escape(field.name), justify=side, overflow="fold", min_width=len(field.name))
+    for row in rows:
+        table.add_row(*map(escape, row))
+    return table
+
+
+def _turned(names: list[str], rows: list[list[str]]) -> Any:
+    from rich.markup import escape  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+
+    table = Table("column", *(f"row {number}" for number in range(1, len(rows) + 1)))
+    for name, *values in zip(names, *rows, strict=True):
+        table.add_row(escape(name), *map(escape, values))
+    return table
+
+
+def _in_a_cell(value: object) -> str:
+    if value is None:
+        return ""
+    return f"{value:g}" if isinstance(value, float) else str(value)

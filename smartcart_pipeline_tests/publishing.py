@@ -1,0 +1,63 @@
+"""A small night for tests of the publication: a lake of one small table, published."""
+
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+
+import duckdb
+
+from smartcart_pipeline.engines.duckdb import DuckDBEngine
+from smartcart_pipeline.segmentation import Rows
+from smartcart_pipeline.storage.home import Home
+from smartcart_pipeline.storage.lake import Fitted, Lake
+from smartcart_pipeline.storage.publications import Published, publish, run_of
+from smartcart_pipeline.storage.warehouse import Contents, Publication, now
+from smartcart_pipeline.tables import TABLES, Table
+
+# Values of each type for tables whose content does not matter.
+ANY = {"DATE": date(2014, 6, 29), "VARCHAR": "x", "BOOLEAN": True, "INTEGER[]": [1]}
+
+
+def publication(run_id: str) -> Publication:
+    return Publication(
+        run_id=run_id,
+        as_of_date=date(2014, 6, 29),
+        export_name="export.csv",
+        export_hash="0" * 64,
+        recipe="behavioural",
+        code_version="c",
+        model_version="m",
+        published_at=now(),
+    )
+
+
+def contents(run_id: str, files: Mapping[str, Path], copied_rows: int = 10) -> Contents:
+    lineage: Rows = [{"asset": name, "run_id": run_of(file), "upstream_assets": []} for name, file in files.items()]
+    return Contents(publication(run_id), files, lineage, [], copied_rows)
+
+
+def some_row(table: Table) -> dict[str, object]:
+    """A row of a table as it is declared, for tests that ask for nothing in particular."""
+    return {
+        column.name: column.categories[0] if column.categories else ANY.get(column.type, column.minimum or 0)
+        for column in table.columns
+    }
+
+
+def write_lake(home: Home, run_id: str, mean: float, engine: DuckDBEngine) -> dict[str, Path]:
+    """A file of every table, of one row each; the scaler's mean tells the nights apart."""
+    lake = Lake(home.lake, run_id, engine)
+    for name, table in TABLES.items():
+        row = some_row(table) | ({"mean": mean} if name == "scaler" else {})
+        lake.write(name, Fitted([row]))
+    return {name: lake.path(name) for name in TABLES}
+
+
+def night(home: Home, run_id: str, mean: float, engine: DuckDBEngine, kept: int = 7) -> Published:
+    """Publish a small warehouse."""
+    return publish(engine, contents(run_id, write_lake(home, run_id, mean, engine)), home, kept)
+
+
+def means(warehouse: Path) -> list[float]:
+    with duckdb.connect(str(warehouse), read_only=True) as connection:
+        return [row[0] for row in connection.sql("SELECT mean FROM scaler").fetchall()]
