@@ -9,16 +9,20 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Annotated, Any, Literal
 
+import narwhals as nw
 import numpy as np
 from narwhals.typing import FrameT
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from smartcart_pipeline.contract import ExportError
-from smartcart_pipeline.segmentation.cleaning import Limits
+from smartcart_pipeline.segmentation import Rows
+from smartcart_pipeline.segmentation.cleaning import Limits, belongs
 from smartcart_pipeline.segmentation.clustering import assign_segments
-from smartcart_pipeline.segmentation.components import COMPONENTS, Components, project
+from smartcart_pipeline.segmentation.components import COMPONENTS, Components, project, read_components
+from smartcart_pipeline.segmentation.components import NAMES as COMPONENT_NAMES
+from smartcart_pipeline.segmentation.features import engineer_features
 from smartcart_pipeline.segmentation.recipes import RECIPES, Recipe, RecipeName
-from smartcart_pipeline.segmentation.scaling import Scaler, encode_features, standardise
+from smartcart_pipeline.segmentation.scaling import Scaler, encode_features, read_scaler, standardise
 
 FORMAT = 1
 ADVICE = "Take a document that this version of the pipeline wrote; a run writes a new one."
@@ -54,6 +58,12 @@ class SegmentModel:
     def features(self) -> Recipe:
         """The recipe in full."""
         return RECIPES[self.recipe]
+
+    @property
+    def centres(self) -> np.ndarray:
+        """The centroids as standardised features, shape (k, features): where PCA puts them back (Jolliffe 2002)."""
+        centres: np.ndarray = self.centroids @ self.components.loadings
+        return centres
 
     @property
     def version(self) -> str:
@@ -184,18 +194,97 @@ def _tell(error: Exception) -> str:
     return "; ".join(faults[:3]) + more
 
 
-def assign_model(features: FrameT, model: SegmentModel) -> FrameT:
+def gather_model(
+    recipe: RecipeName, figures: dict[str, Any], scaler: Rows, loadings: Rows, centroids: Rows, profiles: Rows
+) -> SegmentModel:
+    """Put the model together from the tables of a run.
+
+    Args:
+        recipe: Which features it sees.
+        figures: The row of the table `cleaning_figures`.
+        scaler: All rows of the table `scaler`.
+        loadings: All rows of the table `loadings`.
+        centroids: All rows of the table `centroids`.
+        profiles: The table `profiles`: `segment_id` and `persona` of every segment.
+
+    Returns:
+        The model.
+    """
+    by_cluster = sorted(centroids, key=lambda row: row["kmeans_cluster"])
+    personas = {row["segment_id"]: row["persona"] for row in profiles}
+    return SegmentModel(
+        recipe=recipe,
+        as_of_date=figures["as_of_date"],
+        limits=Limits(figures["max_age"], figures["max_income"]),
+        income_median=figures["income_median"],
+        scaler=read_scaler(scaler),
+        components=read_components(loadings),
+        centroids=np.array([[row[name] for name in COMPONENT_NAMES] for row in by_cluster]),
+        segment_ids=tuple(row["segment_id"] for row in by_cluster),
+        personas=tuple(personas[row["segment_id"]] for row in by_cluster),
+    )
+
+
+def assign_model(features: FrameT, model: SegmentModel, beside: tuple[str, ...] = ()) -> FrameT:
     """Put every customer into a segment: encode, standardise, project, and find the nearest centroid.
 
     Args:
         features: Customers from `engineer_features`.
         model: The model.
+        beside: Further columns of `features` to keep, none of them called as a feature is.
 
     Returns:
         `customer_id`, `kmeans_cluster` (Int32), `segment_id`, `distance` to its centroid (Float64, no unit),
-        `runner_up_segment_id` and `margin`, how much farther the runner-up's centroid is; the last two are null where
-        there is one segment only.
+        `runner_up_segment_id`, `margin`, how much farther the runner-up's centroid is, and what is kept beside them.
+        Runner-up and margin are null where there is one segment only; all but the id where a feature is missing.
     """
-    scaled = standardise(encode_features(features, model.features), model.scaler)
-    placed = assign_segments(project(scaled, model.components), model.centroids, model.segment_ids)
-    return placed.select("customer_id", "kmeans_cluster", "segment_id", "distance", "runner_up_segment_id", "margin")
+    scaled = standardise(encode_features(features, model.features, beside), model.scaler, beside)
+    points = project(scaled, model.components, beside)
+    placed = assign_segments(points, model.centroids, model.segment_ids)
+    return placed.select(
+        "customer_id", "kmeans_cluster", "segment_id", "distance", "runner_up_segment_id", "margin", *beside
+    )
+
+
+def score_customers(judged: FrameT, model: SegmentModel) -> FrameT:
+    """Put customers that the model was not fitted on into its segments.
+
+    Everything is as in the run the model comes from: a missing income is imputed by that run's median, age and tenure
+    are counted to its as-of date. Who joined after that date is counted as having joined on it.
+
+    Args:
+        judged: Rows from `judge_customers`.
+        model: The model.
+
+    Returns:
+        The same rows, in order: `customer_id`, `segment_id`, `persona`, `distance`, `runner_up_segment_id`,
+        `runner_up_persona` and `margin`; all but the id are null where the contract or a limit refuses the row.
+    """
+    as_of = nw.lit(model.as_of_date, dtype=nw.Date)
+    joined, income = nw.col("dt_customer").cast(nw.Date), nw.col("income")
+    imputed = nw.when(income.is_null()).then(nw.lit(model.income_median)).otherwise(income)
+    known = judged.with_columns(
+        nw.when(joined > as_of).then(as_of).otherwise(joined).alias("dt_customer"),
+        # Without an income there is no place on the components, and so no segment.
+        nw.when(belongs(model.as_of_date, model.limits, newcomers=True)).then(imputed).alias("income"),
+        as_of.alias("as_of_date"),
+    )
+    placed = assign_model(engineer_features(known), model)
+    return placed.select(
+        "customer_id",
+        "segment_id",
+        _persona_of("segment_id", model).alias("persona"),
+        "distance",
+        "runner_up_segment_id",
+        _persona_of("runner_up_segment_id", model).alias("runner_up_persona"),
+        "margin",
+    )
+
+
+def _persona_of(segment: str, model: SegmentModel) -> nw.Expr:
+    return nw.coalesce(
+        *[
+            nw.when(nw.col(segment) == segment_id).then(nw.lit(persona))
+            for segment_id, persona in zip(model.segment_ids, model.personas, strict=True)
+        ]
+    )

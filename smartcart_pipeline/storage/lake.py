@@ -167,6 +167,7 @@ def _as_arrow(table: Table, rows: Rows) -> Any:
         "BIGINT": pa.int64(),
         "DOUBLE": pa.float64(),
         "BOOLEAN": pa.bool_(),
+        "DATE": pa.date32(),
         "VARCHAR": pa.string(),
         "INTEGER[]": pa.list_(pa.int32()),
     }
