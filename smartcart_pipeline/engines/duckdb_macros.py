@@ -3,15 +3,17 @@
 Their SQL is what DuckDB makes of the very verbs that a run is made of, so the two cannot drift apart.
 """
 
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import duckdb
 import narwhals as nw
 
-from smartcart_pipeline.contract import CONTRACT, Column
+from smartcart_pipeline.contract import CONTRACT, LINE_COLUMNS, Column
 from smartcart_pipeline.engines.duckdb import DuckDBEngine, identifier, literal
 from smartcart_pipeline.segmentation.cleaning import Limits, judge_customers
-from smartcart_pipeline.segmentation.model import SegmentModel, score_customers
+from smartcart_pipeline.segmentation.model import SegmentModel, read_model, score_customers
 from smartcart_pipeline.segmentation.rules import Rule
 from smartcart_pipeline.segmentation.scaling import encode_features
 from smartcart_pipeline.tables import FEATURES
@@ -37,11 +39,24 @@ class Macro:
     comment: str
 
 
-def compile_macros(engine: DuckDBEngine, model: SegmentModel, case_sql: str) -> list[Macro]:
+def create_macros(connection: duckdb.DuckDBPyConnection) -> None:
+    """Give the database in use its macros, by the model and the rules in its own tables.
+
+    Args:
+        connection: Where `USE` names the database. In it, a macro means the tables beside it by their bare names,
+            wherever the file is opened later.
+    """
+    [(document,)] = connection.execute("SELECT document FROM segment_model").fetchall()
+    [(case_sql,)] = connection.execute("SELECT DISTINCT case_sql FROM segment_rules").fetchall()
+    for macro in compile_macros(read_model(json.loads(document)), case_sql):
+        connection.execute(f"CREATE MACRO {macro.name}({macro.parameter}) AS TABLE {macro.query}")
+        connection.execute(f"COMMENT ON MACRO TABLE {macro.name} IS {literal(macro.comment)}")
+
+
+def compile_macros(model: SegmentModel, case_sql: str) -> list[Macro]:
     """The macros of a warehouse.
 
     Args:
-        engine: Translates expressions to SQL.
         model: The model.
         case_sql: The rules as one expression, from `case_expression`.
 
@@ -52,7 +67,7 @@ def compile_macros(engine: DuckDBEngine, model: SegmentModel, case_sql: str) -> 
         Macro(
             "assign_segment",
             "customers",
-            assignment_query(engine, model),
+            assignment_query(model),
             "Puts customers into segments. Takes the name of a table, view or CTE that has the columns of the contract "
             "as in raw_customers; further ones do no harm. A missing income is imputed, age and tenure are counted to "
             f"{model.as_of_date}, and who joined later counts as having joined then, all as in the run of this "
@@ -61,7 +76,7 @@ def compile_macros(engine: DuckDBEngine, model: SegmentModel, case_sql: str) -> 
         Macro(
             "explain_segment",
             "customer_id",
-            explanation_query(engine, model),
+            explanation_query(model),
             "Why a customer of this warehouse is in its segment and not in the runner-up: one row a feature. A "
             "feature's pull towards a segment is how much nearer it puts the customer to the segment's centre than to "
             "the average customer, in squared standard deviations; the pulls towards the segment less those towards "
@@ -80,23 +95,16 @@ def compile_macros(engine: DuckDBEngine, model: SegmentModel, case_sql: str) -> 
     ]
 
 
-def assignment_query(engine: DuckDBEngine, model: SegmentModel) -> str:
+def assignment_query(model: SegmentModel) -> str:
     """Put the rows of a relation into segments.
 
     Args:
-        engine: Translates expressions to SQL.
         model: The model.
 
     Returns:
         A query over `query_table(customers)`.
     """
-    columns = ", ".join(f"{column.name} {column.type}" for column in CONTRACT)
-    engine.connection.execute(
-        f"CREATE OR REPLACE TEMP TABLE {CUSTOMERS} (line_number BIGINT, {columns}, unreadable VARCHAR)"
-    )
-    delivered = nw.from_native(engine.connection.table(CUSTOMERS))
-    scored = engine.query(score_customers(judge_customers(delivered, None), model))
-    engine.connection.execute(f"DROP TABLE {CUSTOMERS}")
+    scored = _translate((*LINE_COLUMNS, *CONTRACT), lambda rows: score_customers(judge_customers(rows, None), model))
     typed = ", ".join(f"{_typed(column)} AS {column.name}" for column in CONTRACT)
     # An income that is there but no number must not be imputed. All other columns are null then, and refused.
     unreadable = (
@@ -113,6 +121,16 @@ def assignment_query(engine: DuckDBEngine, model: SegmentModel) -> str:
     )
 
 
+def _translate(columns: Sequence[Column], verb: Callable[[nw.LazyFrame], nw.LazyFrame]) -> str:
+    """The SQL of a verb over the relation `CUSTOMERS`, of these columns."""
+    engine = DuckDBEngine()
+    declared = ", ".join(f"{column.name} {column.type}" for column in columns)
+    engine.connection.execute(f"CREATE TABLE {CUSTOMERS} ({declared})")
+    query = engine.query(verb(nw.from_native(engine.connection.table(CUSTOMERS))))
+    engine.close()
+    return query
+
+
 def _typed(column: Column) -> str:
     """The expression that takes a value as the contract's type; null where it is none."""
     value = f"TRY_CAST({column.name} AS {column.type})"
@@ -123,7 +141,7 @@ def _typed(column: Column) -> str:
     return value
 
 
-def explanation_query(engine: DuckDBEngine, model: SegmentModel) -> str:
+def explanation_query(model: SegmentModel) -> str:
     """Take the assignment of a customer apart, by feature.
 
     A centroid c, put back as standardised features, is m = Pᵀc with the loadings P. Their rows are of unit length and
@@ -132,16 +150,12 @@ def explanation_query(engine: DuckDBEngine, model: SegmentModel) -> str:
     Analysis", 3.1).
 
     Args:
-        engine: Translates expressions to SQL.
         model: The model.
 
     Returns:
         A query over `features` and `clusters`, of the parameter `customer_id`.
     """
-    columns = ", ".join(f"{column.name} {column.type}" for column in FEATURES.columns)
-    engine.connection.execute(f"CREATE OR REPLACE TEMP TABLE {CUSTOMERS} ({columns})")
-    encoded = engine.query(encode_features(nw.from_native(engine.connection.table(CUSTOMERS)), model.features))
-    engine.connection.execute(f"DROP TABLE {CUSTOMERS}")
+    encoded = _translate(FEATURES.columns, lambda rows: encode_features(rows, model.features))
     names = model.features.names
     features = [
         f"({number}, {literal(name)}, {_double(mean)}, {_double(scale)}, {', '.join(_range(name, model.limits))})"

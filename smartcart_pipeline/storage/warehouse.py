@@ -1,14 +1,12 @@
 """The warehouse: one DuckDB file that is built beside the published one and swapped in whole."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 
 from smartcart_pipeline.engines.duckdb import DuckDBEngine, identifier, literal
-from smartcart_pipeline.engines.duckdb_macros import compile_macros
-from smartcart_pipeline.segmentation.model import read_model
+from smartcart_pipeline.engines.duckdb_macros import create_macros
 from smartcart_pipeline.storage.home import put_in_place
 from smartcart_pipeline.tables import TABLES
 
@@ -95,27 +93,13 @@ def _build(
             ],
         )
         connection.execute("COMMENT ON TABLE building.publication IS 'One row: the run that published this warehouse.'")
-        _create_macros(engine)
+        connection.execute("USE building")
+        create_macros(connection)
         connection.execute("CHECKPOINT building")
     finally:
         connection.execute("RESET preserve_insertion_order")
-        connection.execute("DETACH building")
-
-
-def _create_macros(engine: DuckDBEngine) -> None:
-    """The model of the warehouse being built, as macros over its own tables."""
-    connection = engine.connection
-    [(document,)] = connection.execute("SELECT document FROM building.segment_model").fetchall()
-    [(case_sql,)] = connection.execute("SELECT DISTINCT case_sql FROM building.segment_rules").fetchall()
-    macros = compile_macros(engine, read_model(json.loads(document)), case_sql)
-    # Unqualified, the names in a macro mean the tables beside it, wherever the file is opened later.
-    connection.execute("USE building")
-    try:
-        for macro in macros:
-            connection.execute(f"CREATE MACRO {macro.name}({macro.parameter}) AS TABLE {macro.query}")
-            connection.execute(f"COMMENT ON MACRO TABLE {macro.name} IS {literal(macro.comment)}")
-    finally:
         connection.execute("USE memory")
+        connection.execute("DETACH building")
 
 
 def _comment(engine: DuckDBEngine, name: str, target: str, kind: str) -> None:
