@@ -246,6 +246,12 @@ def _profiles_add_up(lake: Lake, settings: Settings) -> Verdict:  # noqa: ARG001
     return Verdict(profiled == clustered, f"{profiled:,} profiled, {clustered:,} clustered", {"profiled": profiled})
 
 
+def _rules_add_up(lake: Lake, settings: Settings) -> Verdict:  # noqa: ARG001
+    ruled = int(lake.engine.rows(lake.read("segment_rules").select(nw.col("customers").sum()))[0]["customers"] or 0)
+    described = lake.count("features")
+    return Verdict(ruled == described, f"{ruled:,} meet a rule, of {described:,} customers", {"ruled": ruled})
+
+
 def _schema_check(table: Table) -> Check:
     def judge(lake: Lake, settings: Settings) -> Verdict:  # noqa: ARG001
         return judge_schema(lake.read(table.name), table, lake.engine.rows)
@@ -282,18 +288,21 @@ SEMANTIC: tuple[Check, ...] = (
     Check("k_selection", "one_selected", "Exactly one k is selected.", _one_selected),
     Check("clusters", "no_empty_segment", "Every segment has customers.", _no_empty_segment),
     Check("profiles", "add_up", "The profiles' customers are all customers.", _profiles_add_up),
+    Check("segment_rules", "add_up", "Every customer meets one rule.", _rules_add_up),
 )
 
 # Tables that one step makes are checked in one step.
 STEPS: dict[str, tuple[str, ...]] = {
     "check_raw_customers": ("raw_customers",),
-    "check_cleaned": ("cleaned", "rejected_customers"),
+    "check_cleaned": ("cleaned", "rejected_customers", "cleaning_figures"),
     "check_features": ("features",),
     "check_scaled": ("scaled", "scaler", "correlations"),
     "check_pca_components": ("pca_components", "loadings"),
     "check_k_selection": ("k_selection",),
     "check_clusters": ("clusters", "centroids", "algorithm_comparison"),
     "check_profiles": ("profiles",),
+    "check_segment_model": ("segment_model",),
+    "check_segment_rules": ("segment_rules",),
 }
 
 

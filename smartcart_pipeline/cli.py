@@ -67,6 +67,27 @@ def run(
 
 
 @app.command()
+def score(
+    file: Annotated[Path, typer.Argument(help="The customers: any file that could be an export.")],
+    home: HomeOption = Path("data"),
+    output: Annotated[str, typer.Option(help="File to write: .csv or .parquet; - for standard output.")] = "-",
+    format: Annotated[  # noqa: A002  (the name of the option)
+        str | None, typer.Option(help="csv or parquet, whatever the output is called.")
+    ] = None,
+) -> None:
+    """Put new customers into the segments of the published model; nothing in the home changes."""
+    from smartcart_pipeline.scoring import score_file  # noqa: PLC0415  (imports DuckDB and numpy)
+
+    scores = score_file(Home(home.resolve()).warehouse, file, output, format)
+    rejected = sum(scores.rejected.values())
+    typer.echo(f"{scores.customers:,} customers scored by model {scores.model_version}", err=True)
+    if rejected:
+        reasons = ", ".join(f"{reason} {rows:,}" for reason, rows in scores.rejected.items())
+        where = f" All of them: {scores.rejected_path}" if scores.rejected_path else ""
+        typer.echo(f"{rejected:,} rows rejected: {reasons}. {scores.examples}{where}", err=True)
+
+
+@app.command()
 def generate(
     customers: Annotated[int, typer.Option(min=1, help="How many customers.")],
     output: Annotated[Path, typer.Option(help="File to write: .csv, or .parquet.", dir_okay=False)],

@@ -101,6 +101,19 @@ CLEANED = Table(
     key=("customer_id",),
 )
 
+CLEANING_FIGURES = Table(
+    "cleaning_figures",
+    "a run",
+    "What cleaning went by. New customers are cleaned by the same figures.",
+    (
+        Column("as_of_date", "DATE", "The day that age and tenure are counted to."),
+        Column("income_median", "DOUBLE", "Stands for a missing income, in currency units a year.", minimum=0),
+        Column("max_age", "INTEGER", "Older customers are outliers, in years.", minimum=0),
+        Column("max_income", "DOUBLE", "Higher incomes are outliers, in currency units a year.", minimum=0),
+    ),
+    key=("as_of_date",),
+)
+
 _FEATURE_COLUMNS = (
     Column("age", "SMALLINT", "Age in years on the as-of date, by year of birth.", minimum=0),
     Column("customer_tenure_days", "INTEGER", "Days from joining to the as-of date.", minimum=0),
@@ -325,12 +338,50 @@ PROFILES = Table(
     key=("segment_id",),
 )
 
+SEGMENT_MODEL = Table(
+    "segment_model",
+    "a model",
+    "All the fitted numbers needed to put any customer into a segment.",
+    (
+        Column(
+            "model_version", "VARCHAR", "Hash of the document: two models of one version are the same.", unique=True
+        ),
+        Column("recipe", "VARCHAR", "Which features the model sees.", categories=tuple(RECIPES)),
+        Column("as_of_date", "DATE", "The day that age and tenure are counted to."),
+        Column("segments", "INTEGER", "How many segments there are.", minimum=1),
+        Column("document", "VARCHAR", "The model as JSON."),
+    ),
+    key=("model_version",),
+)
+
+SEGMENT_RULES = Table(
+    "segment_rules",
+    "a rule",
+    "The segments in rules that a CRM's filters can express: each customer meets the condition of exactly one. Rules "
+    "come near the model, they are not the model; how near is measured over all customers.",
+    (
+        Column("rule_number", "INTEGER", "Number of the rule, in the order of the segments.", minimum=1, unique=True),
+        Column("segment_id", "VARCHAR", "The segment that the rule stands for."),
+        Column("condition", "VARCHAR", "Who meets the rule, as SQL over the columns of `features`."),
+        Column("description", "VARCHAR", "The same in plain words."),
+        Column("customers", "BIGINT", "Customers that meet the rule.", minimum=0),
+        _share("precision", "Share of them that the model puts into the segment; 0 where nobody meets the rule."),
+        _share("coverage", "Share of the segment's customers that meet the rule."),
+        _share(
+            "agreement", "Share of all customers whom rules and model put into the same segment; the same in all rows."
+        ),
+        Column("case_sql", "VARCHAR", "All rules as one SQL expression that gives the segment; the same in all rows."),
+    ),
+    key=("rule_number",),
+)
+
 TABLES: dict[str, Table] = {
     table.name: table
     for table in (
         RAW_CUSTOMERS,
         REJECTED_CUSTOMERS,
         CLEANED,
+        CLEANING_FIGURES,
         FEATURES,
         SCALED,
         SCALER,
@@ -342,6 +393,8 @@ TABLES: dict[str, Table] = {
         CENTROIDS,
         ALGORITHM_COMPARISON,
         PROFILES,
+        SEGMENT_MODEL,
+        SEGMENT_RULES,
     )
 }
 

@@ -13,7 +13,7 @@ RANKS = (
     ("segmentation",),
     ("tables", "views", "sample", "plots"),
     ("engines", "storage"),
-    ("resources", "provenance"),
+    ("resources", "provenance", "scoring"),
     ("assets", "checks", "automation"),
     ("definitions",),
     ("night",),

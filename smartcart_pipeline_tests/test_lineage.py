@@ -119,11 +119,13 @@ def real_lineage(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Columns]
     points = keep("pca_components", components.project(scaled, fitted))
     keep("loadings", Fitted(fitted.rows(), [correlations.select("correlation")]))
     centres = np.array([[2.0, 0.0, 0.0], [-2.0, 0.0, 0.0]])
-    placed = clustering.assign_segments(points, centres).with_columns(agglomerative_cluster="kmeans_cluster")
+    placed = clustering.assign_segments(points, centres, ("S01", "S02")).with_columns(
+        agglomerative_cluster="kmeans_cluster"
+    )
     clusters = keep("clusters", placed.select(*TABLES["clusters"].names).sort("customer_id"))
     members = profiling.join_members(clusters, described)
     counts = engine.count_values(members, "kmeans_cluster", profiling.COUNTED)
-    profiles = profiling.profile_segments(counts, clustering.centroid_rows(centres))
+    profiles = profiling.profile_segments(counts, clustering.centroid_rows(centres, ("S01", "S02")))
     base = profiling.summarise_customers(profiling.merge_counts(counts))
     keep("profiles", Fitted(personas.name_segments(profiles, base), [profiling.name_sources(members)]))
     engine.close()

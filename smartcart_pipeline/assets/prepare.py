@@ -19,12 +19,13 @@ from smartcart_pipeline.storage.lake import Fitted
     outs={
         "cleaned": out("cleaned", "prepare", contract, cleaning),
         "rejected_customers": out("rejected_customers", "prepare", contract, cleaning),
+        "cleaning_figures": out("cleaning_figures", "prepare", contract, cleaning),
     }
 )
 def cleaning_rules(
     settings: Settings, engine: dg.ResourceParam[Engine], raw_customers: nw.LazyFrame
-) -> tuple[dg.Output[Any], dg.Output[Any]]:
-    """`cleaned`: one row a customer. `rejected_customers`: one row a refused line."""
+) -> tuple[dg.Output[Any], dg.Output[Any], dg.Output[Any]]:
+    """`cleaned`: a customer. `rejected_customers`: a refused line. `cleaning_figures`: what both went by."""
     repeats = engine.keep(cleaning.find_repeats(raw_customers))
     repeated = engine.rows(repeats.select(nw.len().alias("ids")))[0]["ids"]
     judged = cleaning.judge_customers(raw_customers, repeats if repeated else None)
@@ -35,8 +36,17 @@ def cleaning_rules(
         as_of = settings.require_date() or accepted["newest_join"]
     cleaned = cleaning.clean_customers(judged, as_of, accepted["income_median"], settings.limits)
     rejected = cleaning.reject_customers(judged, as_of, settings.limits)
-    facts = {"as_of_date": str(as_of), "income_median": accepted["income_median"]}
-    return dg.Output(cleaned, metadata=facts), dg.Output(rejected.sort("line_number"))
+    figures = {
+        "as_of_date": as_of,
+        "income_median": accepted["income_median"],
+        "max_age": settings.max_age,
+        "max_income": settings.max_income,
+    }
+    return (
+        dg.Output(cleaned, metadata={"as_of_date": str(as_of), "income_median": accepted["income_median"]}),
+        dg.Output(rejected.sort("line_number")),
+        dg.Output(Fitted([figures], [raw_customers.select("dt_customer", "income")])),
+    )
 
 
 @dg.asset(**described("features", "prepare", contract, feature_verbs))

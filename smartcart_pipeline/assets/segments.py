@@ -1,5 +1,6 @@
 """Who belongs where, and what each segment is like."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -53,7 +54,8 @@ def clustering_customers(
     spending = engine.rows(clustering.sum_spending(_label(placed, centres, ward)))
     centres, ward = _in_canonical_order(spending, centres, ward)
 
-    place = partial(_place, centres=centres, ward=ward)
+    segment_ids = clustering.number_segments(k)
+    place = partial(_place, centres=centres, segment_ids=segment_ids, ward=ward)
     measured = place(sampling.sample_customers(sample, settings.comparison_customers, settings.seed))
     comparison = _compare(
         engine, measured, scaled, settings, {"kmeans": customers, "agglomerative": ward.fitted_customers}
@@ -65,7 +67,7 @@ def clustering_customers(
             place(pca_components).select(*CLUSTERS.names),
             metadata={"k": k, "components": picture(plot_components(plotted))},
         ),
-        dg.Output(Fitted(clustering.centroid_rows(centres), fitted_on)),
+        dg.Output(Fitted(clustering.centroid_rows(centres, segment_ids), fitted_on)),
         dg.Output(
             Fitted(comparison, [*fitted_on, scaled.select(*settings.features.names)]),
             metadata={"adjusted_rand_index": comparison[0]["adjusted_rand_index"]},
@@ -124,9 +126,9 @@ def _in_canonical_order(spending: list[dict[str, Any]], centres: np.ndarray, war
     return centres[kmeans_order], Ward(ward.centres[ward_order], ward.fitted_customers, labels)
 
 
-def _place(points: Frame, centres: np.ndarray, ward: Ward) -> Frame:
+def _place(points: Frame, centres: np.ndarray, segment_ids: Sequence[str], ward: Ward) -> Frame:
     """Put customers into segments, and into the clusters of both fits."""
-    labelled = clustering.label_customers(clustering.assign_segments(points, centres), ward)
+    labelled = clustering.label_customers(clustering.assign_segments(points, centres, segment_ids), ward)
     return labelled.rename({"ward_label": "agglomerative_cluster"})
 
 

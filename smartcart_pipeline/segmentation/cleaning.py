@@ -150,7 +150,7 @@ def clean_customers(judged: FrameT, as_of: date, income_median: float, limits: L
     """
     missing = nw.col("income").is_null()
     return (
-        judged.filter(nw.col("is_accepted") & _within_limits(as_of, limits))
+        judged.filter(belongs(as_of, limits))
         .with_columns(
             nw.when(missing).then(nw.lit(income_median)).otherwise(nw.col("income")).alias("income"),
             missing.alias("income_imputed"),
@@ -160,13 +160,30 @@ def clean_customers(judged: FrameT, as_of: date, income_median: float, limits: L
     )
 
 
-def reject_customers(judged: FrameT, as_of: date | None, limits: Limits) -> FrameT:
-    """The rows that `clean_customers` leaves out, with the reason why.
+def belongs(as_of: date | None, limits: Limits, newcomers: bool = False) -> nw.Expr:
+    """Whether a row from `judge_customers` holds the contract and lies within the limits.
+
+    Args:
+        as_of: The day age and tenure are counted to; None where no row tells one, so that the contract alone counts.
+        limits: Beyond these a customer is an outlier.
+        newcomers: Whether customers may have joined after the as-of date.
+
+    Returns:
+        An expression (Boolean, never null).
+    """
+    within = nw.lit(True) if as_of is None else _within_limits(as_of, limits)
+    joined = nw.lit(True) if as_of is None or newcomers else _joined_by(as_of)
+    return nw.col("is_accepted") & joined & within
+
+
+def reject_customers(judged: FrameT, as_of: date | None, limits: Limits, newcomers: bool = False) -> FrameT:
+    """The rows that do not belong, with the reason why.
 
     Args:
         judged: Rows from `judge_customers`.
         as_of: The day age and tenure are counted to; None where no row tells one, so that the contract alone counts.
         limits: Beyond these a customer is an outlier.
+        newcomers: Whether customers may have joined after the as-of date.
 
     Returns:
         `line_number`, the contract's columns, `unreadable`, `reason` (a code) and `detail` (all that is wrong).
@@ -176,9 +193,9 @@ def reject_customers(judged: FrameT, as_of: date | None, limits: Limits) -> Fram
         nw.col("is_repeat"),
         _sentence("ID ", "customer_id", " stands on an earlier line already"),
     )
-    problems = [*_contract_problems(), repeated, *_limit_problems(as_of, limits)]
+    problems = [*_contract_problems(), repeated, *_limit_problems(as_of, limits, newcomers)]
     return (
-        judged.filter(~(nw.col("is_accepted") & _within_limits(as_of, limits)))
+        judged.filter(~belongs(as_of, limits, newcomers))
         .with_columns(
             nw.coalesce(*[nw.when(problem.condition).then(nw.lit(problem.reason)) for problem in problems]).alias(
                 "reason"
@@ -228,17 +245,14 @@ def _column_conditions(column: DeliveredColumn) -> Iterator[nw.Expr]:
         yield from (value.is_null() | condition for condition in conditions)
 
 
-def _within_limits(as_of: date | None, limits: Limits) -> nw.Expr:
-    """Whether a row that holds the contract has none of the problems of the limits; never null."""
-    if as_of is None:
-        return nw.lit(True)
+def _joined_by(as_of: date) -> nw.Expr:
+    return nw.col("dt_customer").cast(nw.Date) <= nw.lit(as_of, dtype=nw.Date)
+
+
+def _within_limits(as_of: date, limits: Limits) -> nw.Expr:
+    """Whether a row that holds the contract is no outlier; never null."""
     age, income = nw.lit(as_of.year) - nw.col("year_birth"), nw.col("income")
-    return (
-        (nw.col("dt_customer").cast(nw.Date) <= nw.lit(as_of, dtype=nw.Date))
-        & (age >= 0)
-        & (age <= limits.max_age)
-        & (income.is_null() | (income <= limits.max_income))
-    )
+    return (age >= 0) & (age <= limits.max_age) & (income.is_null() | (income <= limits.max_income))
 
 
 def _contract_problems() -> list[Problem]:
@@ -266,17 +280,14 @@ def _column_problems(column: DeliveredColumn) -> Iterator[Problem]:
         yield Problem("unknown_category", unknown, _sentence(f"{column.header} is '", column.name, expected))
 
 
-def _limit_problems(as_of: date | None, limits: Limits) -> list[Problem]:
+def _limit_problems(as_of: date | None, limits: Limits, newcomers: bool) -> list[Problem]:
     if as_of is None:
         return []
     age = nw.lit(as_of.year) - nw.col("year_birth")
     birth, joined = BY_NAME["year_birth"].header, BY_NAME["dt_customer"].header
+    late = Problem("joined_after_as_of", ~_joined_by(as_of), nw.lit(f"{joined} lies after the as-of date {as_of}"))
     return [
-        Problem(
-            "joined_after_as_of",
-            nw.col("dt_customer").cast(nw.Date) > nw.lit(as_of, dtype=nw.Date),
-            nw.lit(f"{joined} lies after the as-of date {as_of}"),
-        ),
+        *([] if newcomers else [late]),
         Problem(
             "born_after_as_of",
             age < 0,

@@ -137,16 +137,16 @@ def group_means(points: np.ndarray, labels: np.ndarray, k: int) -> np.ndarray:
     return np.array([points[labels == label].mean(axis=0) for label in range(k)])
 
 
-def segment_name(number: int) -> str:
-    """The id of a segment: 0 is `S01`.
+def number_segments(k: int) -> tuple[str, ...]:
+    """Ids for segments that have none yet, by their place in the canonical order.
 
     Args:
-        number: Place in the canonical order, from 0.
+        k: Number of segments.
 
     Returns:
         `S01`, `S02`, …
     """
-    return f"S{number + 1:02d}"
+    return tuple(f"S{number:02d}" for number in range(1, k + 1))
 
 
 def sum_spending(labelled: FrameT) -> FrameT:
@@ -196,19 +196,19 @@ def canonical_order(spending: Rows, label: str) -> list[int]:
     return sorted(customers, key=lambda old: (-spent[old] / customers[old], old))
 
 
-def centroid_rows(centres: np.ndarray) -> Rows:
+def centroid_rows(centres: np.ndarray, segment_ids: Sequence[str]) -> Rows:
     """The table `centroids`: one row a segment.
 
     Args:
-        centres: Shape (k, 3), in canonical order.
+        centres: Shape (k, 3), by cluster number.
+        segment_ids: The segment of each cluster.
 
     Returns:
         Its rows.
     """
     return [
-        {"segment_id": segment_name(number), "kmeans_cluster": number}
-        | dict(zip(NAMES, map(float, centre), strict=True))
-        for number, centre in enumerate(centres)
+        {"segment_id": segment, "kmeans_cluster": number} | dict(zip(NAMES, map(float, centre), strict=True))
+        for number, (segment, centre) in enumerate(zip(segment_ids, centres, strict=True))
     ]
 
 
@@ -249,30 +249,30 @@ def nearest_centroid(points: FrameT, centroids: np.ndarray, label: str) -> Frame
     )
 
 
-def assign_segments(points: FrameT, centroids: np.ndarray) -> FrameT:
+def assign_segments(points: FrameT, centroids: np.ndarray, segment_ids: Sequence[str]) -> FrameT:
     """Put every customer into the segment of the nearest centroid, and say how clearly.
 
     Args:
         points: Customers with `pc1`, `pc2`, `pc3`.
-        centroids: Shape (k, 3), in canonical order.
+        centroids: Shape (k, 3), by cluster number.
+        segment_ids: The segment of each cluster, by its number.
 
     Returns:
         The same columns, `kmeans_cluster` (Int32), `segment_id`, `distance` to its centroid, `runner_up_segment_id`
         (null for k = 1) and `margin`, how much farther the runner-up's centroid is; distances have no unit.
     """
     k, cluster = len(centroids), nw.col("kmeans_cluster")
-    names = [segment_name(number) for number in range(k)]
     squares = _with_squares(points, centroids).with_columns(_least(_squares(k)).alias("least"))
     placed = squares.with_columns(_position(k, "least").alias("kmeans_cluster"))
     # The nearest of all others, once the customer's own is out of the way.
     others = [nw.when(cluster != number).then(nw.col(name)) for number, name in enumerate(_squares(k))]
     second = placed.with_columns(_least(others).alias("second"))
     runner_up = [
-        nw.when((nw.col(name) == nw.col("second")) & (cluster != number)).then(nw.lit(names[number]))
+        nw.when((nw.col(name) == nw.col("second")) & (cluster != number)).then(nw.lit(segment_ids[number]))
         for number, name in enumerate(_squares(k))
     ]
     return second.with_columns(
-        _choose(cluster, names).alias("segment_id"),
+        _choose(cluster, segment_ids).alias("segment_id"),
         nw.col("least").sqrt().alias("distance"),
         nw.coalesce(*runner_up).alias("runner_up_segment_id"),
         (nw.col("second").sqrt() - nw.col("least").sqrt()).alias("margin"),

@@ -19,14 +19,15 @@ from smartcart_pipeline.segmentation.clustering import (
     group_means,
     label_customers,
     nearest_centroid,
+    number_segments,
     refine_centroids,
     renumber,
-    segment_name,
     sum_spending,
 )
 from smartcart_pipeline_tests.conftest import Frames, to_pandas
 
 CENTROIDS = np.array([[0.0, 0.0, 0.0], [4.0, 0.0, 0.0], [0.0, 3.0, 0.0]])
+SEGMENTS = ("S07", "S02", "S05")
 
 
 def points_frame(*points: tuple[float, float, float]) -> pd.DataFrame:
@@ -37,7 +38,7 @@ def points_frame(*points: tuple[float, float, float]) -> pd.DataFrame:
 
 def test_a_customer_belongs_to_the_nearest_centroid(as_frame: Frames):
     frame = as_frame(points_frame((1.0, 0.0, 0.0), (4.0, 0.0, 1.0), (0.0, 2.5, 0.0)))
-    result = to_pandas(assign_segments(frame, CENTROIDS)).sort_values("customer_id")
+    result = to_pandas(assign_segments(frame, CENTROIDS, SEGMENTS)).sort_values("customer_id")
     assert result.columns.tolist() == [
         "customer_id",
         "pc1",
@@ -50,22 +51,22 @@ def test_a_customer_belongs_to_the_nearest_centroid(as_frame: Frames):
         "margin",
     ]
     assert result["kmeans_cluster"].tolist() == [0, 1, 2]
-    assert result["segment_id"].tolist() == ["S01", "S02", "S03"]
+    assert result["segment_id"].tolist() == ["S07", "S02", "S05"]
     assert result["distance"].tolist() == [1.0, 1.0, 0.5]
-    assert result["runner_up_segment_id"].tolist() == ["S02", "S01", "S01"]
+    assert result["runner_up_segment_id"].tolist() == ["S02", "S07", "S07"]
     assert result["margin"].tolist() == pytest.approx([2.0, 17**0.5 - 1, 2.0])
 
 
 def test_the_first_of_equally_near_centroids_is_taken(as_frame: Frames):
-    result = to_pandas(assign_segments(as_frame(points_frame((2.0, 0.0, 0.0))), CENTROIDS[:2]))
-    assert result["segment_id"].tolist() == ["S01"]
+    result = to_pandas(assign_segments(as_frame(points_frame((2.0, 0.0, 0.0))), CENTROIDS[:2], SEGMENTS[:2]))
+    assert result["segment_id"].tolist() == ["S07"]
     assert result["runner_up_segment_id"].tolist() == ["S02"]
     assert result["margin"].tolist() == [0.0]
 
 
 def test_a_single_segment_has_no_runner_up(as_frame: Frames):
-    result = to_pandas(assign_segments(as_frame(points_frame((3.0, 0.0, 4.0))), CENTROIDS[:1]))
-    assert result["segment_id"].tolist() == ["S01"]
+    result = to_pandas(assign_segments(as_frame(points_frame((3.0, 0.0, 4.0))), CENTROIDS[:1], SEGMENTS[:1]))
+    assert result["segment_id"].tolist() == ["S07"]
     assert result["distance"].tolist() == [5.0]
     assert result["runner_up_segment_id"].isna().all()
     assert result["margin"].isna().all()
@@ -76,7 +77,9 @@ def test_a_single_segment_has_no_runner_up(as_frame: Frames):
 def test_assignment_equals_numpys(seed: int, k: int):
     random = np.random.default_rng(seed)
     points, centroids = random.normal(size=(50, 3)), random.normal(size=(k, 3))
-    result = to_pandas(assign_segments(nw.from_native(points_frame(*map(tuple, points))), centroids))
+    result = to_pandas(
+        assign_segments(nw.from_native(points_frame(*map(tuple, points))), centroids, number_segments(k))
+    )
 
     distances = np.linalg.norm(points[:, None] - centroids[None], axis=2)
     nearest = np.sort(distances, axis=1)
@@ -125,8 +128,8 @@ def test_where_a_sample_is_fitted_the_nearest_mean_labels_everyone(as_frame: Fra
     assert result["ward_label"].astype(int).tolist() == [0, 0, 1]
 
 
-def test_centroids_are_rows_in_canonical_order():
-    assert centroid_rows(CENTROIDS)[1] == {
+def test_centroids_are_rows_by_cluster_number():
+    assert centroid_rows(CENTROIDS, SEGMENTS)[1] == {
         "segment_id": "S02",
         "kmeans_cluster": 1,
         "pc1": 4.0,
@@ -147,7 +150,9 @@ def test_numbers_do_not_depend_on_a_fits_labels(labels: list[int], spending: lis
 
 
 def test_segment_names_sort_like_their_numbers():
-    assert [segment_name(number) for number in (0, 8, 9)] == ["S01", "S09", "S10"]
+    names = number_segments(10)
+    assert (names[0], names[8], names[9]) == ("S01", "S09", "S10")
+    assert sorted(names) == list(names)
 
 
 def fetch_rows(frame: Any) -> list[dict]:

@@ -1,0 +1,74 @@
+"""What puts customers into the segments outside a run: the model as data, and rules that come near it."""
+
+import json
+from typing import Any
+
+import dagster as dg
+import narwhals as nw
+
+from smartcart_pipeline.assets import described
+from smartcart_pipeline.engines import Engine, duckdb_macros
+from smartcart_pipeline.resources import Settings
+from smartcart_pipeline.segmentation import model, rules, sampling, scaling
+from smartcart_pipeline.storage.lake import Fitted
+
+
+@dg.asset(**described("segment_model", "segments", model))
+def segment_model(
+    settings: Settings,
+    engine: dg.ResourceParam[Engine],
+    cleaning_figures: nw.LazyFrame,
+    scaler: nw.LazyFrame,
+    loadings: nw.LazyFrame,
+    centroids: nw.LazyFrame,
+    profiles: nw.LazyFrame,
+) -> dg.Output[Any]:
+    """One row: the model."""
+    [figures] = engine.rows(cleaning_figures)
+    named = profiles.select("segment_id", "persona")
+    gathered = model.gather_model(
+        settings.recipe, figures, *(engine.rows(frame) for frame in (scaler, loadings, centroids, named))
+    )
+    row = {
+        "model_version": gathered.version,
+        "recipe": gathered.recipe,
+        "as_of_date": gathered.as_of_date,
+        "segments": len(gathered.segment_ids),
+        "document": json.dumps(gathered.document()),
+    }
+    return dg.Output(
+        Fitted([row], [cleaning_figures, scaler, loadings, centroids, named]),
+        metadata={"model_version": gathered.version},
+    )
+
+
+@dg.asset(**described("segment_rules", "segments", rules, duckdb_macros))
+def segment_rules(
+    settings: Settings, engine: dg.ResourceParam[Engine], features: nw.LazyFrame, segment_model: nw.LazyFrame
+) -> dg.Output[Any]:
+    """One row a rule."""
+    [row] = engine.rows(segment_model)
+    known = model.read_model(json.loads(row["document"]))
+    sample = engine.keep(sampling.sample_customers(features, settings.sample_customers, settings.seed))
+    clusters = model.assign_model(sample, known).select("customer_id", "kmeans_cluster")
+    labelled = scaling.encode_features(sample, rules.RULED).join(clusters, on="customer_id", how="inner")
+    values = engine.array(labelled.sort("customer_id"), [*rules.RULED.names, "kmeans_cluster"])
+    fitted = rules.fit_rules(values[:, :-1], values[:, -1].astype(int), settings.seed)
+    judged = rules.rule_rows(fitted, engine.rows(rules.count_agreement(features, fitted, known)), known)
+    case_sql = duckdb_macros.case_expression(fitted, known)
+    rows = [
+        row | {"condition": duckdb_macros.condition(rule), "case_sql": case_sql}
+        for row, rule in zip(judged, fitted, strict=True)
+    ]
+    return dg.Output(
+        Fitted(rows, [features, segment_model.select("document")]),
+        metadata={
+            "agreement": judged[0]["agreement"],
+            "rules": len(rows),
+            "case": _code(case_sql),
+        },
+    )
+
+
+def _code(sql: str) -> dg.MarkdownMetadataValue:
+    return dg.MetadataValue.md(f"```sql\n{sql}\n```")

@@ -1,0 +1,290 @@
+"""The segment model: all the fitted numbers needed to put any customer into a segment, as plain data.
+
+It is kept as a JSON document. Reading one never runs code, and every number comes back bit for bit.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import date
+from typing import Annotated, Any, Literal
+
+import narwhals as nw
+import numpy as np
+from narwhals.typing import FrameT
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from smartcart_pipeline.contract import ExportError
+from smartcart_pipeline.segmentation import Rows
+from smartcart_pipeline.segmentation.cleaning import Limits, belongs
+from smartcart_pipeline.segmentation.clustering import assign_segments
+from smartcart_pipeline.segmentation.components import COMPONENTS, Components, project, read_components
+from smartcart_pipeline.segmentation.components import NAMES as COMPONENT_NAMES
+from smartcart_pipeline.segmentation.features import engineer_features
+from smartcart_pipeline.segmentation.recipes import RECIPES, Recipe, RecipeName
+from smartcart_pipeline.segmentation.scaling import Scaler, encode_features, read_scaler, standardise
+
+FORMAT = 1
+ADVICE = "Take a document that this version of the pipeline wrote; a run writes a new one."
+
+
+@dataclass(frozen=True, eq=False)
+class SegmentModel:
+    """All the fitted numbers needed to put any customer into a segment.
+
+    Attributes:
+        recipe: Which features it sees.
+        as_of_date: The day that age and tenure are counted to.
+        limits: Beyond these a customer is an outlier and belongs to no segment.
+        income_median: Stands for a missing income, in currency units a year.
+        scaler: What standardising subtracts and divides by.
+        components: The loadings that place a standardised customer on the components.
+        centroids: Where the segments lie on the components, shape (k, 3), float64, by cluster number.
+        segment_ids: The segment of each cluster, by its number.
+        personas: What people call each, by cluster number.
+    """
+
+    recipe: RecipeName
+    as_of_date: date
+    limits: Limits
+    income_median: float
+    scaler: Scaler
+    components: Components
+    centroids: np.ndarray
+    segment_ids: tuple[str, ...]
+    personas: tuple[str, ...]
+
+    @property
+    def features(self) -> Recipe:
+        """The recipe in full."""
+        return RECIPES[self.recipe]
+
+    @property
+    def centres(self) -> np.ndarray:
+        """The centroids as standardised features, shape (k, features): where PCA puts them back (Jolliffe 2002)."""
+        centres: np.ndarray = self.centroids @ self.components.loadings
+        return centres
+
+    @property
+    def version(self) -> str:
+        """Twelve hexadecimal digits of a hash of the document: two models of one version are the same."""
+        return hashlib.sha256(json.dumps(self.document(), sort_keys=True).encode()).hexdigest()[:12]
+
+    def document(self) -> dict[str, Any]:
+        """The model as plain data, fit for JSON.
+
+        Returns:
+            A dict of dicts, lists, texts and numbers; `read_model` reads it.
+        """
+        loadings = self.components.loadings.T.tolist()
+        return {
+            "format": FORMAT,
+            "recipe": self.recipe,
+            "as_of_date": self.as_of_date.isoformat(),
+            "limits": {"max_age": self.limits.max_age, "max_income": self.limits.max_income},
+            "income_median": self.income_median,
+            "features": [
+                row | {"loadings": weights} for row, weights in zip(self.scaler.rows(), loadings, strict=True)
+            ],
+            "explained_variance_ratio": list(self.components.explained_variance_ratio),
+            "segments": [
+                {"segment_id": segment, "persona": persona, "centroid": centre}
+                for segment, persona, centre in zip(
+                    self.segment_ids, self.personas, self.centroids.tolist(), strict=True
+                )
+            ],
+        }
+
+
+_Point = Annotated[list[float], Field(min_length=COMPONENTS, max_length=COMPONENTS)]
+_Text = Annotated[str, Field(min_length=1)]
+
+
+class _Part(BaseModel):
+    """A part of the document: nothing missing, nothing beside, and every number finite."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+
+
+class _Limits(_Part):
+    max_age: int = Field(ge=0)
+    max_income: float = Field(ge=0)
+
+
+class _Feature(_Part):
+    feature: str
+    mean: float
+    scale: float = Field(gt=0)
+    loadings: _Point
+
+
+class _Segment(_Part):
+    segment_id: _Text
+    persona: _Text
+    centroid: _Point
+
+
+class _Document(_Part):
+    format: Literal[1]
+    recipe: RecipeName
+    as_of_date: date
+    limits: _Limits
+    income_median: float = Field(ge=0)
+    features: list[_Feature]
+    explained_variance_ratio: _Point
+    segments: list[_Segment] = Field(min_length=1)
+
+
+def read_model(document: dict[str, Any]) -> SegmentModel:
+    """The model, from the document that keeps it.
+
+    Args:
+        document: What `SegmentModel.document` gave, from JSON or not.
+
+    Returns:
+        The model, with the same numbers bit for bit.
+
+    Raises:
+        ExportError: If the document is not one of this format, whole and consistent; it names what is wrong.
+    """
+    try:
+        # As JSON, because there a date is a text, and whole numbers may stand for others.
+        known = _Document.model_validate_json(json.dumps(document))
+    except (ValidationError, TypeError, ValueError) as error:
+        raise ExportError(f"The segment model cannot be read: {_tell(error)}. {ADVICE}") from None
+    expected, found = RECIPES[known.recipe].names, tuple(feature.feature for feature in known.features)
+    if found != expected:
+        raise ExportError(
+            f"The segment model cannot be read: features are {list(found)}, expected {list(expected)}, those of the "
+            f"recipe {known.recipe}, in this order. {ADVICE}"
+        )
+    segment_ids = tuple(segment.segment_id for segment in known.segments)
+    if len(set(segment_ids)) < len(segment_ids):
+        raise ExportError(
+            f"The segment model cannot be read: segments are {list(segment_ids)}, expected ids that differ. {ADVICE}"
+        )
+    loadings = np.array([feature.loadings for feature in known.features], dtype=np.float64)
+    return SegmentModel(
+        recipe=known.recipe,
+        as_of_date=known.as_of_date,
+        limits=Limits(known.limits.max_age, known.limits.max_income),
+        income_median=known.income_median,
+        scaler=Scaler(
+            features=found,
+            mean=tuple(feature.mean for feature in known.features),
+            scale=tuple(feature.scale for feature in known.features),
+        ),
+        # By component, as a fit gives them.
+        components=Components(found, np.ascontiguousarray(loadings.T), tuple(known.explained_variance_ratio)),
+        centroids=np.array([segment.centroid for segment in known.segments], dtype=np.float64),
+        segment_ids=segment_ids,
+        personas=tuple(segment.persona for segment in known.segments),
+    )
+
+
+def _tell(error: Exception) -> str:
+    """What is wrong with a document, and where."""
+    if not isinstance(error, ValidationError):
+        return str(error)
+    faults = [
+        f"{'.'.join(map(str, fault['loc'])) or 'the document'}: {fault['msg'][:1].lower()}{fault['msg'][1:]}"
+        for fault in error.errors()
+    ]
+    more = f" (and {len(faults) - 3} more)" if len(faults) > 3 else ""
+    return "; ".join(faults[:3]) + more
+
+
+def gather_model(
+    recipe: RecipeName, figures: dict[str, Any], scaler: Rows, loadings: Rows, centroids: Rows, profiles: Rows
+) -> SegmentModel:
+    """Put the model together from the tables of a run.
+
+    Args:
+        recipe: Which features it sees.
+        figures: The row of the table `cleaning_figures`.
+        scaler: All rows of the table `scaler`.
+        loadings: All rows of the table `loadings`.
+        centroids: All rows of the table `centroids`.
+        profiles: The table `profiles`: `segment_id` and `persona` of every segment.
+
+    Returns:
+        The model.
+    """
+    by_cluster = sorted(centroids, key=lambda row: row["kmeans_cluster"])
+    personas = {row["segment_id"]: row["persona"] for row in profiles}
+    return SegmentModel(
+        recipe=recipe,
+        as_of_date=figures["as_of_date"],
+        limits=Limits(figures["max_age"], figures["max_income"]),
+        income_median=figures["income_median"],
+        scaler=read_scaler(scaler),
+        components=read_components(loadings),
+        centroids=np.array([[row[name] for name in COMPONENT_NAMES] for row in by_cluster]),
+        segment_ids=tuple(row["segment_id"] for row in by_cluster),
+        personas=tuple(personas[row["segment_id"]] for row in by_cluster),
+    )
+
+
+def assign_model(features: FrameT, model: SegmentModel, beside: tuple[str, ...] = ()) -> FrameT:
+    """Put every customer into a segment: encode, standardise, project, and find the nearest centroid.
+
+    Args:
+        features: Customers from `engineer_features`.
+        model: The model.
+        beside: Further columns of `features` to keep, none of them called as a feature is.
+
+    Returns:
+        `customer_id`, `kmeans_cluster` (Int32), `segment_id`, `distance` to its centroid (Float64, no unit),
+        `runner_up_segment_id`, `margin`, how much farther the runner-up's centroid is, and what is kept beside them.
+        Runner-up and margin are null where there is one segment only; all but the id where a feature is missing.
+    """
+    scaled = standardise(encode_features(features, model.features, beside), model.scaler, beside)
+    points = project(scaled, model.components, beside)
+    placed = assign_segments(points, model.centroids, model.segment_ids)
+    return placed.select(
+        "customer_id", "kmeans_cluster", "segment_id", "distance", "runner_up_segment_id", "margin", *beside
+    )
+
+
+def score_customers(judged: FrameT, model: SegmentModel) -> FrameT:
+    """Put customers that the model was not fitted on into its segments.
+
+    Everything is as in the run the model comes from: a missing income is imputed by that run's median, age and tenure
+    are counted to its as-of date. Who joined after that date is counted as having joined on it.
+
+    Args:
+        judged: Rows from `judge_customers`.
+        model: The model.
+
+    Returns:
+        The same rows, in order: `customer_id`, `segment_id`, `persona`, `distance`, `runner_up_segment_id`,
+        `runner_up_persona` and `margin`; all but the id are null where the contract or a limit refuses the row.
+    """
+    as_of = nw.lit(model.as_of_date, dtype=nw.Date)
+    joined, income = nw.col("dt_customer").cast(nw.Date), nw.col("income")
+    imputed = nw.when(income.is_null()).then(nw.lit(model.income_median)).otherwise(income)
+    known = judged.with_columns(
+        nw.when(joined > as_of).then(as_of).otherwise(joined).alias("dt_customer"),
+        # Without an income there is no place on the components, and so no segment.
+        nw.when(belongs(model.as_of_date, model.limits, newcomers=True)).then(imputed).alias("income"),
+        as_of.alias("as_of_date"),
+    )
+    placed = assign_model(engineer_features(known), model)
+    return placed.select(
+        "customer_id",
+        "segment_id",
+        _persona_of("segment_id", model).alias("persona"),
+        "distance",
+        "runner_up_segment_id",
+        _persona_of("runner_up_segment_id", model).alias("runner_up_persona"),
+        "margin",
+    )
+
+
+def _persona_of(segment: str, model: SegmentModel) -> nw.Expr:
+    return nw.coalesce(
+        *[
+            nw.when(nw.col(segment) == segment_id).then(nw.lit(persona))
+            for segment_id, persona in zip(model.segment_ids, model.personas, strict=True)
+        ]
+    )

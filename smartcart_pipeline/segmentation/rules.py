@@ -1,0 +1,212 @@
+"""Readable rules: the segments in conditions that a CRM's filters can express, from a shallow decision tree.
+
+The tree sees features in the business's units, and its thresholds are whole numbers before anything is measured, so
+that what is written is what is measured.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import reduce
+from math import floor
+from operator import and_
+from typing import Any
+
+import narwhals as nw
+import numpy as np
+from narwhals.typing import FrameT
+
+from smartcart_pipeline.segmentation import Rows
+from smartcart_pipeline.segmentation.cleaning import is_one_of
+from smartcart_pipeline.segmentation.model import SegmentModel, assign_model
+from smartcart_pipeline.segmentation.recipes import RECIPES, EncodedFeature, Recipe
+
+# An outcome must not define a segment, nor the rules for one.
+RULED: Recipe = RECIPES["behavioural"]
+DEPTH = 4
+# A leaf of fewer sampled customers than this share says more about the sample than about the segments.
+SMALLEST_LEAF = 0.005
+
+WORDS = {
+    "age": "age in years",
+    "customer_tenure_days": "days as a customer",
+    "total_spending": "spending in all categories together",
+    "total_children": "children at home",
+    "income": "yearly income",
+    "recency": "days since the last purchase",
+    "num_deals_purchases": "purchases with a discount",
+    "num_web_purchases": "purchases on the web site",
+    "num_catalog_purchases": "purchases from a catalogue",
+    "num_store_purchases": "purchases in a store",
+    "num_web_visits_month": "visits to the web site in the last month",
+    "complain": "complaints",
+    "living_with": "living with",
+    "education": "education",
+}
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Who is put into a segment: all of the conditions must hold, each on a column of `features`.
+
+    Attributes:
+        cluster: Number of the segment's cluster.
+        above: Values above these.
+        upto: Values up to these.
+        levels: One of these categories.
+    """
+
+    cluster: int
+    above: Mapping[str, int] = field(default_factory=dict)
+    upto: Mapping[str, int] = field(default_factory=dict)
+    levels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns it looks at, in the order of the recipe."""
+        looked_at = {*self.above, *self.upto, *self.levels}
+        return tuple(dict.fromkeys(feature.source for feature in RULED.encoded if feature.source in looked_at))
+
+
+def fit_rules(values: np.ndarray, clusters: np.ndarray, seed: int) -> list[Rule]:
+    """Fit scikit-learn's decision tree (CART, Breiman et al. 1984), at most four questions deep, and read its leaves.
+
+    Args:
+        values: Customers by `RULED.names`, as `encode_features` gives them, shape (customers, features), float64.
+        clusters: The cluster of each, shape (customers,), integers.
+        seed: Decides between splits that are equally good.
+
+    Returns:
+        Rules in the order of clusters, of which every customer meets exactly one. Leaves side by side that stand for
+        the same cluster are one rule.
+    """
+    from sklearn.tree import DecisionTreeClassifier  # noqa: PLC0415  (slow to import)
+
+    smallest = max(1, int(len(values) * SMALLEST_LEAF))
+    fitted = DecisionTreeClassifier(max_depth=DEPTH, min_samples_leaf=smallest, random_state=seed).fit(values, clusters)
+    everyone = Rule(-1, levels=dict(RULED.categorical))
+    return sorted(_leaves(fitted.tree_, fitted.classes_, 0, everyone), key=lambda rule: rule.cluster)
+
+
+def _leaves(tree: Any, classes: np.ndarray, node: int, path: Rule) -> list[Rule]:
+    """The rules below a node."""
+    if tree.children_left[node] < 0:
+        return [_tidy(path, int(classes[tree.value[node, 0].argmax()]))]
+    feature, threshold = RULED.encoded[tree.feature[node]], float(tree.threshold[node])
+    low, high = _split(path, feature, floor(threshold))
+    rules = _leaves(tree, classes, tree.children_left[node], low) + _leaves(
+        tree, classes, tree.children_right[node], high
+    )
+    same = len({rule.cluster for rule in rules}) == 1
+    return [_tidy(path, rules[0].cluster)] if same else rules
+
+
+def _split(path: Rule, feature: EncodedFeature, threshold: int) -> tuple[Rule, Rule]:
+    """The conditions on both sides of a question."""
+    if feature.category is None:
+        return (
+            Rule(-1, path.above, {**path.upto, feature.name: threshold}, path.levels),
+            Rule(-1, {**path.above, feature.name: threshold}, path.upto, path.levels),
+        )
+    others = tuple(level for level in path.levels[feature.source] if level != feature.category)
+    return (
+        Rule(-1, path.above, path.upto, {**path.levels, feature.source: others}),
+        Rule(-1, path.above, path.upto, {**path.levels, feature.source: (feature.category,)}),
+    )
+
+
+def _tidy(path: Rule, cluster: int) -> Rule:
+    """The rule of a leaf, without conditions that hold of everyone."""
+    every = dict(RULED.categorical)
+    levels = {column: levels for column, levels in path.levels.items() if len(levels) < len(every[column])}
+    return Rule(cluster, path.above, path.upto, levels)
+
+
+def meets(rule: Rule) -> nw.Expr:
+    """Whether a customer meets a rule.
+
+    Args:
+        rule: The rule.
+
+    Returns:
+        An expression over `features` (Boolean).
+    """
+    conditions = [
+        *(nw.col(name) > value for name, value in rule.above.items()),
+        *(nw.col(name) <= value for name, value in rule.upto.items()),
+        *(is_one_of(nw.col(name), levels) for name, levels in rule.levels.items()),
+    ]
+    return reduce(and_, conditions, nw.lit(True))
+
+
+def count_agreement(features: FrameT, rules: Sequence[Rule], model: SegmentModel) -> FrameT:
+    """Hold rules against the model, in one pass over all customers.
+
+    Args:
+        features: Customers from `engineer_features`.
+        rules: The rules.
+        model: The model.
+
+    Returns:
+        One row a rule and cluster that occur together: `rule_number` (from 1), `kmeans_cluster` and `customers`.
+    """
+    numbers = [nw.when(meets(rule)).then(nw.lit(n, nw.Int32)) for n, rule in enumerate(rules, start=1)]
+    ruled = features.with_columns(nw.coalesce(*numbers).alias("rule_number"))
+    return (
+        assign_model(ruled, model, beside=("rule_number",))
+        .group_by("rule_number", "kmeans_cluster")
+        .agg(nw.len().alias("customers"))
+    )
+
+
+def rule_rows(rules: Sequence[Rule], counted: Rows, model: SegmentModel) -> Rows:
+    """What each rule says in words, and how well it does.
+
+    Args:
+        rules: The rules.
+        counted: Rows from `count_agreement`.
+        model: The model.
+
+    Returns:
+        The rows of the table `segment_rules`, without their SQL.
+    """
+    counts = {(row["rule_number"], row["kmeans_cluster"]): row["customers"] for row in counted}
+    everyone = sum(counts.values())
+    of_rule = [sum(counts.get((n, c), 0) for c in range(len(model.segment_ids))) for n in range(1, len(rules) + 1)]
+    right = [counts.get((n, rule.cluster), 0) for n, rule in enumerate(rules, start=1)]
+    rows = []
+    for number, rule in enumerate(rules, start=1):
+        customers, agreed = of_rule[number - 1], right[number - 1]
+        in_segment = sum(count for (_, cluster), count in counts.items() if cluster == rule.cluster)
+        rows.append(
+            {
+                "rule_number": number,
+                "segment_id": model.segment_ids[rule.cluster],
+                "description": describe_rule(rule),
+                "customers": customers,
+                "precision": agreed / customers if customers else 0.0,
+                "coverage": agreed / in_segment if in_segment else 0.0,
+                "agreement": sum(right) / everyone,
+            }
+        )
+    return rows
+
+
+def describe_rule(rule: Rule) -> str:
+    """A rule in plain words.
+
+    Args:
+        rule: The rule.
+
+    Returns:
+        For example "yearly income above 40,000 and up to 60,000; living with: Partner".
+    """
+    return "; ".join(_describe(rule, column) for column in rule.columns) or "everyone"
+
+
+def _describe(rule: Rule, column: str) -> str:
+    if column in rule.levels:
+        return f"{WORDS[column]}: {' or '.join(rule.levels[column])}"
+    above, upto = rule.above.get(column), rule.upto.get(column)
+    bounds = [f"above {above:,}"] if above is not None else []
+    bounds += [f"up to {upto:,}"] if upto is not None else []
+    return f"{WORDS[column]} {' and '.join(bounds)}"

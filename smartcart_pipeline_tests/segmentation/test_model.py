@@ -1,0 +1,177 @@
+"""The model as data: what is written is what is read, bit for bit, and it puts customers where a fit puts them."""
+
+import copy
+import json
+from datetime import date
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from smartcart_pipeline.contract import ExportError
+from smartcart_pipeline.segmentation.cleaning import Limits
+from smartcart_pipeline.segmentation.components import Components
+from smartcart_pipeline.segmentation.model import SegmentModel, assign_model, read_model
+from smartcart_pipeline.segmentation.recipes import EDUCATION_LEVELS, LIVING_WITH, RECIPES, RecipeName
+from smartcart_pipeline.segmentation.scaling import Scaler
+from smartcart_pipeline_tests.conftest import Frames, to_pandas
+
+
+def random_model(seed: int, recipe: RecipeName = "behavioural", k: int = 3) -> SegmentModel:
+    random = np.random.default_rng(seed)
+    names = RECIPES[recipe].names
+    directions, _ = np.linalg.qr(random.normal(size=(len(names), 3)))
+    return SegmentModel(
+        recipe=recipe,
+        as_of_date=date(2014, 6, 29),
+        limits=Limits(90, 600_000),
+        income_median=51_381.5,
+        scaler=Scaler(names, tuple(random.uniform(0, 50, len(names))), tuple(random.uniform(0.5, 20, len(names)))),
+        components=Components(names, np.ascontiguousarray(directions.T), (0.24, 0.12, 0.11)),
+        centroids=random.normal(size=(k, 3)),
+        segment_ids=tuple(f"S{number:02d}" for number in range(k, 0, -1)),
+        personas=tuple(f"Persona {number}" for number in range(k)),
+    )
+
+
+def random_features(seed: int, customers: int = 60) -> pd.DataFrame:
+    random = np.random.default_rng(seed)
+    numbers = {name: random.integers(0, 100, customers) for name in RECIPES["reference"].numeric}
+    return pd.DataFrame(
+        {
+            "customer_id": range(1, customers + 1),
+            **numbers,
+            "living_with": random.choice(LIVING_WITH, customers),
+            "education": random.choice(EDUCATION_LEVELS, customers),
+        }
+    )
+
+
+def by_numpy(features: pd.DataFrame, model: SegmentModel) -> np.ndarray:
+    """Distances of the customers to all centroids, shape (customers, k)."""
+    encoded = np.column_stack(
+        [
+            features[feature.source] if feature.category is None else features[feature.source] == feature.category
+            for feature in model.features.encoded
+        ]
+    ).astype(float)
+    points = (encoded - np.array(model.scaler.mean)) / np.array(model.scaler.scale) @ model.components.loadings.T
+    distances: np.ndarray = np.linalg.norm(points[:, None] - model.centroids[None], axis=2)
+    return distances
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_model_puts_customers_where_numpy_does(as_frame: Frames, recipe: RecipeName):
+    model, features = random_model(1, recipe), random_features(2)
+    placed = to_pandas(assign_model(as_frame(features), model)).sort_values("customer_id")
+    distances = by_numpy(features, model)
+    rising = distances.argsort(axis=1)
+    ordered = np.take_along_axis(distances, rising, axis=1)
+    assert placed.columns.tolist() == [
+        "customer_id",
+        "kmeans_cluster",
+        "segment_id",
+        "distance",
+        "runner_up_segment_id",
+        "margin",
+    ]
+    assert len(set(rising[:, 0])) > 1
+    assert placed["kmeans_cluster"].tolist() == rising[:, 0].tolist()
+    assert placed["segment_id"].tolist() == [model.segment_ids[n] for n in rising[:, 0]]
+    assert placed["runner_up_segment_id"].tolist() == [model.segment_ids[n] for n in rising[:, 1]]
+    assert placed["distance"].to_numpy() == pytest.approx(ordered[:, 0], abs=1e-9)
+    assert placed["margin"].to_numpy() == pytest.approx(ordered[:, 1] - ordered[:, 0], abs=1e-9)
+
+
+def test_a_model_of_one_segment_knows_no_runner_up(as_frame: Frames):
+    placed = to_pandas(assign_model(as_frame(random_features(2)), random_model(1, k=1)))
+    assert set(placed["segment_id"]) == {"S01"}
+    assert placed[["runner_up_segment_id", "margin"]].isna().all().all()
+
+
+NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
+POINTS = st.lists(NUMBERS, min_size=3, max_size=3)
+TEXTS = st.text(min_size=1)
+
+
+@st.composite
+def documents(draw: st.DrawFn) -> dict[str, Any]:
+    recipe = draw(st.sampled_from(sorted(RECIPES)))
+    segments = draw(st.lists(TEXTS, min_size=1, max_size=4, unique=True))
+    return {
+        "format": 1,
+        "recipe": recipe,
+        "as_of_date": draw(st.dates()).isoformat(),
+        "limits": {"max_age": draw(st.integers(0, 200)), "max_income": draw(st.floats(0, 1e300))},
+        "income_median": draw(st.floats(0, 1e300)),
+        "features": [
+            {
+                "feature": name,
+                "mean": draw(NUMBERS),
+                "scale": draw(st.floats(0, 1e300, exclude_min=True)),
+                "loadings": draw(POINTS),
+            }
+            for name in RECIPES[recipe].names
+        ],
+        "explained_variance_ratio": draw(POINTS),
+        "segments": [{"segment_id": segment, "persona": draw(TEXTS), "centroid": draw(POINTS)} for segment in segments],
+    }
+
+
+@given(documents())
+@settings(max_examples=50, deadline=None)
+def test_what_is_written_is_what_is_read(document: dict[str, Any]):
+    text = json.dumps(document)
+    model = read_model(json.loads(text))
+    # The text of a number tells its bits, the sign of zero too.
+    assert json.dumps(model.document()) == text
+    assert read_model(model.document()).version == model.version
+    assert model.components.loadings.flags["C_CONTIGUOUS"]
+
+
+def test_a_number_of_the_last_bit_makes_another_version():
+    model = random_model(1)
+    document = model.document()
+    document["segments"][0]["centroid"][0] = float(np.nextafter(document["segments"][0]["centroid"][0], 9))
+    assert read_model(document).version != model.version
+
+
+def without(name: str) -> Any:
+    return lambda document: document.pop(name)
+
+
+BROKEN = {
+    "a part is missing": (without("segments"), "segments: field required"),
+    "something is added": (lambda d: d.update(code="import os"), "code: extra inputs"),
+    "another format": (lambda d: d.update(format=2), "format: input should be 1"),
+    "another recipe": (lambda d: d.update(recipe="secret"), "recipe: input should be 'behavioural' or 'reference'"),
+    "no date": (lambda d: d.update(as_of_date="29-06-2014"), "as_of_date: input should be a valid date"),
+    "a text for a number": (lambda d: d["features"][4].update(mean="51000"), "features.4.mean: input should be a"),
+    "not finite": (lambda d: d["segments"][1]["centroid"].__setitem__(2, float("nan")), "segments.1.centroid.2: "),
+    "a scale of zero": (lambda d: d["features"][0].update(scale=0), "features.0.scale: input should be greater than 0"),
+    "a point of two": (
+        lambda d: d["segments"][0]["centroid"].pop(),
+        "segments.0.centroid: list should have at least 3",
+    ),
+    "no segments": (lambda d: d["segments"].clear(), "segments: list should have at least 1"),
+    "features swapped": (lambda d: d["features"].reverse(), "expected .*'age'.*those of the recipe behavioural"),
+    "a segment twice": (lambda d: d["segments"].append(copy.deepcopy(d["segments"][0])), "expected ids that differ"),
+}
+
+
+@pytest.mark.parametrize("fault", BROKEN)
+def test_a_broken_document_is_refused_by_name(fault: str):
+    spoil, message = BROKEN[fault]
+    document = random_model(1).document()
+    spoil(document)
+    with pytest.raises(ExportError, match=message):
+        read_model(document)
+
+
+@pytest.mark.parametrize("document", [None, [], "import os", {"format": 1, "x": object()}])
+def test_what_is_no_document_is_refused(document: Any):
+    with pytest.raises(ExportError, match="The segment model cannot be read"):
+        read_model(document)
