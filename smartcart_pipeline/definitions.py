@@ -33,6 +33,7 @@ def build_defs(home: Home, **overrides: Any) -> dg.Definitions:
             model.projecting,
             model.k_selection,
             segments.clustering_customers,
+            segments.illustrating,
             segments.profiles,
             publish.warehouse,
         ],
