@@ -17,6 +17,9 @@ from smartcart_pipeline.storage.home import Home
 NIGHTLY = "0 2 * * *"
 SENSOR_SECONDS = 30
 
+# What the package's code is written in: Python, and the page of the report.
+SOURCES = {".py", ".jinja", ".css", ".js"}
+
 # The tag of a run that says which export, code and settings it was made from.
 FINGERPRINT = "smartcart/fingerprint"
 
@@ -68,7 +71,8 @@ def package_version() -> str:
     """
     root = Path(__file__).parent
     digest = hashlib.sha256()
-    for path in sorted(root.rglob("*.py")):
+    code = (path for path in root.rglob("*") if path.suffix in SOURCES)
+    for path in sorted(code):
         digest.update(path.relative_to(root).as_posix().encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]

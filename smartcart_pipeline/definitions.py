@@ -6,7 +6,7 @@ from typing import Any
 
 import dagster as dg
 
-from smartcart_pipeline.assets import ingest, model, prepare, publish, segments
+from smartcart_pipeline.assets import ingest, model, prepare, publish, report, segments
 from smartcart_pipeline.automation import new_export, nightly, nightly_refresh, refused_export
 from smartcart_pipeline.checks import build_checks
 from smartcart_pipeline.progress import progress
@@ -36,6 +36,7 @@ def build_defs(home: Home, **overrides: Any) -> dg.Definitions:
             segments.illustrating,
             segments.profiles,
             publish.warehouse,
+            report.report,
         ],
         asset_checks=build_checks(),
         jobs=[nightly_refresh],

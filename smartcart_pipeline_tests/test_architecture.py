@@ -13,7 +13,7 @@ RANKS = (
     ("segmentation",),
     ("tables", "sample", "plots"),
     ("engines", "storage"),
-    ("resources",),
+    ("resources", "report"),
     ("assets", "checks", "automation"),
     ("definitions",),
     ("night",),

@@ -34,7 +34,9 @@ def sum_amounts(members: FrameT) -> FrameT:
         One row a segment: `segment_id`, `customers`, and for each amount its sum, and how many customers have one
         above 0 as `buyers_…`.
     """
-    bought = [nw.when(nw.col(name) > 0).then(nw.lit(1)).otherwise(nw.lit(0)).alias(f"buyers_{name}") for name in AMOUNTS]
+    bought = [
+        nw.when(nw.col(name) > 0).then(nw.lit(1)).otherwise(nw.lit(0)).alias(f"buyers_{name}") for name in AMOUNTS
+    ]
     return (
         members.with_columns(*[nw.col(name).cast(nw.Int64) for name in AMOUNTS], *bought)
         .group_by("segment_id")
