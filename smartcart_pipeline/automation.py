@@ -27,6 +27,10 @@ UNDER_WAY = [
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 ]
+
+# What the package's code is written in: Python, and the page of the report.
+SOURCES = {".py", ".jinja", ".css", ".js"}
+
 # The tag of a run that says which export, code and settings it was made from.
 FINGERPRINT = "smartcart/fingerprint"
 # Settings on which no result depends; the content of the export counts, not its path.
@@ -80,7 +84,8 @@ def package_version() -> str:
     """
     root = Path(__file__).parent
     digest = hashlib.sha256()
-    for path in sorted(root.rglob("*.py")):
+    code = (path for path in root.rglob("*") if path.suffix in SOURCES)
+    for path in sorted(code):
         digest.update(path.relative_to(root).as_posix().encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]

@@ -240,6 +240,17 @@ def _no_empty_segment(lake: Lake, settings: Settings) -> Verdict:  # noqa: ARG00
     return Verdict(len(sizes) == k, f"{len(sizes)} of {k} segments have customers", sizes)
 
 
+def _categories_add_up(lake: Lake, settings: Settings) -> Verdict:  # noqa: ARG001
+    sizes = lake.read("clusters").group_by("segment_id").agg(nw.len().alias("customers"))
+    means = lake.read("category_spending").group_by("segment_id").agg(nw.col("mean_spending").sum())
+    totals = lake.engine.rows(means.join(sizes, on="segment_id", how="inner"))
+    spent = sum(row["mean_spending"] * row["customers"] for row in totals)
+    [known] = lake.engine.rows(lake.read("features").select(nw.col("total_spending").cast(nw.Int64).sum()))
+    expected = int(known["total_spending"] or 0)
+    description = f"{spent:,.0f} spent by category, {expected:,} by all customers"
+    return Verdict(round(spent) == expected, description, {"by_category": spent, "by_customer": expected})
+
+
 def _profiles_add_up(lake: Lake, settings: Settings) -> Verdict:  # noqa: ARG001
     profiled = int(lake.engine.rows(lake.read("profiles").select(nw.col("customers").sum()))[0]["customers"] or 0)
     clustered = lake.count("clusters")
@@ -287,6 +298,12 @@ SEMANTIC: tuple[Check, ...] = (
     Check("pca_components", "uncorrelated", "The components do not correlate with each other.", _uncorrelated),
     Check("k_selection", "one_selected", "Exactly one k is selected.", _one_selected),
     Check("clusters", "no_empty_segment", "Every segment has customers.", _no_empty_segment),
+    Check(
+        "category_spending",
+        "adds_up",
+        "What all segments spend on all categories is what all customers spend.",
+        _categories_add_up,
+    ),
     Check("profiles", "add_up", "The profiles' customers are all customers.", _profiles_add_up),
     Check("segment_rules", "add_up", "Every customer meets one rule.", _rules_add_up),
 )
@@ -300,6 +317,7 @@ STEPS: dict[str, tuple[str, ...]] = {
     "check_pca_components": ("pca_components", "loadings"),
     "check_k_selection": ("k_selection",),
     "check_clusters": ("clusters", "centroids", "algorithm_comparison"),
+    "check_category_spending": ("plotted_customers", "category_spending"),
     "check_profiles": ("profiles",),
     "check_segment_model": ("segment_model",),
     "check_segment_rules": ("segment_rules",),

@@ -88,6 +88,29 @@ def score(
 
 
 @app.command()
+def report(
+    home: HomeOption = Path("data"),
+    open_it: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+) -> None:
+    """Make the report of the published warehouse anew, and open it."""
+    from smartcart_pipeline.engines.duckdb import DuckDBEngine  # noqa: PLC0415  (imports DuckDB)
+    from smartcart_pipeline.report.reading import read_findings  # noqa: PLC0415
+    from smartcart_pipeline.report.rendering import write_report  # noqa: PLC0415
+
+    place = Home(home.resolve())
+    findings = read_findings(DuckDBEngine(), place.warehouse)
+    try:
+        write_report(findings, place.report)
+    except OSError as error:
+        raise ExportError(
+            f"{place.report}: cannot be written ({error.strerror}). Make the home writable, and free some room."
+        ) from None
+    typer.echo(place.report)
+    if open_it and not _open_browser(place.report.as_uri()):
+        typer.echo(f"No browser can be opened from here. Its address is {place.report.as_uri()}", err=True)
+
+
+@app.command()
 def generate(
     customers: Annotated[int, typer.Option(min=1, help="How many customers.")],
     output: Annotated[Path, typer.Option(help="File to write: .csv, or .parquet.", dir_okay=False)],
@@ -131,6 +154,15 @@ def dev(
     module = ["-m", "smartcart_pipeline.definitions"]
     arguments = ["-m", "dagster", "dev", "-h", "127.0.0.1", "-p", str(port), *module]
     os.execv(sys.executable, [sys.executable, *arguments])  # noqa: S606  (the UI takes this process over)
+
+
+def _open_browser(address: str) -> bool:
+    """Whether a browser was told to open an address; on a machine without a display none is."""
+    import webbrowser  # noqa: PLC0415  (only here)
+
+    displays = ("BROWSER", "DISPLAY", "WAYLAND_DISPLAY")
+    shown = sys.platform in ("darwin", "win32") or any(os.environ.get(name) for name in displays)
+    return shown and webbrowser.open(address)
 
 
 def _engine_config(engine: str, master: str) -> dict[str, Any] | None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import dagster as dg
 
-from smartcart_pipeline.assets import ingest, model, prepare, publish, scoring, segments
+from smartcart_pipeline.assets import ingest, model, prepare, publish, report, scoring, segments
 from smartcart_pipeline.automation import new_export, nightly, nightly_refresh, refused_export
 from smartcart_pipeline.checks import build_checks
 from smartcart_pipeline.progress import progress
@@ -33,10 +33,12 @@ def build_defs(home: Home, **overrides: Any) -> dg.Definitions:
             model.projecting,
             model.k_selection,
             segments.clustering_customers,
+            segments.illustrating,
             segments.profiles,
             scoring.segment_model,
             scoring.segment_rules,
             publish.warehouse,
+            report.report,
         ],
         asset_checks=build_checks(),
         jobs=[nightly_refresh],

@@ -189,6 +189,8 @@ def _watched(quiet: bool) -> Iterator[None]:
 
 
 def _why(result: dg.ExecuteInProcessResult) -> str:
+    published = any(event.is_step_success and event.step_key == "warehouse" for event in result.all_events)
+    kept = "The warehouse of this run is published." if published else "What was published before is unchanged."
     for event in result.all_events:
         if event.is_step_failure:
             error = event.step_failure_data.error
@@ -197,7 +199,7 @@ def _why(result: dg.ExecuteInProcessResult) -> str:
             message = error.message.strip() if error else "unknown error"
             return (
                 f"the run failed in step {event.step_key}: {message} "
-                f"What was published before is unchanged. Details: `smartcart dev`, run {result.run_id[:8]}."
+                f"{kept} Details: `smartcart dev`, run {result.run_id[:8]}."
             )
     return f"the run failed. Details: `smartcart dev`, run {result.run_id[:8]}."
 
@@ -225,5 +227,5 @@ def _outcome(home: Home, result: dg.ExecuteInProcessResult) -> dict[str, Any]:
         "customers": sum(segment["customers"] for segment in segment_rows),
         "segments": segment_rows,
         "warnings": [check.description for check in evaluations if not check.passed] + notes,
-        "paths": {"warehouse": str(home.warehouse), "lake": str(home.lake)},
+        "paths": {"report": str(home.report), "warehouse": str(home.warehouse), "lake": str(home.lake)},
     }

@@ -10,6 +10,7 @@ from smartcart_pipeline.contract import BY_NAME, CONTRACT, LINE_COLUMNS, Column
 from smartcart_pipeline.segmentation.components import NAMES as COMPONENT_NAMES
 from smartcart_pipeline.segmentation.profiling import MEASURED, SHARES, share_name
 from smartcart_pipeline.segmentation.recipes import CARRIED_OVER, EDUCATION_LEVELS, LIVING_WITH, OUTCOMES, RECIPES
+from smartcart_pipeline.segmentation.spending import CATEGORIES
 
 
 @dataclass(frozen=True)
@@ -316,6 +317,35 @@ def _share(name: str, description: str) -> Column:
     return Column(name, "DOUBLE", description, minimum=0, maximum=1)
 
 
+PLOTTED_CUSTOMERS = Table(
+    "plotted_customers",
+    "a sampled customer",
+    "A seeded sample of at most 2,000 customers: enough to see the shape of a scatter plot, few enough to see a point.",
+    (
+        CUSTOMER_ID,
+        SEGMENT_ID,
+        *(column for column in _FEATURE_COLUMNS if column.name in ("income", "total_spending")),
+        *_POINT,
+    ),
+    key=("customer_id",),
+)
+
+CATEGORY_SPENDING = Table(
+    "category_spending",
+    "a segment and product category",
+    "What the customers of each segment spend on each of the six product categories.",
+    (
+        SEGMENT_ID,
+        Column("category", "VARCHAR", "The product category.", categories=tuple(CATEGORIES.values())),
+        Column(
+            "mean_spending", "DOUBLE", "Spent on it in two years by the mean customer, in currency units.", minimum=0
+        ),
+        _share("share_of_spending", "Share of all that the segment spends."),
+        _share("share_buying", "Share of the segment's customers that bought any of it."),
+    ),
+    key=("segment_id", "category"),
+)
+
 PROFILES = Table(
     "profiles",
     "a segment",
@@ -392,6 +422,8 @@ TABLES: dict[str, Table] = {
         CLUSTERS,
         CENTROIDS,
         ALGORITHM_COMPARISON,
+        PLOTTED_CUSTOMERS,
+        CATEGORY_SPENDING,
         PROFILES,
         SEGMENT_MODEL,
         SEGMENT_RULES,

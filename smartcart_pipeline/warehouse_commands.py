@@ -138,7 +138,9 @@ def _show_answer(answer: Any) -> None:
             break
     console, names = Console(highlight=False), answer.schema.names
     # Where too many columns stand side by side: a line a column, and as many rows as fit.
-    turned = sum(_least_width(name, cells) for name, *cells in zip(names, *rows[:SHOWN_ROWS], strict=True)) > console.width
+    turned = (
+        sum(_least_width(name, cells) for name, *cells in zip(names, *rows[:SHOWN_ROWS], strict=True)) > console.width
+    )
     shown = min(len(rows), TURNED_ROWS if turned else SHOWN_ROWS)
     console.print(_turned(names, rows[:shown]) if turned else _table(answer.schema, rows[:shown]))
     if len(rows) > shown:

@@ -13,7 +13,7 @@ RANKS = (
     ("segmentation",),
     ("tables", "views", "sample", "plots"),
     ("engines", "storage"),
-    ("resources", "provenance", "scoring"),
+    ("resources", "provenance", "scoring", "report"),
     ("assets", "checks", "automation"),
     ("definitions",),
     ("night",),

@@ -97,13 +97,14 @@ def test_a_run_prints_its_segments_and_where_everything_is(first: First) -> None
         )
     ]
     assert "Note: 182 rows repeat another but for their id; they are kept." in lines
-    assert lines[-2:] == [f"Warehouse  {first.home.warehouse}", f"Lake       {first.home.lake}"]
+    paths = {"Report": first.home.report, "Warehouse": first.home.warehouse, "Lake": first.home.lake}
+    assert lines[-3:] == [f"{name:<10} {path}" for name, path in paths.items()]
 
 
 def test_progress_goes_to_standard_error_with_the_rows_of_each_table(first: First) -> None:
     shown = {line.split()[0]: line.split()[1] for line in first.done.stderr.splitlines()}
-    assert list(shown)[-1] == "warehouse"
-    assert shown.keys() == {*TABLES, "warehouse"}
+    assert list(shown)[-2:] == ["warehouse", "report"]
+    assert shown.keys() == {*TABLES, "warehouse", "report"}
     assert {name: shown[name] for name in TABLES} == {
         name: f"{ask(first.home, f'SELECT count(*) FROM {name}')[0][0]:,}" for name in TABLES
     }
@@ -143,7 +144,7 @@ def test_a_generated_export_runs_with_every_option_and_answers_in_json(first: Fi
         "recipe": recipe,
         "customers": ask(home, "SELECT count(*) FROM clusters")[0][0],
         "warnings": [f"{ask(home, REPEATS)[0][0]} rows repeat another but for their id; they are kept."],
-        "paths": {"warehouse": str(home.warehouse), "lake": str(home.lake)},
+        "paths": {"report": str(home.report), "warehouse": str(home.warehouse), "lake": str(home.lake)},
     }
     assert (recipe, as_of, export_name) == ("reference", "2015-01-31", "made.csv")
     assert "response" in {name for (name,) in ask(home, "SELECT feature FROM scaler")}

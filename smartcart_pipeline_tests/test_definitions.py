@@ -12,7 +12,7 @@ import dagster as dg
 import pytest
 import yaml
 
-from smartcart_pipeline.assets import ingest, model, prepare, publish, segments, source_version
+from smartcart_pipeline.assets import ingest, model, prepare, publish, report, segments, source_version
 from smartcart_pipeline.checks import STEPS, checks_of
 from smartcart_pipeline.definitions import build_defs, defs
 from smartcart_pipeline.engines.duckdb import DuckDBEngine
@@ -22,6 +22,7 @@ from smartcart_pipeline.tables import TABLES
 REPOSITORY = Path(__file__).parents[1]
 
 CLUSTERED_FROM = {"k_selection", "pca_components", "scaled", "loadings"}
+ILLUSTRATED_FROM = {"clusters", "features", "pca_components", "cleaned"}
 
 # Each asset: its group, and the assets it depends on.
 ASSETS: dict[str, tuple[str, set[str]]] = {
@@ -38,8 +39,11 @@ ASSETS: dict[str, tuple[str, set[str]]] = {
     "clusters": ("segments", CLUSTERED_FROM),
     "centroids": ("segments", CLUSTERED_FROM),
     "algorithm_comparison": ("segments", CLUSTERED_FROM),
-    "profiles": ("segments", {"clusters", "centroids", "features"}),
+    "plotted_customers": ("segments", ILLUSTRATED_FROM),
+    "category_spending": ("segments", ILLUSTRATED_FROM),
+    "profiles": ("segments", {"clusters", "centroids", "features", "plotted_customers"}),
     "warehouse": ("publish", set(TABLES)),
+    "report": ("publish", {"warehouse"}),
 }
 
 # The step that makes the tables that each step of checks judges.
@@ -51,6 +55,7 @@ MAKERS = {
     "check_pca_components": "projecting",
     "check_k_selection": "k_selection",
     "check_clusters": "clustering_customers",
+    "check_category_spending": "illustrating",
     "check_profiles": "profiles",
 }
 SPECS = {spec.key.to_user_string(): spec for spec in defs.resolve_all_asset_specs()}
@@ -61,8 +66,8 @@ def test_definitions_load_with_exactly_the_declared_assets() -> None:
     assert set(SPECS) == set(ASSETS)
 
 
-def test_every_table_of_the_lake_is_an_asset_and_every_asset_a_table_or_the_warehouse() -> None:
-    assert set(ASSETS) == {*TABLES, "warehouse"}
+def test_every_table_of_the_lake_is_an_asset_and_every_other_asset_is_published() -> None:
+    assert set(ASSETS) == {*TABLES, "warehouse", "report"}
 
 
 @pytest.mark.parametrize("name", ASSETS)
@@ -75,7 +80,7 @@ def test_an_asset_says_who_it_is(name: str) -> None:
     spec = SPECS[name]
     assert spec.group_name == ASSETS[name][0]
     assert spec.owners == ["team:data-engineering"]
-    assert spec.kinds == ({"duckdb"} if name == "warehouse" else {"python", "duckdb", "parquet"})
+    assert spec.kinds == {"warehouse": {"duckdb"}, "report": {"html"}}.get(name, {"python", "duckdb", "parquet"})
     assert spec.code_version
     assert spec.description
     if name in TABLES:
@@ -116,7 +121,7 @@ def test_one_job_runs_everything_in_one_process() -> None:
     assert set(jobs) == {"nightly_refresh"}
     assert {key.to_user_string() for key in jobs["nightly_refresh"].asset_layer.selected_asset_keys} == set(ASSETS)
     steps = {node.name for node in jobs["nightly_refresh"].nodes}
-    assert steps == {*STEPS, *MAKERS.values(), "warehouse"}
+    assert steps == {*STEPS, *MAKERS.values(), "warehouse", "report"}
     assert jobs["nightly_refresh"].executor_def is dg.in_process_executor
     assert defs.executor is dg.in_process_executor
 
@@ -198,7 +203,10 @@ def test_code_version_is_of_the_source_of_all_modules(tmp_path: Path) -> None:
         ("k_selection", model, ["sampling", "selection"]),
         ("clusters", segments, ["sampling", "clustering"]),
         ("profiles", segments, ["profiling", "personas"]),
+        ("plotted_customers", segments, ["sampling"]),
+        ("category_spending", segments, ["spending"]),
         ("warehouse", publish, ["publishing"]),
+        ("report", report, ["reading", "wording", "charts", "contents", "rendering"]),
     ],
 )
 def test_code_version_of_an_asset_is_that_of_the_verbs_it_calls(

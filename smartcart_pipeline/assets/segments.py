@@ -14,10 +14,10 @@ from smartcart_pipeline.assets import described, out, picture
 from smartcart_pipeline.engines import Engine
 from smartcart_pipeline.plots import plot_components, plot_income_and_spending, plot_sizes
 from smartcart_pipeline.resources import Settings
-from smartcart_pipeline.segmentation import clustering, components, personas, profiling, sampling
+from smartcart_pipeline.segmentation import clustering, components, personas, profiling, sampling, spending
 from smartcart_pipeline.segmentation.clustering import Ward
 from smartcart_pipeline.storage.lake import Fitted
-from smartcart_pipeline.tables import CLUSTERS
+from smartcart_pipeline.tables import CLUSTERS, PLOTTED_CUSTOMERS
 
 Frame = nw.LazyFrame[Any]
 
@@ -75,27 +75,50 @@ def clustering_customers(
     )
 
 
+@dg.multi_asset(
+    outs={
+        "plotted_customers": out("plotted_customers", "segments", sampling),
+        "category_spending": out("category_spending", "segments", spending),
+    }
+)
+def illustrating(
+    settings: Settings,
+    engine: dg.ResourceParam[Engine],
+    clusters: nw.LazyFrame,
+    features: nw.LazyFrame,
+    pca_components: nw.LazyFrame,
+    cleaned: nw.LazyFrame,
+) -> tuple[dg.Output[Any], dg.Output[Any]]:
+    """`plotted_customers`: a sampled customer. `category_spending`: a segment and product category."""
+    sample: Any = sampling.sample_customers(features, PLOTTED, settings.seed)
+    for beside in (clusters, pca_components):
+        sample = sample.join(beside, on="customer_id", how="inner")
+    members = spending.join_amounts(clusters, cleaned)
+    rows = spending.category_rows(engine.rows(spending.sum_amounts(members)))
+    return (
+        dg.Output(sample.select(*PLOTTED_CUSTOMERS.names).sort("customer_id")),
+        dg.Output(Fitted(rows, [spending.name_sources(members)])),
+    )
+
+
 @dg.asset(**described("profiles", "segments", profiling, personas), freshness_policy=FRESHNESS)
 def profiles(
-    settings: Settings,
     engine: dg.ResourceParam[Engine],
     clusters: nw.LazyFrame,
     centroids: nw.LazyFrame,
     features: nw.LazyFrame,
+    plotted_customers: nw.LazyFrame,
 ) -> dg.Output[Any]:
     """One row a segment."""
     members = profiling.join_members(clusters, features)
     counts = engine.count_values(members, "kmeans_cluster", profiling.COUNTED)
     base = profiling.summarise_customers(profiling.merge_counts(counts))
     rows = personas.name_segments(profiling.profile_segments(counts, engine.rows(centroids)), base)
-    plotted = sampling.sample_customers(features, PLOTTED, settings.seed).join(
-        clusters.select("customer_id", "segment_id"), on="customer_id", how="inner"
-    )
     return dg.Output(
         Fitted(rows, [profiling.name_sources(members)]),
         metadata={
             "personas": {row["segment_id"]: row["persona"] for row in rows},
-            "income_and_spending": picture(plot_income_and_spending(engine.rows(plotted.sort("customer_id")), rows)),
+            "income_and_spending": picture(plot_income_and_spending(engine.rows(plotted_customers), rows)),
             "sizes": picture(plot_sizes(rows)),
         },
     )

@@ -48,6 +48,11 @@ class Home:
         return self.root / "set-aside"
 
     @property
+    def report(self) -> Path:
+        """The page that people read."""
+        return self.root / "report.html"
+
+    @property
     def spill(self) -> Path:
         """Where an engine puts what does not fit into its memory, while it runs."""
         return self.root / "spill"

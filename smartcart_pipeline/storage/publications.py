@@ -120,10 +120,14 @@ def describe_publications(home: Home) -> Rows:
     rows = []
     for path in kept_publications(home):
         with duckdb.connect(str(path), read_only=True) as connection:
-            [described] = connection.sql(
-                "SELECT run_id, published_at, export_name, as_of_date, recipe, model_version, "
-                "row_counts['cleaned'] AS customers FROM publication"
-            ).to_arrow_table().to_pylist()
+            [described] = (
+                connection.sql(
+                    "SELECT run_id, published_at, export_name, as_of_date, recipe, model_version, "
+                    "row_counts['cleaned'] AS customers FROM publication"
+                )
+                .to_arrow_table()
+                .to_pylist()
+            )
         rows.append(described | {"bytes": path.stat().st_size, "path": str(path), "is_published": path == shown})
     return rows
 

@@ -1,0 +1,163 @@
+"""What the report needs to know, asked of the published warehouse: small results, however many customers there are."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from smartcart_pipeline.contract import ExportError
+from smartcart_pipeline.engines.duckdb import DuckDBEngine, literal
+from smartcart_pipeline.segmentation import Rows
+from smartcart_pipeline.segmentation.profiling import MEASURED, RATES, SHARES, share_name
+
+if TYPE_CHECKING:
+    import duckdb
+
+CHANNELS = ("num_web_purchases", "num_catalog_purchases", "num_store_purchases")
+EXAMPLES = 5
+
+# Of a standard normal distribution, 95 % lies within this many standard deviations.
+Z = 1.959964
+
+MEANS = (
+    *(f"mean_{name}" for name in MEASURED),
+    *(share_name(column, level) for column, level in SHARES),
+    *RATES,
+)
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Findings:
+    """All that the page shows, as rows of the warehouse or of a query on it.
+
+    Attributes:
+        publication: Which run this is, from which export.
+        profiles: One row a segment, in order of its id.
+        base: The same figures of all customers together.
+        spread: Standard deviation of each feature over all customers, by the feature's name.
+        channels: One row a segment, and one of all customers without a segment: each channel's share of all purchases,
+            and the share of purchases made with a discount.
+        categories: One row a segment and product category, then one a category of all customers without a segment.
+        responses: One row a segment: who accepted the last campaign, with Wilson's interval.
+        plotted: Sampled customers.
+        candidates: One row a candidate k.
+        comparison: One row an algorithm and space.
+        loadings: One row a component and feature.
+        counts: Customers delivered, kept and refused, and how many incomes were imputed.
+        rejected: One row a reason.
+        examples: The first refused lines.
+    """
+
+    publication: Row
+    profiles: Rows
+    base: Row
+    spread: dict[str, float]
+    channels: Rows
+    categories: Rows
+    responses: Rows
+    plotted: Rows
+    candidates: Rows
+    comparison: Rows
+    loadings: Rows
+    counts: Row
+    rejected: Rows
+    examples: Rows
+
+
+def read_findings(engine: DuckDBEngine, warehouse: Path) -> Findings:
+    """Ask a published warehouse for everything on the page.
+
+    Args:
+        engine: What reads it.
+        warehouse: The DuckDB file.
+
+    Returns:
+        The findings.
+
+    Raises:
+        ExportError: If nothing has been published there, or by an earlier version that lacks what the page shows.
+    """
+    import duckdb  # noqa: PLC0415  (the engine has it)
+
+    if not warehouse.is_file():
+        raise ExportError(f"{warehouse}: nothing has been published yet. Run `smartcart run` first.")
+    # A connection of its own, so that the warehouse's names are the first to be looked up in it alone.
+    with engine.connection.cursor() as connection:
+        connection.execute(f"ATTACH {literal(str(warehouse))} AS published (READ_ONLY)")
+        try:
+            connection.execute("USE published")
+            return _ask(connection)
+        except duckdb.CatalogException as error:
+            first = str(error).splitlines()[0]
+            raise ExportError(
+                f"{warehouse}: published by an earlier version, which kept less than the report shows ({first}). "
+                "Run `smartcart run` again."
+            ) from None
+        finally:
+            connection.execute("USE memory")
+            connection.execute("DETACH published")
+
+
+def _ask(connection: "duckdb.DuckDBPyConnection") -> Findings:
+    def ask(query: str) -> Rows:
+        answer = connection.execute(query)
+        names = [column[0] for column in answer.description or ()]
+        return [dict(zip(names, row, strict=True)) for row in answer.fetchall()]
+
+    means = ", ".join(f"sum(customers * {name}) / sum(customers) AS {name}" for name in MEANS)
+    return Findings(
+        publication=ask("FROM publication")[0],
+        profiles=ask("FROM profiles ORDER BY segment_id"),
+        base=ask(f"SELECT sum(customers)::BIGINT AS customers, {means} FROM profiles")[0],
+        spread={row["feature"]: row["scale"] for row in ask("SELECT feature, scale FROM scaler")},
+        channels=ask(_channels("segment_id", "mean_") + " UNION ALL " + _channels("NULL", "customers * mean_")),
+        categories=ask(CATEGORIES),
+        responses=ask(RESPONSES),
+        plotted=ask("SELECT * EXCLUDE (customer_id) FROM plotted_customers ORDER BY customer_id"),
+        candidates=ask("FROM k_selection ORDER BY k"),
+        comparison=ask("FROM algorithm_comparison ORDER BY space, algorithm DESC"),
+        loadings=ask("FROM loadings ORDER BY component"),
+        counts=ask(COUNTS)[0],
+        rejected=ask("SELECT reason, count(*) AS customers FROM rejected_customers GROUP BY ALL ORDER BY 2 DESC, 1"),
+        examples=ask(
+            f"SELECT line_number, reason, detail FROM rejected_customers ORDER BY line_number LIMIT {EXAMPLES}"
+        ),
+    )
+
+
+def _channels(segment: str, measure: str) -> str:
+    sums = {name: f"sum({measure}{name})" for name in (*CHANNELS, "num_deals_purchases")}
+    purchases = " + ".join(sums[name] for name in CHANNELS)
+    shares = ", ".join(f"coalesce({total} / nullif({purchases}, 0), 0) AS {name}" for name, total in sums.items())
+    grouped = "" if segment == "NULL" else f" GROUP BY {segment}"
+    return f"(SELECT {segment} AS segment_id, {shares} FROM profiles{grouped} ORDER BY 1)"
+
+
+CATEGORIES = """
+SELECT segment_id, category, mean_spending, share_of_spending FROM category_spending
+UNION ALL BY NAME
+SELECT category, sum(customers * mean_spending) / sum(customers) AS mean_spending,
+    coalesce(sum(customers * mean_spending) / nullif(sum(sum(customers * mean_spending)) OVER (), 0), 0)
+        AS share_of_spending
+FROM category_spending JOIN profiles USING (segment_id) GROUP BY category
+"""
+
+# Wilson 1927, "Probable inference, the law of succession, and statistical inference".
+RESPONSES = f"""
+WITH terms AS (
+    SELECT segment_id, customers, response_rate, {Z} * {Z} / customers AS t,
+        {Z} * sqrt(response_rate * (1 - response_rate) / customers + ({Z} / (2 * customers)) ** 2) AS w
+    FROM profiles
+)
+SELECT segment_id, customers, round(customers * response_rate)::BIGINT AS responses, response_rate,
+    greatest((response_rate + t / 2 - w) / (1 + t), 0) AS rate_low,
+    least((response_rate + t / 2 + w) / (1 + t), 1) AS rate_high
+FROM terms ORDER BY segment_id
+"""
+
+COUNTS = """
+SELECT (SELECT count(*) FROM raw_customers) AS delivered, (SELECT count(*) FROM cleaned) AS kept,
+    (SELECT count(*) FROM rejected_customers) AS refused,
+    (SELECT count(*) FROM cleaned WHERE income_imputed) AS imputed
+"""
