@@ -10,7 +10,7 @@ from typing import Any
 import dagster as dg
 
 from smartcart_pipeline.contract import ExportError
-from smartcart_pipeline.resources import AT_FAULT, Settings
+from smartcart_pipeline.resources import AT_FAULT, Settings, read_home
 from smartcart_pipeline.storage.exports import arrivals, find_export, hash_content, inspect_export
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.publications import kept_publications, published, run_of, tell_strange
@@ -44,17 +44,17 @@ nightly_refresh = dg.define_asset_job(
 )
 
 
-def run_config(engine: dict[str, Any] | None = None, **settings: Any) -> dict[str, Any]:
+def run_config(settings: dict[str, Any], engine: dict[str, Any] | None = None) -> dict[str, Any]:
     """Configuration of a run.
 
     Args:
-        engine: Configuration of the engine; None leaves the default.
-        **settings: Fields of `Settings`; None leaves the default.
+        settings: Fields of `Settings`.
+        engine: Configuration of the engine; None leaves that of the home.
 
     Returns:
         What Dagster takes as run configuration.
     """
-    resources: dict[str, Any] = {"settings": {"config": {key: v for key, v in settings.items() if v is not None}}}
+    resources: dict[str, Any] = {"settings": {"config": settings}}
     if engine is not None:
         resources["engine"] = {"config": engine}
     return {"resources": resources}
@@ -142,7 +142,8 @@ def nightly(context: dg.ScheduleEvaluationContext, home: dg.ResourceParam[Home])
         return dg.SkipReason(str(error))
     if export.parent == home.incoming and 0 <= time.time() - export.stat().st_mtime < SENSOR_SECONDS:
         return dg.SkipReason(f"{export.name} is still arriving; it will be segmented as soon as it is complete.")
-    mark = fingerprint(hash_content(export), {})
+    settings = read_home(home)["settings"]
+    mark = fingerprint(hash_content(export), settings)
     last = context.instance.get_runs(
         dg.RunsFilter(job_name=nightly_refresh.name, statuses=[dg.DagsterRunStatus.SUCCESS]), limit=1
     )
@@ -159,7 +160,7 @@ def nightly(context: dg.ScheduleEvaluationContext, home: dg.ResourceParam[Home])
                 f"changes. To publish the newest again: smartcart warehouse rollback {run_of(newest)[:8]}."
             )
         )
-    return dg.RunRequest(run_config=run_config(input=str(export)), tags={FINGERPRINT: mark})
+    return dg.RunRequest(run_config=run_config(settings | {"input": str(export)}), tags={FINGERPRINT: mark})
 
 
 @dg.sensor(
@@ -171,6 +172,7 @@ def nightly(context: dg.ScheduleEvaluationContext, home: dg.ResourceParam[Home])
 def new_export(context: dg.SensorEvaluationContext, home: dg.ResourceParam[Home]) -> Any:
     unblock(context.instance, home)
     home.incoming.mkdir(parents=True, exist_ok=True)
+    settings = read_home(home)["settings"]
     seen: dict[str, Any] = json.loads(context.cursor or "{}")
     now: dict[str, Any] = {}
     requests, notes = [], []
@@ -196,8 +198,8 @@ def new_export(context: dg.SensorEvaluationContext, home: dg.ResourceParam[Home]
         requests.append(
             dg.RunRequest(
                 run_key=content_hash,
-                run_config=run_config(input=str(path)),
-                tags={FINGERPRINT: fingerprint(content_hash, {})},
+                run_config=run_config(settings | {"input": str(path)}),
+                tags={FINGERPRINT: fingerprint(content_hash, settings)},
             )
         )
     reason = None if requests else dg.SkipReason("; ".join(notes) or f"Nothing new in {home.incoming}.")
@@ -216,7 +218,7 @@ def refused_export(context: dg.RunFailureSensorContext, home: dg.ResourceParam[H
     if not fault or export.parent != home.incoming or not export.is_file():
         return
     # What was delivered anew since, or failed under somebody's own settings, may well be good.
-    if context.dagster_run.tags.get(FINGERPRINT) == fingerprint(hash_content(export), {}):
+    if context.dagster_run.tags.get(FINGERPRINT) == fingerprint(hash_content(export), read_home(home)["settings"]):
         set_aside(home, export, fault)
         context.log.info(f"{export} set aside: {fault}")
 

@@ -41,12 +41,14 @@ def run(
         typer.Option(help="Day that age and tenure are counted to, YYYY-MM-DD. Default: the newest join date."),
     ] = None,
     recipe: Annotated[
-        str, typer.Option(help="Features that define segments: behavioural, or reference (with the outcome).")
-    ] = "behavioural",
-    engine: Annotated[str, typer.Option(help="What the run computes with: duckdb, or spark.")] = "duckdb",
+        str | None,
+        typer.Option(help="Features that define segments: behavioural (default), or reference (with the outcome)."),
+    ] = None,
+    engine: Annotated[str | None, typer.Option(help="What the run computes with: duckdb (default), or spark.")] = None,
     master: Annotated[
-        str, typer.Option(envvar="SMARTCART_SPARK_MASTER", help="URL of Spark's master, with --engine spark.")
-    ] = "local[*]",
+        str | None,
+        typer.Option(help="URL of Spark's master, with --engine spark. Default: SMARTCART_SPARK_MASTER, or local[*]."),
+    ] = None,
     wait: Annotated[
         int | None, typer.Option(min=0, help="Seconds to wait for another run to end, at most. Default: 3600.")
     ] = None,
@@ -165,12 +167,14 @@ def _open_browser(address: str) -> bool:
     return shown and webbrowser.open(address)
 
 
-def _engine_config(engine: str, master: str) -> dict[str, Any] | None:
+def _engine_config(engine: str | None, master: str | None) -> dict[str, Any] | None:
+    if engine is None:
+        return None
     if engine not in ("duckdb", "spark"):
         raise ExportError(f"--engine {engine!r} is not known. Choose duckdb or spark.")
     if engine == "spark" and find_spec("pyspark") is None:
         raise ExportError("--engine spark needs Spark: pip install 'smartcart-pipeline[spark]'.")
-    return {"spark": {"master": master}} if engine == "spark" else None
+    return {"spark": ({"master": master} if master else {}) if engine == "spark" else None}
 
 
 def _show(outcome: dict[str, Any]) -> None:

@@ -16,7 +16,7 @@ import dagster as dg
 
 from smartcart_pipeline.contract import ExportError
 from smartcart_pipeline.progress import CHANNEL, Watcher
-from smartcart_pipeline.resources import NOTE, Settings
+from smartcart_pipeline.resources import NOTE, Settings, read_home
 from smartcart_pipeline.segmentation.recipes import RECIPES
 from smartcart_pipeline.storage.exports import find_export, hash_content
 from smartcart_pipeline.storage.home import Home
@@ -66,9 +66,9 @@ def run_job(
 
     Args:
         home: Where everything goes.
-        settings: Fields of `Settings`; None leaves the default.
+        settings: Fields of `Settings`; None leaves what the home says, else the default.
         quiet: Whether to keep progress to itself.
-        engine: Configuration of the engine; None leaves the default, DuckDB.
+        engine: Configuration of the engine; None leaves what the home says, else DuckDB.
 
     Returns:
         What was made: run_id, export, as_of_date, recipe, customers, segments, warnings, paths, seconds.
@@ -78,8 +78,9 @@ def run_job(
         RunError: If the run failed for another reason.
         HomeBusyError: If another run did not end within `wait_seconds`.
     """
+    settings = read_home(home)["settings"] | {name: value for name, value in settings.items() if value is not None}
     _require_settings(settings)
-    settings = settings | {"input": str(find_export(home, settings.get("input")).resolve())}
+    settings["input"] = str(find_export(home, settings.get("input")).resolve())
     prepare_home(home)
     os.environ["DAGSTER_HOME"], os.environ["SMARTCART_HOME"] = str(home.dagster), str(home.root)
     warnings.filterwarnings("ignore", category=dg.BetaWarning)
@@ -96,9 +97,8 @@ def run_job(
 
     started = time.monotonic()
     job = build_defs(home).resolve_job_def("nightly_refresh")
-    wait = settings.get("wait_seconds")
     with (
-        hold(home, Settings().wait_seconds if wait is None else wait, _say),
+        hold(home, settings.get("wait_seconds", Settings().wait_seconds), _say),
         dg.DagsterInstance.get() as instance,
         _watched(quiet),
     ):
@@ -109,7 +109,7 @@ def run_job(
         if path.is_file():
             tags[FINGERPRINT] = fingerprint(hash_content(path), settings)
         result = job.execute_in_process(
-            run_config=run_config(engine, **settings) | {"loggers": {"progress": {}}},
+            run_config=run_config(settings, engine) | {"loggers": {"progress": {}}},
             instance=instance,
             raise_on_error=False,
             tags=tags,
@@ -117,7 +117,7 @@ def run_job(
         if not result.success:
             fault = input_fault(instance, result.run_id)
             raise ExportError(fault) if fault else RunError(_why(result))
-    return _outcome(home, result) | {"recipe": settings["recipe"], "seconds": round(time.monotonic() - started, 2)}
+    return _outcome(home, result) | {"seconds": round(time.monotonic() - started, 2)}
 
 
 def record_rollback(home: Home, run_id: str, instead_of: str | None) -> None:
@@ -140,8 +140,9 @@ def _say(message: str) -> None:
 
 
 def _require_settings(settings: dict[str, Any]) -> None:
-    if settings["recipe"] not in RECIPES:
-        raise ExportError(f"--recipe {settings['recipe']!r} is not known. Choose one of {', '.join(RECIPES)}.")
+    recipe = settings.get("recipe")
+    if recipe is not None and recipe not in RECIPES:
+        raise ExportError(f"--recipe {recipe!r} is not known. Choose one of {', '.join(RECIPES)}.")
     Settings(as_of=settings.get("as_of")).require_date()
 
 
@@ -212,7 +213,7 @@ def _outcome(home: Home, result: dg.ExecuteInProcessResult) -> dict[str, Any]:
             "SELECT segment_id, persona, customers, share, mean_income, mean_total_spending, description "
             "FROM profiles ORDER BY segment_id"
         ).to_arrow_table()
-        [(export_name, as_of)] = warehouse.sql("SELECT export_name, as_of_date FROM publication").fetchall()
+        [published] = warehouse.sql("SELECT export_name, as_of_date, recipe FROM publication").fetchall()
     evaluations = [
         event.asset_check_evaluation_data for event in result.all_events if event.event_type_value == CHECKED
     ]
@@ -222,8 +223,7 @@ def _outcome(home: Home, result: dg.ExecuteInProcessResult) -> dict[str, Any]:
     segment_rows = segments.to_pylist()
     return {
         "run_id": result.run_id,
-        "export": export_name,
-        "as_of_date": str(as_of),
+        **dict(zip(("export", "as_of_date", "recipe"), map(str, published), strict=True)),
         "customers": sum(segment["customers"] for segment in segment_rows),
         "segments": segment_rows,
         "warnings": [check.description for check in evaluations if not check.passed] + notes,

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from smartcart_pipeline.contract import ExportError
 from smartcart_pipeline.engines import Engine
@@ -21,6 +21,7 @@ from smartcart_pipeline.engines.duckdb import MEMORY_LIMIT, DuckDBEngine
 from smartcart_pipeline.lineage import Columns
 from smartcart_pipeline.segmentation.cleaning import Limits
 from smartcart_pipeline.segmentation.recipes import RECIPES, Recipe, RecipeName
+from smartcart_pipeline.settings_file import read_settings
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.lake import Lake, Stored
 from smartcart_pipeline.storage.run_lock import hold
@@ -106,29 +107,57 @@ class Settings(dg.ConfigurableResource):
             raise ExportError(f"--as-of {self.as_of!r} is not a date. Write it as YYYY-MM-DD.") from None
 
 
+# What a home's settings may set.
+SECTIONS = {"settings": tuple(Settings.model_fields), "engine": ("memory_limit", "spill_directory", "spark")}
+
+
+def read_home(home: Home) -> dict[str, dict[str, Any]]:
+    """What a home sets for all its runs.
+
+    Args:
+        home: The home.
+
+    Returns:
+        `settings`: fields of `Settings`; `engine`: the engine's configuration.
+
+    Raises:
+        ExportError: If the file cannot be read, or a value is none that the field takes.
+    """
+    chosen = read_settings(home, SECTIONS)
+    try:
+        Settings(**chosen["settings"])
+    except ValidationError as error:
+        faults = "; ".join(f"{fault['loc'][0]} is {fault['input']!r}: {fault['msg']}" for fault in error.errors())
+        raise ExportError(f"{home.settings}: {faults}. Correct the file.") from None
+    return chosen
+
+
 @dg.resource(
     config_schema={
         "memory_limit": dg.Field(
             str,
-            default_value=MEMORY_LIMIT,
-            description="What DuckDB may use of memory; Python and scikit-learn need half a gigabyte beside it.",
+            is_required=False,
+            description=f"What DuckDB may use of memory; Python and scikit-learn need half a gigabyte beside it. "
+            f"Default: {MEMORY_LIMIT}.",
         ),
         "spill_directory": dg.Field(
             str, is_required=False, description="Where DuckDB puts what does not fit. Default: <home>/spill."
         ),
         "spark": dg.Field(
-            {
-                "master": dg.Field(
-                    dg.StringSource,
-                    is_required=False,
-                    description="URL of Spark's master. Default: SMARTCART_SPARK_MASTER, else local[*].",
-                ),
-                "settings": dg.Field(
-                    dict, is_required=False, description="Spark's own settings, e.g. spark.executor.memory."
-                ),
-            },
+            dg.Noneable(
+                {
+                    "master": dg.Field(
+                        dg.StringSource,
+                        is_required=False,
+                        description="URL of Spark's master. Default: SMARTCART_SPARK_MASTER, else local[*].",
+                    ),
+                    "settings": dg.Field(
+                        dict, is_required=False, description="Spark's own settings, e.g. spark.executor.memory."
+                    ),
+                }
+            ),
             is_required=False,
-            description="Run on Spark instead of DuckDB.",
+            description="Run on Spark instead of DuckDB; null: on DuckDB, whatever the home's settings say.",
         ),
     },
     required_resource_keys={"home", "settings"},
@@ -138,10 +167,13 @@ def engine(context: dg.InitResourceContext) -> Iterator[Engine]:
 
     Whoever has an engine reads or writes the lake, so a run holds its home for as long as it has one.
     """
-    config, home = context.resource_config, context.resources.home
+    home = context.resources.home
+    with blaming_the_input():
+        config = read_home(home)["engine"] | context.resource_config
     log = context.log or logging.getLogger(__name__)
     with hold(home, context.resources.settings.wait_seconds, log.warning):
-        local = DuckDBEngine(config["memory_limit"], Path(config.get("spill_directory") or home.spill))
+        spill = Path(config.get("spill_directory") or home.spill)
+        local = DuckDBEngine(config.get("memory_limit", MEMORY_LIMIT), spill)
         spark = config.get("spark")
         engine = local if spark is None else _spark_engine(spark, home, local)
         yield engine
@@ -274,6 +306,14 @@ def blaming_the_input() -> Iterator[None]:
         raise dg.Failure(str(error), metadata={AT_FAULT: True}, allow_retries=False) from None
 
 
+def _defaults(home: Home) -> dict[str, Any]:
+    """What the launchpad shows; where the home's settings cannot be read, every run says so and does nothing else."""
+    try:
+        return read_home(home)["settings"]
+    except ExportError:
+        return {}
+
+
 def default_resources(home: Home, **overrides: Any) -> dict[str, Any]:
     """The resources of a code location.
 
@@ -286,7 +326,7 @@ def default_resources(home: Home, **overrides: Any) -> dict[str, Any]:
     """
     return {
         "home": home,
-        "settings": Settings.configure_at_launch(),
+        "settings": Settings.configure_at_launch(**_defaults(home)),
         "engine": engine,
         "lake": lake,
         "io_manager": lake_io_manager,

@@ -13,6 +13,7 @@ RANKS = (
     ("segmentation",),
     ("tables", "views", "sample", "plots"),
     ("engines", "storage"),
+    ("settings_file",),
     ("resources", "provenance", "scoring", "report"),
     ("assets", "checks", "automation"),
     ("definitions",),

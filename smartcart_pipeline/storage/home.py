@@ -53,6 +53,11 @@ class Home:
         return self.root / "report.html"
 
     @property
+    def settings(self) -> Path:
+        """What is set for every run in this home."""
+        return self.root / "settings.yaml"
+
+    @property
     def spill(self) -> Path:
         """Where an engine puts what does not fit into its memory, while it runs."""
         return self.root / "spill"
