@@ -131,14 +131,15 @@ def _show_publications(publications: list[dict[str, Any]]) -> None:
 def _show_answer(answer: Any) -> None:
     from rich.console import Console  # noqa: PLC0415
 
-    rows: list[list[str]] = []
+    rows: list[tuple[str, ...]] = []
     for batch in answer:
         rows += zip(*([_in_a_cell(value) for value in column.to_pylist()] for column in batch.columns), strict=True)
         if len(rows) > SHOWN_ROWS:
             break
     console, names = Console(highlight=False), answer.schema.names
     # Where too many columns stand side by side: a line a column, and as many rows as fit.
-    turned = sum(_least_width(name, cells) for name, *cells in zip(names, *rows[:SHOWN_ROWS], strict=True)) > console.width
+    columns = zip(names, *rows[:SHOWN_ROWS], strict=True)
+    turned = sum(_least_width(name, cells) for name, *cells in columns) > console.width
     shown = min(len(rows), TURNED_ROWS if turned else SHOWN_ROWS)
     console.print(_turned(names, rows[:shown]) if turned else _table(answer.schema, rows[:shown]))
     if len(rows) > shown:
@@ -150,7 +151,7 @@ def _least_width(name: str, cells: list[str]) -> int:
     return max(len(name), *(min(len(cell), 20) for cell in cells), 1) + 3
 
 
-def _table(schema: Any, rows: list[list[str]]) -> Any:
+def _table(schema: Any, rows: list[tuple[str, ...]]) -> Any:
     import pyarrow as pa  # noqa: PLC0415
     from rich.markup import escape  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
@@ -159,14 +160,16 @@ def _table(schema: Any, rows: list[list[str]]) -> Any:
     for field in schema:
         is_number = field.type in {pa.int8(), pa.int16(), pa.int32(), pa.int64(), pa.float32(), pa.float64()}
         is_number = is_number or pa.types.is_decimal(field.type)
-        side = "right" if is_number else "left"
-        table.add_column(escape(field.name), justify=side, overflow="fold", min_width=len(field.name))
+
+        table.add_column(
+            escape(field.name), justify="right" if is_number else "left", overflow="fold", min_width=len(field.name)
+        )
     for row in rows:
         table.add_row(*map(escape, row))
     return table
 
 
-def _turned(names: list[str], rows: list[list[str]]) -> Any:
+def _turned(names: list[str], rows: list[tuple[str, ...]]) -> Any:
     from rich.markup import escape  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
 

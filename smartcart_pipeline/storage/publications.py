@@ -120,10 +120,14 @@ def describe_publications(home: Home) -> Rows:
     rows = []
     for path in kept_publications(home):
         with duckdb.connect(str(path), read_only=True) as connection:
-            [described] = connection.sql(
-                "SELECT run_id, published_at, export_name, as_of_date, recipe, model_version, "
-                "row_counts['cleaned'] AS customers FROM publication"
-            ).to_arrow_table().to_pylist()
+            [described] = (
+                connection.sql(
+                    "SELECT run_id, published_at, export_name, as_of_date, recipe, model_version, "
+                    "row_counts['cleaned'] AS customers FROM publication"
+                )
+                .to_arrow_table()
+                .to_pylist()
+            )
         rows.append(described | {"bytes": path.stat().st_size, "path": str(path), "is_published": path == shown})
     return rows
 
@@ -283,7 +287,7 @@ def prune(home: Home, kept: int, shown: Path) -> list[Path]:
     old = [path for path in kept_publications(home)[kept:] if path != shown]
     for path in old:
         path.unlink()
-    needed = {run for path in kept_publications(home) for run in (run_of(path), *runs_in(path))}
+    needed = runs_in(kept_publications(home))
     tables = [sorted(folder.glob("[0-9]*.parquet")) for folder in home.lake.iterdir() if folder.is_dir()]
     unneeded = [file for files in tables for file in files[:-1] if run_of(file) not in needed]
     for file in unneeded:
