@@ -287,7 +287,7 @@ def prune(home: Home, kept: int, shown: Path) -> list[Path]:
     old = [path for path in kept_publications(home)[kept:] if path != shown]
     for path in old:
         path.unlink()
-    needed = {run for path in kept_publications(home) for run in (run_of(path), *runs_in(path))}
+    needed = runs_in(kept_publications(home))
     tables = [sorted(folder.glob("[0-9]*.parquet")) for folder in home.lake.iterdir() if folder.is_dir()]
     unneeded = [file for files in tables for file in files[:-1] if run_of(file) not in needed]
     for file in unneeded:

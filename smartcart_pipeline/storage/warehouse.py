@@ -4,7 +4,7 @@ What goes into the file is a short list, `BUILT`, of functions that each add one
 run, views. How a finished file becomes the published one is told in `publications`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -90,26 +90,36 @@ def build(engine: DuckDBEngine, contents: Contents, path: Path) -> None:
     # Tables have no order of rows to keep, and keeping it has DuckDB write large ones twice.
     connection.execute("SET preserve_insertion_order = false; USE building")
     try:
+        # In one go: each statement by itself would wait for the disk.
+        connection.execute("BEGIN")
         for add in BUILT:
             add(connection, contents)
-        connection.execute("CHECKPOINT building")
+        connection.execute("COMMIT; CHECKPOINT building")
+    except duckdb.Error:
+        connection.execute("ROLLBACK")
+        raise
     finally:
         connection.execute("USE memory; RESET preserve_insertion_order")
         connection.execute("DETACH building")
         connection.close()
 
 
-def runs_in(path: Path) -> set[str]:
-    """The runs whose files a warehouse needs.
+def runs_in(paths: Iterable[Path]) -> set[str]:
+    """The runs whose files some warehouses need.
 
     Args:
-        path: A finished warehouse.
+        paths: Finished warehouses.
 
     Returns:
         Their ids.
     """
-    with duckdb.connect(str(path), read_only=True) as connection:
-        return {run for (run,) in connection.execute("SELECT DISTINCT run_id FROM lineage").fetchall()}
+    found: set[str] = set()
+    with duckdb.connect(":memory:") as connection:
+        for path in paths:
+            connection.execute(f"ATTACH {literal(str(path))} AS kept (READ_ONLY)")
+            found |= {run for (run,) in connection.execute("SELECT DISTINCT run_id FROM kept.lineage").fetchall()}
+            connection.execute("DETACH kept")
+    return found
 
 
 def add_tables(connection: Any, contents: Contents) -> None:

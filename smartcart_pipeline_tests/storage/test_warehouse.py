@@ -16,7 +16,7 @@ from smartcart_pipeline_tests.publishing import contents, some_row, write_lake
 
 
 def make(home: Home, engine: DuckDBEngine, copied_rows: int = 10) -> Path:
-    files = write_lake(home, "a", 45.0, engine)
+    files = write_lake(home, "a", 45.0, engine, TABLES)
     path = home.root / "built.duckdb"
     build(engine, contents("a", files, copied_rows), path)
     return path
@@ -71,7 +71,7 @@ def test_a_table_that_is_a_view_reads_the_runs_own_file(home: Home, engine: Duck
 
 
 def test_the_engine_can_go_on_after_a_build_and_after_one_that_failed(home: Home, engine: DuckDBEngine):
-    engine.scan(write_lake(home, "a", 45.0, engine)["scaler"], "scaler")  # a name that the warehouse has, too
+    engine.scan(write_lake(home, "a", 45.0, engine, TABLES)["scaler"], "scaler")  # a name that the warehouse has, too
     make(home, engine)
     with pytest.raises(duckdb.Error, match="No files found"):
         build(engine, contents("b", {"scaler": home.root / "gone_b.parquet"}), home.root / "other.duckdb")
