@@ -139,7 +139,8 @@ class SparkEngine:
 
         table = pa.Table.from_pylist(rows) if isinstance(rows, list) else rows
         with _pandas_unused():
-            frame: nw.LazyFrame[Any] = nw.from_native(self.session.createDataFrame(table))
+            # In one part, so that rows keep their order, also when they are written and read again.
+            frame: nw.LazyFrame[Any] = nw.from_native(self.session.createDataFrame(table).coalesce(1))
         return frame
 
     def rows(self, frame: nw.LazyFrame[Any]) -> Rows:
