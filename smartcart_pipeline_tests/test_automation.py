@@ -163,6 +163,26 @@ def test_a_run_with_other_settings_is_no_substitute(instance: dg.DagsterInstance
     assert tick(instance, night_home).run_requests
 
 
+def test_a_setting_of_the_home_that_changes_numbers_makes_the_night_run_again(
+    instance: dg.DagsterInstance, night_home: Home
+) -> None:
+    night_home.settings.write_text("settings:\n  kept_publications: 3\n")
+    assert tick(instance, night_home).skip_message
+    night_home.settings.write_text("settings:\n  max_age: 80\n")
+    [request] = tick(instance, night_home).run_requests
+    assert request.run_config["resources"]["settings"]["config"]["max_age"] == 80
+    assert dg.validate_run_config(build_defs(night_home).resolve_job_def("nightly_refresh"), request.run_config)
+    assert tick(instance, night_home).run_requests[0].tags == request.tags
+
+
+def test_settings_of_the_home_that_cannot_be_read_fail_the_night(blank: dg.DagsterInstance, home: Home) -> None:
+    deliver(home, "new.csv", customers())
+    home.settings.write_text("settings:\n  max_ages: 80\n")
+    with pytest.raises(dg.DagsterUserCodeExecutionError) as caught:
+        tick(blank, home)
+    assert "Did you mean max_age?" in str(caught.value.__cause__)
+
+
 @pytest.mark.parametrize("status", [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED])
 def test_a_run_that_came_to_nothing_since_changes_nothing(
     instance: dg.DagsterInstance, night_home: Home, status: dg.DagsterRunStatus
