@@ -137,7 +137,7 @@ def _score(
     rejected = engine.scan(folder / "rejected.parquet", "rejected_customers")
     reasons = _count_reasons(engine, rejected)
     examples = tell_lines(engine.rows(rejected.head(NAMED_ROWS)))
-    rejected_path = _write_rejected(engine, rejected, target) if reasons else None
+    rejected_path = _write_rejected(engine, rejected, reasons, target)
     written = folder / "scores" if target is None else target.with_name(f".{target.name}.writing")
     try:
         customers = _write_scores(engine, score_customers(judged, model), written, chosen)
@@ -175,11 +175,17 @@ def _count_reasons(engine: DuckDBEngine, rejected: nw.LazyFrame[Any]) -> dict[st
     return {row["reason"]: row["rows"] for row in engine.rows(counted)}
 
 
-def _write_rejected(engine: DuckDBEngine, rejected: nw.LazyFrame[Any], target: Path | None) -> Path | None:
+def _write_rejected(
+    engine: DuckDBEngine, rejected: nw.LazyFrame[Any], reasons: dict[str, int], target: Path | None
+) -> Path | None:
     """What is needed to find the rows and to put them right; no more of what they say about people."""
     if target is None:
         return None
     path = target.with_name(f"{target.name}.rejected.csv")
+    if not reasons:
+        # Those of an earlier file would be taken for this one's.
+        path.unlink(missing_ok=True)
+        return None
     columns = {
         "line_number": "line_number",
         "customer_id": "customer_id",

@@ -107,10 +107,10 @@ def assignment_query(model: SegmentModel) -> str:
     scored = _translate((*LINE_COLUMNS, *CONTRACT), lambda rows: score_customers(judge_customers(rows, None), model))
     typed = ", ".join(f"{_typed(column)} AS {column.name}" for column in CONTRACT)
     # An income that is there but no number must not be imputed. All other columns are null then, and refused.
+    income = "TRY_CAST(income AS DOUBLE)"
     unreadable = (
-        "coalesce(unreadable, CASE WHEN income IS NOT NULL AND NOT coalesce({}, true) THEN 'income' END)".format(
-            "isfinite(TRY_CAST(income AS DOUBLE)) OR isnan(TRY_CAST(income AS DOUBLE))"
-        )
+        "coalesce(unreadable, CASE WHEN income IS NOT NULL "
+        f"AND ({income} IS NULL OR isinf({income})) THEN 'income' END)"
     )
     # Some relations say what could not be read, most do not.
     source = "SELECT * FROM query_table(customers) UNION ALL BY NAME SELECT NULL::VARCHAR AS unreadable WHERE false"
