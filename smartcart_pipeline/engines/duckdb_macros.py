@@ -12,6 +12,7 @@ import narwhals as nw
 
 from smartcart_pipeline.contract import CONTRACT, LINE_COLUMNS, Column
 from smartcart_pipeline.engines.duckdb import DuckDBEngine, identifier, literal
+from smartcart_pipeline.engines.duckdb_exports import INTEGERS
 from smartcart_pipeline.segmentation.cleaning import Limits, judge_customers
 from smartcart_pipeline.segmentation.model import SegmentModel, read_model, score_customers
 from smartcart_pipeline.segmentation.rules import Rule
@@ -137,7 +138,9 @@ def _typed(column: Column) -> str:
     if column.type == "DOUBLE":
         return f"CASE WHEN isfinite({value}) THEN {value} END"
     if column.type in ("TINYINT", "SMALLINT", "BIGINT"):
-        return f"CASE WHEN {value} = TRY_CAST({column.name} AS DOUBLE) THEN {value} END"
+        # A part of a child is no child. Which type a column has is known before its first value is looked at.
+        whole = f"typeof({column.name}) IN ({', '.join(map(literal, INTEGERS))})"
+        return f"CASE WHEN {whole} OR {value} = TRY_CAST({column.name} AS DOUBLE) THEN {value} END"
     return value
 
 
