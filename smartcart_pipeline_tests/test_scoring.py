@@ -143,6 +143,23 @@ def test_where_every_row_is_bad_nothing_is_scored(home: Home, tmp_path: Path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["new.csv", "scores.csv", "scores.csv.rejected.csv"]
 
 
+def test_an_earlier_runs_model_scores_as_it_did(home: Home, clusters: pd.DataFrame, tmp_path: Path):
+    """The night after has another model; the one before is still there to be asked for."""
+    with duckdb.connect(str(home.warehouse), read_only=True) as warehouse:
+        [(run,)] = warehouse.execute("SELECT run_id FROM publication").fetchall()
+    later = home.publications / "99990629T000000000000Z_later.duckdb"
+    with duckdb.connect(str(later)) as warehouse:
+        document = json.dumps(random_model(1).document())
+        warehouse.execute("CREATE TABLE segment_model AS SELECT $1 AS document", [document])
+    try:
+        for named, same in ((run[:8], True), ("later", False)):
+            done = score(SAMPLE, "--home", home.root, "--as-of-run", named)
+            scores = pd.read_csv(io.BytesIO(done.stdout)).set_index("customer_id")["segment_id"]
+            assert scores.reindex(clusters.index).equals(clusters["segment_id"]) == same
+    finally:
+        later.unlink()
+
+
 def test_a_file_without_faults_leaves_no_rejects(home: Home, tmp_path: Path):
     output = tmp_path / "scores.csv"
     stale = tmp_path / "scores.csv.rejected.csv"
@@ -159,8 +176,8 @@ def test_no_spreadsheet_takes_a_persona_for_a_formula(tmp_path: Path):
     document = model.document()
     for segment, persona in zip(document["segments"], ["=cmd|' /C calc'!A0", "@SUM(1)"], strict=True):
         segment["persona"] = persona
-    home.root.mkdir()
-    with duckdb.connect(str(home.warehouse)) as warehouse:
+    home.publications.mkdir(parents=True)
+    with duckdb.connect(str(home.publications / "20140629T000000000000Z_run.duckdb")) as warehouse:
         warehouse.execute("CREATE TABLE segment_model AS SELECT $1 AS document", [json.dumps(document)])
     texts = score(SAMPLE, "--home", home.root)
     kept = tmp_path / "scores.parquet"
@@ -183,10 +200,11 @@ def test_a_reader_that_has_had_enough_is_no_fault(home: Home):
 WRONG_CALLS = {
     "no such file": (["missing.csv"], "missing.csv: no such file"),
     "no customers": ([__file__], "this is no customer export"),
-    "no warehouse": ([SAMPLE, "--home", "nowhere"], "no warehouse is published there. Run `smartcart run` first"),
-    "no format": ([SAMPLE, "--output", "scores.txt"], "Let it end in .csv or .parquet"),
-    "unknown format": ([SAMPLE, "--format", "xml"], "--format 'xml' is not known. Choose csv or parquet."),
+    "no warehouse": ([SAMPLE, "--home", "nowhere"], "Nothing has been published in"),
+    "no format": ([SAMPLE, "--output", "scores.txt"], "Let it end in one of csv, json, parquet"),
+    "unknown format": ([SAMPLE, "--format", "xml"], "--format 'xml' is not known. Choose one of csv, json, parquet."),
     "no folder": ([SAMPLE, "--output", "no/such/folder/scores.csv"], "cannot be written"),
+    "no such run": ([SAMPLE, "--as-of-run", "ffff"], "No publication of run ffff is kept"),
     "the file itself": ([SAMPLE, "--output", SAMPLE], "is the file to score"),
 }
 
@@ -204,8 +222,9 @@ def test_a_wrong_call_is_told_and_changes_nothing(home: Home, fault: str):
 
 def test_a_warehouse_without_a_model_is_told(tmp_path: Path):
     home = Home(tmp_path)
-    with duckdb.connect(str(home.warehouse)) as warehouse:
+    home.publications.mkdir()
+    with duckdb.connect(str(home.publications / "20140629T000000000000Z_run.duckdb")) as warehouse:
         warehouse.execute("CREATE TABLE clusters AS SELECT 1 AS customer_id")
     done = score(SAMPLE, "--home", home.root)
     assert done.returncode == 2
-    assert b"the warehouse holds no model. Run `smartcart run`" in done.stderr
+    assert b"the warehouse holds no model. Publish one: smartcart run." in done.stderr

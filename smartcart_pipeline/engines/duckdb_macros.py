@@ -21,6 +21,8 @@ from smartcart_pipeline.tables import FEATURES
 
 # What the macros' inner queries are called: a name that no relation of an analyst has.
 CUSTOMERS = "customers_to_be_placed"
+# The tables that macros are made from or read.
+SCORED_FROM = frozenset({"segment_model", "segment_rules", "features", "clusters"})
 
 
 @dataclass(frozen=True)
