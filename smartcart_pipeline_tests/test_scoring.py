@@ -193,7 +193,7 @@ def test_a_reader_that_has_had_enough_is_no_fault(home: Home):
     command = f"{sys.executable} -m smartcart_pipeline.cli score {SAMPLE} --home {home.root} | head -n 1"
     done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, timeout=200, check=False)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.decode().strip() == ",".join(COLUMNS)
+    assert done.stdout.decode().strip() == ",".join(f'"{name}"' for name in COLUMNS)
     assert b"Traceback" not in done.stderr
 
 

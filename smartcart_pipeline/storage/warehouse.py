@@ -95,7 +95,7 @@ def build(engine: DuckDBEngine, contents: Contents, path: Path) -> None:
         for add in BUILT:
             add(connection, contents)
         connection.execute("COMMIT; CHECKPOINT building")
-    except duckdb.Error:
+    except Exception:
         connection.execute("ROLLBACK")
         raise
     finally:
