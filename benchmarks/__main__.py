@@ -2,9 +2,14 @@
 
 import sys
 
-from benchmarks import nightly, scale, spark
+from benchmarks import nightly, scale, scoring, spark
 
-BENCHMARKS = {"nightly": nightly.main, "scale": lambda: scale.main([]), "spark": lambda: spark.main([])}
+BENCHMARKS = {
+    "nightly": nightly.main,
+    "scale": lambda: scale.main([]),
+    "spark": lambda: spark.main([]),
+    "scoring": lambda: scoring.main([]),
+}
 
 if __name__ == "__main__":
     for name in sys.argv[1:] or BENCHMARKS:

@@ -72,15 +72,19 @@ def run(
 def score(
     file: Annotated[Path, typer.Argument(help="The customers: any file that could be an export.")],
     home: HomeOption = Path("data"),
-    output: Annotated[str, typer.Option(help="File to write: .csv or .parquet; - for standard output.")] = "-",
+    output: Annotated[str, typer.Option(help="File to write, .csv, .json or .parquet; - for standard output.")] = "-",
     format: Annotated[  # noqa: A002  (the name of the option)
-        str | None, typer.Option(help="csv or parquet, whatever the output is called.")
+        str | None, typer.Option(help="csv, json or parquet, whatever the output is called.")
+    ] = None,
+    as_of_run: Annotated[
+        str | None, typer.Option(help="Score by the model that this run published: its id, or the first digits of it.")
     ] = None,
 ) -> None:
     """Put new customers into the segments of the published model; nothing in the home changes."""
     from smartcart_pipeline.scoring import score_file  # noqa: PLC0415  (imports DuckDB and numpy)
+    from smartcart_pipeline.storage.publications import find_publication  # noqa: PLC0415
 
-    scores = score_file(Home(home.resolve()).warehouse, file, output, format)
+    scores = score_file(find_publication(Home(home.resolve()), as_of_run), file, output, format)
     rejected = sum(scores.rejected.values())
     typer.echo(f"{scores.customers:,} customers scored by model {scores.model_version}", err=True)
     if rejected:

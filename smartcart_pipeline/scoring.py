@@ -1,4 +1,4 @@
-"""Scoring a file of new customers with the published model; the home is read and never changed."""
+"""Scoring a file of new customers with a published model; the home is read and never changed."""
 
 import json
 import os
@@ -13,18 +13,17 @@ import duckdb
 import narwhals as nw
 
 from smartcart_pipeline.contract import ExportError
-from smartcart_pipeline.engines.duckdb import DuckDBEngine, harmless, identifier, literal
+from smartcart_pipeline.engines.duckdb import BATCH, DuckDBEngine
 from smartcart_pipeline.segmentation.cleaning import find_repeats, judge_customers, reject_customers, tell_lines
 from smartcart_pipeline.segmentation.model import SegmentModel, read_model, score_customers
 from smartcart_pipeline.storage.exports import inspect_export
 from smartcart_pipeline.storage.home import put_in_place
+from smartcart_pipeline.storage.questions import WRITERS
 from smartcart_pipeline.tables import RAW_CUSTOMERS, REJECTED_CUSTOMERS
 
 STANDARD_OUTPUT = "-"
-FORMATS = ("csv", "parquet")
 # Rejected rows whose faults are told at once.
 NAMED_ROWS = 3
-TEXTS = ("segment_id", "persona", "runner_up_segment_id", "runner_up_persona")
 
 
 @dataclass(frozen=True)
@@ -46,31 +45,27 @@ class Scores:
     rejected_path: Path | None
 
 
-def published_model(warehouse: Path) -> SegmentModel:
-    """The model of a published warehouse.
+def published_model(publication: Path) -> SegmentModel:
+    """The model of a publication.
 
     Args:
-        warehouse: The DuckDB file.
+        publication: The DuckDB file.
 
     Returns:
         The model.
 
     Raises:
-        ExportError: If there is no such file, or it holds no model that can be read.
+        ExportError: If it holds no model that can be read.
     """
-    if not warehouse.is_file():
-        raise ExportError(
-            f"{warehouse}: no warehouse is published there. Run `smartcart run` first, or name its --home."
-        )
     try:
-        with duckdb.connect(str(warehouse), read_only=True) as connection:
+        with duckdb.connect(str(publication), read_only=True) as connection:
             [(document,)] = connection.execute("SELECT document FROM segment_model").fetchall()
         return read_model(json.loads(document))
     except duckdb.CatalogException:
-        raise ExportError(f"{warehouse}: the warehouse holds no model. Run `smartcart run` to publish one.") from None
+        raise ExportError(f"{publication}: the warehouse holds no model. Publish one: smartcart run.") from None
     except duckdb.Error as error:
         first_line = str(error).splitlines()[0]
-        raise ExportError(f"{warehouse}: the warehouse cannot be read ({first_line}). Run `smartcart run`.") from None
+        raise ExportError(f"{publication}: the warehouse cannot be read ({first_line}). Run: smartcart run.") from None
 
 
 def choose_format(output: str, named: str | None) -> str:
@@ -81,32 +76,33 @@ def choose_format(output: str, named: str | None) -> str:
         named: The format that was asked for, if one was.
 
     Returns:
-        `csv` or `parquet`.
+        `csv`, `json` or `parquet`.
 
     Raises:
-        ExportError: If it is neither.
+        ExportError: If it is none of them.
     """
     chosen = named or ("csv" if output == STANDARD_OUTPUT else Path(output).suffix.lower().lstrip("."))
-    if chosen not in FORMATS:
+    if chosen not in WRITERS:
+        known = ", ".join(WRITERS)
         raise ExportError(
-            f"--format {named!r} is not known. Choose csv or parquet."
+            f"--format {named!r} is not known. Choose one of {known}."
             if named
-            else f"--output {output}: the name tells no format. Let it end in .csv or .parquet, or name a --format."
+            else f"--output {output}: the name tells no format. Let it end in one of {known}, or name a --format."
         )
     return chosen
 
 
-def score_file(warehouse: Path, file: Path, output: str, named_format: str | None = None) -> Scores:
-    """Put the customers of a file into the segments of the published model.
+def score_file(publication: Path, file: Path, output: str, named_format: str | None = None) -> Scores:
+    """Put the customers of a file into the segments of a published model.
 
     The file is read as an export is: the same formats, the same contract, the same limits. The output is put in place
     when it is whole.
 
     Args:
-        warehouse: The published warehouse.
+        publication: The DuckDB file that holds the model.
         file: The customers.
         output: Where the scores go: a file, replaced if it is there, or `-` for standard output.
-        named_format: `csv` or `parquet`; None goes by the output's name.
+        named_format: `csv`, `json` or `parquet`; None goes by the output's name.
 
     Returns:
         What came of it. Rejected rows are in `<output>.rejected.csv`, with reasons.
@@ -117,13 +113,15 @@ def score_file(warehouse: Path, file: Path, output: str, named_format: str | Non
     chosen = choose_format(output, named_format)
     target = None if output == STANDARD_OUTPUT else Path(output)
     _require_places(file, target)
-    model = published_model(warehouse)
+    model = published_model(publication)
     with tempfile.TemporaryDirectory(prefix="smartcart-") as folder:
         engine = DuckDBEngine(spill_directory=Path(folder) / "spill")
         try:
             return _score(engine, model, file, target, chosen, Path(folder))
-        except duckdb.IOException as error:
-            raise ExportError(f"{output}: cannot be written ({str(error).splitlines()[0]}).") from None
+        except (OSError, duckdb.IOException) as error:
+            raise ExportError(
+                f"{output}: cannot be written ({str(error).splitlines()[0]}). Make room, or name another --output."
+            ) from None
         finally:
             engine.close()
 
@@ -131,22 +129,21 @@ def score_file(warehouse: Path, file: Path, output: str, named_format: str | Non
 def _score(
     engine: DuckDBEngine, model: SegmentModel, file: Path, target: Path | None, chosen: str, folder: Path
 ) -> Scores:
-    judged = _judge(engine, file, folder)
+    delivered = engine.write(engine.read_export(inspect_export(file))[0], RAW_CUSTOMERS, folder / "raw.parquet")
+    # Several passes follow, and reading text as numbers and dates is the dearest part of each.
+    judged = _judge(engine, engine.scan(folder / "raw.parquet", "raw_customers"))
     refused = reject_customers(judged, model.as_of_date, model.limits, newcomers=True).sort("line_number")
-    engine.write(refused, REJECTED_CUSTOMERS, folder / "rejected.parquet")
+    rejects = engine.write(refused, REJECTED_CUSTOMERS, folder / "rejected.parquet")
     rejected = engine.scan(folder / "rejected.parquet", "rejected_customers")
-    reasons = _count_reasons(engine, rejected)
     examples = tell_lines(engine.rows(rejected.head(NAMED_ROWS)))
-    rejected_path = _write_rejected(engine, rejected, target) if reasons else None
-    written = folder / "scores" if target is None else target.with_name(f".{target.name}.writing")
-    try:
-        customers = _write_scores(engine, score_customers(judged, model), written, chosen)
-        if not customers:
-            raise ExportError(f"{file}: not one row could be scored. {examples} Correct the file.")
-        _deliver(written, target)
-    finally:
-        written.unlink(missing_ok=True)
-    return Scores(model.version, customers, reasons, examples, rejected_path)
+    rejected_path = _write_rejected(rejected, rejects, target)
+    if rejects == delivered:
+        raise ExportError(f"{file}: not one row could be scored. {examples} Correct the file.")
+    scored = score_customers(judged, model).filter(~nw.col("segment_id").is_null())
+    # As in the table `clusters`.
+    narrow = [nw.col(name).cast(nw.Float32) for name in ("distance", "margin")]
+    _write(scored.with_columns(*narrow), target, chosen, folder)
+    return Scores(model.version, delivered - rejects, _count_reasons(engine, rejected), examples, rejected_path)
 
 
 def _require_places(file: Path, target: Path | None) -> None:
@@ -160,11 +157,8 @@ def _require_places(file: Path, target: Path | None) -> None:
         raise ExportError(f"{target}: cannot be written. Name a file in a folder that you may write to, with --output.")
 
 
-def _judge(engine: DuckDBEngine, file: Path, folder: Path) -> nw.LazyFrame[Any]:
+def _judge(engine: DuckDBEngine, raw: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
     """The rows of the file, held against the contract."""
-    # Several passes follow, and reading text as numbers and dates is the dearest part of each.
-    engine.write(engine.read_export(inspect_export(file))[0], RAW_CUSTOMERS, folder / "raw.parquet")
-    raw = engine.scan(folder / "raw.parquet", "raw_customers")
     repeats = engine.keep(find_repeats(raw))
     repeated = engine.rows(repeats.select(nw.len().alias("ids")))[0]["ids"]
     return judge_customers(raw, repeats if repeated else None)
@@ -175,43 +169,34 @@ def _count_reasons(engine: DuckDBEngine, rejected: nw.LazyFrame[Any]) -> dict[st
     return {row["reason"]: row["rows"] for row in engine.rows(counted)}
 
 
-def _write_rejected(engine: DuckDBEngine, rejected: nw.LazyFrame[Any], target: Path | None) -> Path | None:
+def _write_rejected(rejected: nw.LazyFrame[Any], rejects: int, target: Path | None) -> Path | None:
     """What is needed to find the rows and to put them right; no more of what they say about people."""
     if target is None:
         return None
     path = target.with_name(f"{target.name}.rejected.csv")
-    columns = {
-        "line_number": "line_number",
-        "customer_id": "customer_id",
-        "reason": "reason",
-        "detail": harmless("detail"),
-    }
-    _copy(engine, rejected, columns, path, "csv")
+    if not rejects:
+        # Those of an earlier file would be taken for this one's.
+        path.unlink(missing_ok=True)
+        return None
+    _write(rejected.select("line_number", "customer_id", "reason", "detail"), path, "csv", path.parent)
     return path
 
 
-def _write_scores(engine: DuckDBEngine, scored: nw.LazyFrame[Any], path: Path, chosen: str) -> int:
-    columns = {name: identifier(name) for name in scored.collect_schema().names()}
-    # As in the table `clusters`.
-    columns |= {name: f"CAST({name} AS FLOAT)" for name in ("distance", "margin")}
-    if chosen == "csv":
-        columns |= {name: harmless(name) for name in TEXTS}
-    return _copy(engine, scored.filter(~nw.col("segment_id").is_null()), columns, path, chosen)
+def _write(frame: nw.LazyFrame[Any], target: Path | None, chosen: str, folder: Path) -> None:
+    """Stream a frame into a file, or to standard output: under another name first, so that nobody reads half of it."""
+    writing = folder / "scores" if target is None else target.with_name(f".{target.name}.writing")
+    try:
+        with writing.open("wb") as file:
+            WRITERS[chosen](nw.to_native(frame).to_arrow_reader(BATCH), file)
+        if target is not None:
+            put_in_place(writing, target)
+        else:
+            _print(writing)
+    finally:
+        writing.unlink(missing_ok=True)
 
 
-def _copy(engine: DuckDBEngine, frame: nw.LazyFrame[Any], columns: dict[str, str], path: Path, chosen: str) -> int:
-    """Stream expressions over a frame into a file; gives the number of rows."""
-    selected = ", ".join(f"{expression} AS {identifier(name)}" for name, expression in columns.items())
-    [(rows,)] = engine.connection.execute(
-        f"COPY (SELECT {selected} FROM ({engine.query(frame)})) TO {literal(str(path))} (FORMAT {chosen})"
-    ).fetchall()
-    return int(rows)
-
-
-def _deliver(written: Path, target: Path | None) -> None:
-    if target is not None:
-        put_in_place(written, target)
-        return
+def _print(written: Path) -> None:
     try:
         with written.open("rb") as file:
             shutil.copyfileobj(file, sys.stdout.buffer)

@@ -1,5 +1,6 @@
 """A small night for tests of the publication: a lake of one small table, published."""
 
+import json
 from collections.abc import Iterable, Mapping
 from datetime import date
 from pathlib import Path
@@ -13,9 +14,16 @@ from smartcart_pipeline.storage.lake import Fitted, Lake
 from smartcart_pipeline.storage.publications import Published, publish, run_of
 from smartcart_pipeline.storage.warehouse import Contents, Publication, now
 from smartcart_pipeline.tables import TABLES, Table
+from smartcart_pipeline_tests.segmentation.test_model import random_model
 
 # Values of each type for tables whose content does not matter.
 ANY = {"DATE": date(2014, 6, 29), "VARCHAR": "x", "BOOLEAN": True, "INTEGER[]": [1]}
+
+# What macros are made from must mean something.
+MEANT = {
+    "segment_model": {"document": json.dumps(random_model(1).document())},
+    "segment_rules": {"case_sql": "CASE WHEN income > 9 THEN 'S01' ELSE 'S02' END"},
+}
 
 # The tables that views read, and one more.
 FEW = ("scaler", "cleaned", "features", "clusters", "profiles")
@@ -41,10 +49,11 @@ def contents(run_id: str, files: Mapping[str, Path], copied_rows: int = 10) -> C
 
 def some_row(table: Table) -> dict[str, object]:
     """A row of a table as it is declared, for tests that ask for nothing in particular."""
-    return {
+    values = {
         column.name: column.categories[0] if column.categories else ANY.get(column.type, column.minimum or 0)
         for column in table.columns
     }
+    return values | MEANT.get(table.name, {})
 
 
 def write_lake(

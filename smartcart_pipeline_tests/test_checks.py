@@ -367,6 +367,9 @@ JUDGED: list[tuple[str, str, Tables, bool, str]] = [
     ("profiles", "add_up", rows_of("profiles", 2, customers=[3, 4]) | rows_of("clusters", 7), True, "7 profiled"),
     ("profiles", "add_up", rows_of("profiles", 2, customers=[3, 4]) | rows_of("clusters", 8), False, "8 clustered"),
     ("profiles", "add_up", rows_of("profiles", 0) | rows_of("clusters", 1), False, "0 profiled, 1 clustered"),
+    ("segment_rules", "add_up", rows_of("segment_rules", 2, customers=[3, 4]) | rows_of("features", 7), True, "7 meet"),
+    ("segment_rules", "add_up", rows_of("segment_rules", 2, customers=[3, 4]) | rows_of("features", 8), False, "of 8"),
+    ("segment_rules", "add_up", rows_of("segment_rules", 0) | rows_of("features", 1), False, "0 meet a rule, of 1"),
 ]
 
 
@@ -453,4 +456,4 @@ def test_a_failing_blocking_check_stops_the_run_and_keeps_what_is_published(
                 failed.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION
             ).records
         }
-        assert made == {"raw_customers", "cleaned", "rejected_customers"}
+        assert made == {"raw_customers", "cleaned", "rejected_customers", "cleaning_figures"}

@@ -29,6 +29,7 @@ ASSETS: dict[str, tuple[str, set[str]]] = {
     "raw_customers": ("ingest", set()),
     "cleaned": ("prepare", {"raw_customers"}),
     "rejected_customers": ("prepare", {"raw_customers"}),
+    "cleaning_figures": ("prepare", {"raw_customers"}),
     "features": ("prepare", {"cleaned"}),
     "scaled": ("prepare", {"features"}),
     "scaler": ("prepare", {"features"}),
@@ -42,6 +43,8 @@ ASSETS: dict[str, tuple[str, set[str]]] = {
     "plotted_customers": ("segments", ILLUSTRATED_FROM),
     "category_spending": ("segments", ILLUSTRATED_FROM),
     "profiles": ("segments", {"clusters", "centroids", "features", "plotted_customers"}),
+    "segment_model": ("segments", {"cleaning_figures", "scaler", "loadings", "centroids", "profiles"}),
+    "segment_rules": ("segments", {"features", "segment_model"}),
     "warehouse": ("publish", set(TABLES)),
     "report": ("publish", {"warehouse"}),
 }
@@ -57,6 +60,8 @@ MAKERS = {
     "check_clusters": "clustering_customers",
     "check_category_spending": "illustrating",
     "check_profiles": "profiles",
+    "check_segment_model": "segment_model",
+    "check_segment_rules": "segment_rules",
 }
 SPECS = {spec.key.to_user_string(): spec for spec in defs.resolve_all_asset_specs()}
 

@@ -13,7 +13,12 @@ from smartcart_pipeline.tables import TABLES
 from smartcart_pipeline_tests.conftest import REPOSITORY, SAMPLE
 
 GUIDES = REPOSITORY / "docs" / "guides"
-QUESTIONS = re.findall(r"```sql\n(.*?)```", (GUIDES / "warehouse.md").read_text(), re.DOTALL)
+ASKED_IN = ("warehouse.md", "scoring.md")
+QUESTIONS = [
+    question
+    for page in ASKED_IN
+    for question in re.findall(r"```sql\n(.*?)```", (GUIDES / page).read_text(), re.DOTALL)
+]
 
 
 def contract_table() -> str:

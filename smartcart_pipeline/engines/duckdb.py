@@ -347,18 +347,3 @@ def literal(text: str) -> str:
         The quoted literal.
     """
     return "'" + text.replace("'", "''") + "'"
-
-
-def harmless(name: str) -> str:
-    r"""The expression for a text that no spreadsheet takes for a formula: an apostrophe is put before what looks so.
-
-    Source: OWASP, "CSV Injection".
-
-    Args:
-        name: A column of texts.
-
-    Returns:
-        An expression.
-    """
-    text = identifier(name)
-    return rf"CASE WHEN regexp_matches({text}, '^[=+\-@\t\r\n]') THEN '''' || {text} ELSE {text} END"

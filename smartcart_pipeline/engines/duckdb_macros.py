@@ -12,6 +12,7 @@ import narwhals as nw
 
 from smartcart_pipeline.contract import CONTRACT, LINE_COLUMNS, Column
 from smartcart_pipeline.engines.duckdb import DuckDBEngine, identifier, literal
+from smartcart_pipeline.engines.duckdb_exports import INTEGERS
 from smartcart_pipeline.segmentation.cleaning import Limits, judge_customers
 from smartcart_pipeline.segmentation.model import SegmentModel, read_model, score_customers
 from smartcart_pipeline.segmentation.rules import Rule
@@ -20,6 +21,8 @@ from smartcart_pipeline.tables import FEATURES
 
 # What the macros' inner queries are called: a name that no relation of an analyst has.
 CUSTOMERS = "customers_to_be_placed"
+# The tables that macros are made from or read.
+SCORED_FROM = frozenset({"segment_model", "segment_rules", "features", "clusters"})
 
 
 @dataclass(frozen=True)
@@ -107,10 +110,10 @@ def assignment_query(model: SegmentModel) -> str:
     scored = _translate((*LINE_COLUMNS, *CONTRACT), lambda rows: score_customers(judge_customers(rows, None), model))
     typed = ", ".join(f"{_typed(column)} AS {column.name}" for column in CONTRACT)
     # An income that is there but no number must not be imputed. All other columns are null then, and refused.
+    income = "TRY_CAST(income AS DOUBLE)"
     unreadable = (
-        "coalesce(unreadable, CASE WHEN income IS NOT NULL AND NOT coalesce({}, true) THEN 'income' END)".format(
-            "isfinite(TRY_CAST(income AS DOUBLE)) OR isnan(TRY_CAST(income AS DOUBLE))"
-        )
+        "coalesce(unreadable, CASE WHEN income IS NOT NULL "
+        f"AND ({income} IS NULL OR isinf({income})) THEN 'income' END)"
     )
     # Some relations say what could not be read, most do not.
     source = "SELECT * FROM query_table(customers) UNION ALL BY NAME SELECT NULL::VARCHAR AS unreadable WHERE false"
@@ -137,7 +140,9 @@ def _typed(column: Column) -> str:
     if column.type == "DOUBLE":
         return f"CASE WHEN isfinite({value}) THEN {value} END"
     if column.type in ("TINYINT", "SMALLINT", "BIGINT"):
-        return f"CASE WHEN {value} = TRY_CAST({column.name} AS DOUBLE) THEN {value} END"
+        # A part of a child is no child. Which type a column has is known before its first value is looked at.
+        whole = f"typeof({column.name}) IN ({', '.join(map(literal, INTEGERS))})"
+        return f"CASE WHEN {whole} OR {value} = TRY_CAST({column.name} AS DOUBLE) THEN {value} END"
     return value
 
 

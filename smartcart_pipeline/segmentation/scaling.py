@@ -50,16 +50,15 @@ def read_scaler(rows: Rows) -> Scaler:
     )
 
 
-def encode_features(features: FrameT, recipe: Recipe, beside: tuple[str, ...] = ()) -> FrameT:
+def encode_features(features: FrameT, recipe: Recipe) -> FrameT:
     """Turn features into numbers: categories become indicators of 0 and 1 (one-hot, none dropped).
 
     Args:
         features: Customers from `engineer_features`.
         recipe: Which features the model sees.
-        beside: Further columns of `features` to keep, none of them called as a feature is.
 
     Returns:
-        `customer_id`, one Float64 column for each of `recipe.names`, and what is kept beside them.
+        `customer_id` and one Float64 column for each of `recipe.names`.
     """
     columns = [
         nw.col(feature.source).cast(nw.Float64).alias(feature.name)
@@ -70,7 +69,7 @@ def encode_features(features: FrameT, recipe: Recipe, beside: tuple[str, ...] = 
         .alias(feature.name)
         for feature in recipe.encoded
     ]
-    return features.select("customer_id", *columns, *beside)
+    return features.select("customer_id", *columns)
 
 
 def fit_scaler(moments: Moments) -> Scaler:
@@ -154,16 +153,15 @@ def read_correlations(rows: Rows, names: tuple[str, ...]) -> np.ndarray:
     return np.array([[known[one, other] for other in names] for one in names])
 
 
-def standardise(encoded: FrameT, scaler: Scaler, beside: tuple[str, ...] = ()) -> FrameT:
+def standardise(encoded: FrameT, scaler: Scaler) -> FrameT:
     """Apply a fitted scaler.
 
     Args:
         encoded: Customers from `encode_features`.
         scaler: The fitted numbers.
-        beside: Further columns of `encoded` to keep.
 
     Returns:
-        `customer_id`, the features, standardised (Float64, no unit), and what is kept beside them.
+        `customer_id` and the same columns, standardised (Float64, no unit).
     """
     columns = [((nw.col(row["feature"]) - row["mean"]) / row["scale"]).alias(row["feature"]) for row in scaler.rows()]
-    return encoded.select("customer_id", *columns, *beside)
+    return encoded.select("customer_id", *columns)

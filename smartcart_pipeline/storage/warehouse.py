@@ -13,7 +13,7 @@ from typing import Any
 import duckdb
 
 from smartcart_pipeline.engines.duckdb import DuckDBEngine, identifier, literal
-from smartcart_pipeline.engines.duckdb_macros import create_macros
+from smartcart_pipeline.engines.duckdb_macros import SCORED_FROM, create_macros
 from smartcart_pipeline.segmentation import Rows
 from smartcart_pipeline.storage.lake import as_arrow
 from smartcart_pipeline.tables import RECORDS, TABLES, Table
@@ -95,7 +95,7 @@ def build(engine: DuckDBEngine, contents: Contents, path: Path) -> None:
         for add in BUILT:
             add(connection, contents)
         connection.execute("COMMIT; CHECKPOINT building")
-    except duckdb.Error:
+    except Exception:
         connection.execute("ROLLBACK")
         raise
     finally:
@@ -159,9 +159,10 @@ def add_views(connection: Any, contents: Contents) -> None:  # noqa: ARG001  (ev
         _comment(connection, "VIEW", name, view)
 
 
-def add_macros(connection: Any, contents: Contents) -> None:  # noqa: ARG001  (they follow from the file's own tables)
+def add_macros(connection: Any, contents: Contents) -> None:
     """The model and the rules, as macros."""
-    create_macros(connection)
+    if contents.files.keys() >= SCORED_FROM:
+        create_macros(connection)
 
 
 # What is built into the file, in this order. Names are plain: the file being built is the connection's own database.
