@@ -16,7 +16,7 @@ CHANNELS = ("num_web_purchases", "num_catalog_purchases", "num_store_purchases")
 EXAMPLES = 5
 
 # Of a standard normal distribution, 95 % lies within this many standard deviations.
-Z = 1.959964
+Z = 1.959963984540054
 
 MEANS = (
     *(f"mean_{name}" for name in MEASURED),
