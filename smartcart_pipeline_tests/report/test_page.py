@@ -156,6 +156,7 @@ def interval(customers: int, responses: int) -> dict[str, float]:
 
 
 KEYS = {
+    "segment_rules": ["rule_number"],
     "k_selection": ["k"],
     "algorithm_comparison": ["algorithm", "space"],
     "loadings": ["component", "feature"],
@@ -182,6 +183,7 @@ QUERIES: dict[str, Callable[[str, str, list[str]], str]] = {
         "SELECT count(*) FROM raw_customers JOIN cleaned USING (customer_id) WHERE raw_customers.income IS NULL"
     ),
     "rejected": lambda _, where, __: f"SELECT count(*) FROM rejected_customers {where}",
+    "segment_rules": lambda column, where, _: f"SELECT {column} FROM segment_rules {where}",
     "k_selection": lambda column, where, _: f"SELECT {column} FROM k_selection {where}",
     "algorithm_comparison": lambda column, where, _: f"SELECT {column} FROM algorithm_comparison {where}",
     "loadings": lambda column, where, _: f"SELECT DISTINCT {column} FROM loadings {where}",
@@ -233,6 +235,7 @@ def test_all_that_the_page_promises_is_there(
     wanted |= {f"responses.{name}[{s}]" for s in segments for name in ("response_rate", "rate_low", "rate_high")}
     wanted |= {f"spending_share[{s}]" for s in segments} | {f"profiles.share[{s}]" for s in segments}
     wanted |= {f"k_selection.{name}[{k}]" for k in range(2, 11) for name in ("inertia", "silhouette", "stability")}
+    wanted |= {f"segment_rules.{name}[1]" for name in ("customers", "precision", "coverage", "agreement")}
     wanted |= {f"counts.{name}" for name in ("delivered", "kept", "refused", "imputed")}
     for table, names in (("loadings", "component, feature"), ("rejected_customers", "reason")):
         keys = warehouse.sql(f"SELECT DISTINCT {names} FROM {table}").fetchall()
@@ -258,6 +261,17 @@ def test_personas_and_provenance_are_those_published(desk: Visit, warehouse: duc
     [told] = warehouse.sql("SELECT run_id, export_hash, as_of_date::VARCHAR, recipe FROM publication").fetchall()
     shown = desk.page.locator("#provenance dd").all_inner_texts()
     assert set(told) <= set(shown)
+
+
+def test_repeats_are_told_as_the_check_found_them(desk: Visit, warehouse: duckdb.DuckDBPyConnection) -> None:
+    [(found,)] = warehouse.sql("SELECT found FROM checks WHERE check_name = 'no_repeats'").fetchall()
+    columns = [row[0] for row in warehouse.sql("DESCRIBE raw_customers").fetchall()]
+    described = ", ".join(name for name in columns if name not in ("line_number", "customer_id", "unreadable"))
+    [(repeats,)] = warehouse.sql(
+        f"SELECT count(*) - (SELECT count(*) FROM (SELECT DISTINCT {described} FROM raw_customers)) FROM raw_customers"
+    ).fetchall()
+    assert found.startswith(f"{repeats} rows repeat")
+    assert found in desk.page.locator("#quality").inner_text()
 
 
 # What it does by itself
