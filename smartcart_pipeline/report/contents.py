@@ -227,13 +227,13 @@ def _draw_money(segments: list[Segment], plotted: Rows) -> dict[str, Any]:
 
 def _draw_space(segments: list[Segment], findings: Findings) -> dict[str, Any]:
     """The components seen from where the turnable picture is first seen from, each axis as long as the others."""
-    width, height, size = 640, 480, 300
+    width, height, size = 640, 480, 265
     scales = [charts.axis((row[name] for row in findings.plotted), -0.5, 0.5) for name in NAMES]
     see = charts.view(EYE)
 
     def on_paper(point: Sequence[float]) -> charts.Point:
         right, down = see(point)
-        return width / 2 + right * size, height / 2 + down * size
+        return width / 2 + right * size, height / 2 + 16 + down * size
 
     def place(row: dict[str, float]) -> charts.Point:
         return on_paper([scale.place(row[name]) for scale, name in zip(scales, NAMES, strict=True)])

@@ -89,7 +89,7 @@ def read_findings(engine: DuckDBEngine, warehouse: Path) -> Findings:
         try:
             connection.execute("USE published")
             return _ask(connection)
-        except duckdb.CatalogException as error:
+        except (duckdb.CatalogException, duckdb.BinderException) as error:
             first = str(error).splitlines()[0]
             raise ExportError(
                 f"{warehouse}: published by an earlier version, which kept less than the report shows ({first}). "

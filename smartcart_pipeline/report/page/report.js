@@ -38,7 +38,7 @@
       scene: {
         xaxis: axis("Component 1"), yaxis: axis("Component 2"), zaxis: axis("Component 3"),
         camera: { eye: camera, projection: { type: "orthographic" } }, dragmode: "orbit", aspectmode: "manual",
-        aspectratio: { x: 1.4, y: 1.4, z: 1.4 },
+        aspectratio: { x: 1.25, y: 1.25, z: 1.25 },
       },
     };
   }
