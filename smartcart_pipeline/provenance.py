@@ -117,6 +117,37 @@ def _lineage_row(name: str, made: Made) -> dict[str, Any]:
     }
 
 
+def check_rows(instance: dg.DagsterInstance, made: Mapping[str, Made]) -> Rows:
+    """Rows of the table `checks`: what was found of each table by the run that wrote it.
+
+    Args:
+        instance: Where runs are recorded.
+        made: The record of each table of the lake.
+
+    Returns:
+        One row a check, in order of its table, then of its name.
+    """
+    runs = {name: run_of(one.file) for name, one in made.items()}
+    known = {}
+    for run in set(runs.values()):
+        for record in instance.get_records_for_run(run, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION).records:
+            event = record.event_log_entry.get_dagster_event()
+            evaluated = event.asset_check_evaluation_data
+            name = evaluated.asset_key.path[-1]
+            if runs.get(name) == run:
+                known[name, evaluated.check_name] = evaluated
+    return [
+        {
+            "table_name": name,
+            "check_name": check,
+            "passed": evaluated.passed,
+            "blocking": bool(evaluated.blocking),
+            "found": evaluated.description,
+        }
+        for (name, check), evaluated in sorted(known.items())
+    ]
+
+
 def column_lineage_rows(made: Mapping[str, Made]) -> Rows:
     """Rows of the table `column_lineage`: every column, with each column it was computed from.
 

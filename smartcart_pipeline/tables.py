@@ -486,5 +486,19 @@ COLUMN_LINEAGE = Table(
     key=("table_name", "column_name", "upstream_table", "upstream_column"),
 )
 
+CHECKS = Table(
+    "checks",
+    "a check of a table",
+    "What was checked of the tables before they were published, and what was found.",
+    (
+        Column("table_name", "VARCHAR", "The table."),
+        Column("check_name", "VARCHAR", "The check."),
+        Column("passed", "BOOLEAN", "Whether what must hold does hold."),
+        Column("blocking", "BOOLEAN", "Whether a failure would have stopped the run; else it warns."),
+        Column("found", "VARCHAR", "What was found, in words."),
+    ),
+    key=("table_name", "check_name"),
+)
+
 # What the publication itself writes into the warehouse, beside the tables of the lake.
-RECORDS: dict[str, Table] = {table.name: table for table in (PUBLICATION, LINEAGE, COLUMN_LINEAGE)}
+RECORDS: dict[str, Table] = {table.name: table for table in (PUBLICATION, LINEAGE, COLUMN_LINEAGE, CHECKS)}

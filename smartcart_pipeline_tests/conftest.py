@@ -1,5 +1,6 @@
-"""What tests share: an engine, a home, a small export, and the real one where it is at hand."""
+"""What tests share: an engine, a home, a small export, the real one where it is at hand, and a browser."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,24 @@ def as_frame(request: pytest.FixtureRequest, engine: DuckDBEngine) -> Frames:
         return nw.from_native(engine.connection.from_df(frame))
 
     return convert
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Debian's Chromium, without a display: WebGL by software, and nothing that calls out by itself."""
+    path = shutil.which("chromium")
+    if path is None:
+        pytest.skip("chromium is not installed (apt-get install chromium)")
+    from playwright.sync_api import sync_playwright
+
+    quiet = ["--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+    drawing = ["--disable-gpu", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(
+            executable_path=path, args=["--headless", "--no-sandbox", "--disable-quic", *quiet, *drawing]
+        )
+        yield started
+        started.close()
 
 
 def to_pandas(frame: Any) -> pd.DataFrame:

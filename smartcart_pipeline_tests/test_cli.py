@@ -101,6 +101,53 @@ def test_a_run_prints_its_segments_and_where_everything_is(first: First) -> None
     assert lines[-3:] == [f"{name:<10} {path}" for name, path in paths.items()]
 
 
+def test_the_report_is_made_anew_from_what_is_published(first: First) -> None:
+    before = first.home.report.read_bytes()
+    first.home.report.unlink()
+    done = smartcart("report", "--home", first.home.root)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{first.home.report}\n", "")
+    assert first.home.report.read_bytes() == before
+
+
+def test_the_report_opens_in_the_browser_where_there_is_one(
+    first: First, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"):
+        monkeypatch.delenv(name, raising=False)
+    done = smartcart("report", "--home", first.home.root, "--open")
+    assert done.returncode == 0
+    assert f"Its address is {first.home.report.as_uri()}" in done.stderr
+    opened = tmp_path / "opened"
+    browser = tmp_path / "browser"
+    browser.write_text(f"#!/bin/sh\necho $1 > {opened}\n")
+    browser.chmod(0o755)
+    monkeypatch.setenv("BROWSER", f"{browser} %s")
+    done = smartcart("report", "--home", first.home.root, "--open")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert opened.read_text() == f"{first.home.report.as_uri()}\n"
+
+
+def test_without_a_publication_there_is_no_report(tmp_path: Path) -> None:
+    done = smartcart("report", "--home", tmp_path)
+    assert done.returncode == 2
+    told = f"smartcart: {tmp_path}/warehouse.duckdb: nothing has been published yet. Run `smartcart run` first.\n"
+    assert done.stderr == told
+
+
+def test_a_report_that_cannot_be_written_fails_the_run_and_leaves_what_was_published(home: Home) -> None:
+    home.report.mkdir(parents=True)
+    (home.report / "in the way").touch()
+    done = smartcart("run", "--input", SAMPLE, "--home", home.root)
+    assert done.returncode == 1
+    assert "the run failed in step report" in done.stderr
+    assert "The warehouse of this run is published." in done.stderr
+    assert "Traceback" not in done.stderr
+    assert ask(home, "SELECT count(*) FROM clusters") == [(2236,)]
+    again = smartcart("report", "--home", home.root)
+    assert again.returncode == 2
+    assert f"{home.report}: cannot be written (" in again.stderr
+
+
 def test_progress_goes_to_standard_error_with_the_rows_of_each_table(first: First) -> None:
     shown = {line.split()[0]: line.split()[1] for line in first.done.stderr.splitlines()}
     assert list(shown)[-2:] == ["warehouse", "report"]

@@ -1,4 +1,4 @@
-"""The UI shows a finished run in full: asked as a browser asks it, over GraphQL, of a real web server."""
+"""The UI shows a finished run in full: asked over GraphQL, and opened in a real browser, of a real web server."""
 
 import base64
 import json
@@ -39,6 +39,7 @@ METADATA = """
     ... on TextMetadataEntry { text }
     ... on MarkdownMetadataEntry { mdStr }
     ... on PathMetadataEntry { path }
+    ... on UrlMetadataEntry { url }
     ... on TableMetadataEntry { table { records schema { columns { name } } } }
     ... on TableSchemaMetadataEntry {
         schema { columns { name type description constraints { nullable unique } } }
@@ -63,35 +64,41 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Home:
 
 
 @pytest.fixture(scope="module")
-def ask(finished: Home, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ask]:
-    """Asks the web server over that home."""
+def server(finished: Home, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a web server over that home."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     address = ["-h", "127.0.0.1", "-p", str(port)]
     log = tmp_path_factory.mktemp("server") / "log"
     with log.open("w") as output:
-        server = subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "dagster_webserver", *address, "-m", "smartcart_pipeline.definitions"],
             env=os.environ | {"DAGSTER_HOME": str(finished.dagster), "SMARTCART_HOME": str(finished.root)},
             stdout=output,
             stderr=subprocess.STDOUT,
         )
     try:
-        url = f"http://127.0.0.1:{port}/graphql"
+        url = f"http://127.0.0.1:{port}"
         deadline = time.monotonic() + SECONDS_TO_START
-        while not answers(url):
-            assert server.poll() is None, log.read_text()
+        while not answers(f"{url}/graphql"):
+            assert process.poll() is None, log.read_text()
             assert time.monotonic() < deadline, log.read_text()
             time.sleep(0.3)
-        yield lambda query: post(url, query)
+        yield url
     finally:
-        server.terminate()
+        process.terminate()
         try:
-            server.wait(timeout=20)
+            process.wait(timeout=20)
         except subprocess.TimeoutExpired:
-            server.kill()
-            server.wait(timeout=20)
+            process.kill()
+            process.wait(timeout=20)
+
+
+@pytest.fixture(scope="module")
+def ask(server: str) -> Ask:
+    """Asks that web server."""
+    return lambda query: post(f"{server}/graphql", query)
 
 
 def post(url: str, query: str) -> Any:
@@ -285,3 +292,78 @@ def test_the_warehouse_says_what_it_was_made_from(nodes: dict[str, Any], finishe
     assert entries["path"]["path"] == str(finished.warehouse)
     assert entries["export"]["text"] == SAMPLE.name
     assert entries["as_of_date"]["text"] == "2014-06-29"
+
+
+def test_the_report_is_linked(nodes: dict[str, Any], finished: Home) -> None:
+    entries = nodes["report"]["entries"]
+    assert entries["path"]["path"] == str(finished.report)
+    assert entries["address"]["url"] == finished.report.as_uri()
+    assert entries["bytes"]["intValue"] == finished.report.stat().st_size
+    assert entries["summary"]["mdStr"].count("\n- **S") == 3
+
+
+# In a browser
+
+
+@pytest.fixture(scope="module")
+def tab(server: str, nodes: dict[str, Any], browser: Any) -> Iterator[Any]:
+    """A tab of a browser on the UI, which notes what goes wrong and whom it talks to."""
+    context = browser.new_context(base_url=server, viewport={"width": 1500, "height": 1100})
+    tab = context.new_page()
+    tab.set_default_timeout(60_000)
+    tab.trouble = []
+    tab.on("pageerror", lambda error: tab.trouble.append(str(error)))
+    ours = (server, f"blob:{server}", "data:")
+    tab.on("request", lambda request: None if request.url.startswith(ours) else tab.trouble.append(request.url))
+    yield tab
+    context.close()
+
+
+def test_the_asset_graph_is_drawn_with_every_asset(tab: Any) -> None:
+    tab.goto("/asset-groups")
+    tab.get_by_text("publish", exact=True).first.wait_for()
+    # Groups are shut at first; this opens all of them.
+    tab.keyboard.press("Alt+E")
+    for name in ("raw_customers", "clusters", "profiles", "warehouse", "report"):
+        tab.get_by_text(name, exact=True).first.wait_for()
+
+
+@pytest.mark.parametrize("name", ["raw_customers", "clusters", "profiles"])
+def test_an_assets_page_shows_its_rows_and_columns(tab: Any, warehouse: duckdb.DuckDBPyConnection, name: str) -> None:
+    tab.goto(f"/assets/{name}")
+    [(rows,)] = warehouse.sql(f"SELECT count(*) FROM {name}").fetchall()
+    tab.get_by_text("Row count", exact=True).wait_for()
+    tab.get_by_text(f"{rows:,}", exact=True).first.wait_for()
+    for column in TABLES[name].columns[:3]:
+        tab.get_by_text(column.name, exact=True).first.wait_for()
+        tab.get_by_text(column.description, exact=True).first.wait_for()
+
+
+def test_a_plot_opens_as_a_picture(tab: Any) -> None:
+    tab.goto("/assets/profiles")
+    tab.get_by_text("[Show Markdown]").first.click()
+    picture = tab.locator("img[src^='data:image/png']").first
+    picture.wait_for()
+    assert picture.evaluate("it => it.complete && it.naturalWidth >= 400")
+
+
+def test_the_column_lineage_is_shown_as_a_table(tab: Any) -> None:
+    tab.goto("/assets/clusters")
+    tab.get_by_text("computed_from", exact=True).first.wait_for()
+    row = tab.get_by_role("row").filter(has_text="clusters.segment_id").last
+    row.wait_for()
+    assert "pca_components.pc1, pca_components.pc2, pca_components.pc3" in row.inner_text()
+
+
+def test_the_checks_are_shown_with_what_they_found(tab: Any, warehouse: duckdb.DuckDBPyConnection) -> None:
+    [(customers,)] = warehouse.sql("SELECT count(*) FROM clusters").fetchall()
+    tab.goto("/assets/profiles?view=checks")
+    tab.get_by_text("add_up", exact=True).first.wait_for()
+    tab.get_by_text(f"{customers:,} profiled, {customers:,} clustered").first.wait_for()
+    tab.get_by_text("Passed", exact=True).first.wait_for()
+
+
+def test_the_browser_met_no_trouble_and_no_other_host(tab: Any) -> None:
+    tab.goto("/assets/report")
+    tab.get_by_text("summary", exact=True).first.wait_for()
+    assert tab.trouble == []

@@ -11,7 +11,7 @@ from smartcart_pipeline import provenance, tables, views
 from smartcart_pipeline.assets import OWNERS, source_version
 from smartcart_pipeline.automation import package_version
 from smartcart_pipeline.engines import Engine
-from smartcart_pipeline.provenance import column_lineage_rows, lineage_rows, trace_files
+from smartcart_pipeline.provenance import check_rows, column_lineage_rows, lineage_rows, trace_files
 from smartcart_pipeline.resources import NOTE, Settings
 from smartcart_pipeline.storage import publications
 from smartcart_pipeline.storage import warehouse as building
@@ -45,7 +45,8 @@ def warehouse(
     made = trace_files(context.instance, files)
     publication = _describe(engine, lake, settings, made["raw_customers"].metadata)
     lineage = lineage_rows(made, publication.run_id, publication.code_version, publication.published_at)
-    contents = Contents(publication, files, lineage, column_lineage_rows(made), settings.copied_rows)
+    checks = check_rows(context.instance, made)
+    contents = Contents(publication, files, lineage, column_lineage_rows(made), settings.copied_rows, checks)
     done = publish(engine.local, contents, home, settings.kept_publications)
     notes = {NOTE: publications.tell_set_aside(done.set_aside)} if done.set_aside else {}
     for note in notes.values():

@@ -36,6 +36,7 @@ CONTENTS = (
     ("buying", "Where and what they buy"),
     ("response", "Campaign response"),
     ("do", "What to do"),
+    ("rules", "Who belongs where"),
     ("k", "Choice of k"),
     ("algorithms", "Algorithms"),
     ("loadings", "Components"),
@@ -70,7 +71,6 @@ class Segment:
         suggestions: What to do for it.
         response: Its row of the responses.
         plotted: Its customers among those sampled.
-        findings: What was read.
     """
 
     number: int
@@ -80,7 +80,6 @@ class Segment:
     suggestions: list[Suggestion]
     response: dict[str, Any]
     plotted: Rows
-    findings: Findings
 
     @property
     def id(self) -> str:
@@ -110,7 +109,7 @@ class Segment:
     @cached_property
     def spending(self) -> Figure:
         """Its share of all spending."""
-        return spending_share(self.profile, self.findings)
+        return spending_share(self.profile)
 
     @cached_property
     def told(self) -> list[Difference]:
@@ -171,7 +170,14 @@ def put_together(findings: Findings) -> dict[str, Any]:
             *(("silhouette", "{:.3f}"), ("calinski_harabasz", "{:,.0f}"), ("davies_bouldin", "{:.3f}")),
         ),
         "loadings": _loadings(findings.loadings),
-        "counts": findings.counts,
+        "rules": findings.rules,
+        "rule_columns": (("customers", "{:,}"), ("precision", "{:.0%}"), ("coverage", "{:.0%}")),
+        "counts": {
+            name: Figure(findings.publication["row_counts"][table], ",", f"counts.{name}")
+            for name, table in (("delivered", "raw_customers"), ("kept", "cleaned"), ("refused", "rejected_customers"))
+        },
+        "imputed": Figure(findings.imputed, ",", "counts.imputed"),
+        "checks": findings.checks,
         "rejected": [row | {"meaning": REASONS[row["reason"]]} for row in findings.rejected],
         "examples": findings.examples,
         "provenance": [
@@ -200,7 +206,6 @@ def _segments(findings: Findings) -> list[Segment]:
             advice[profile["segment_id"]],
             response,
             plotted[profile["segment_id"]],
-            findings,
         )
         for number, (profile, response) in enumerate(zip(findings.profiles, findings.responses, strict=True))
     ]
@@ -222,13 +227,13 @@ def _draw_money(segments: list[Segment], plotted: Rows) -> dict[str, Any]:
 
 def _draw_space(segments: list[Segment], findings: Findings) -> dict[str, Any]:
     """The components seen from where the turnable picture is first seen from, each axis as long as the others."""
-    width, height, size = 640, 480, 300
+    width, height, size = 640, 480, 265
     scales = [charts.axis((row[name] for row in findings.plotted), -0.5, 0.5) for name in NAMES]
     see = charts.view(EYE)
 
     def on_paper(point: Sequence[float]) -> charts.Point:
         right, down = see(point)
-        return width / 2 + right * size, height / 2 + down * size
+        return width / 2 + right * size, height / 2 + 16 + down * size
 
     def place(row: dict[str, float]) -> charts.Point:
         return on_paper([scale.place(row[name]) for scale, name in zip(scales, NAMES, strict=True)])

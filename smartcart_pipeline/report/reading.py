@@ -15,9 +15,6 @@ if TYPE_CHECKING:
 CHANNELS = ("num_web_purchases", "num_catalog_purchases", "num_store_purchases")
 EXAMPLES = 5
 
-# Of a standard normal distribution, 95 % lies within this many standard deviations.
-Z = 1.959964
-
 MEANS = (
     *(f"mean_{name}" for name in MEASURED),
     *(share_name(column, level) for column, level in SHARES),
@@ -33,20 +30,22 @@ class Findings:
 
     Attributes:
         publication: Which run this is, from which export.
-        profiles: One row a segment, in order of its id.
+        profiles: One row a segment, in order of its id; with its share of all spending.
         base: The same figures of all customers together.
         spread: Standard deviation of each feature over all customers, by the feature's name.
         channels: One row a segment, and one of all customers without a segment: each channel's share of all purchases,
             and the share of purchases made with a discount.
         categories: One row a segment and product category, then one a category of all customers without a segment.
         responses: One row a segment: who accepted the last campaign, with Wilson's interval.
+        rules: One row a rule that comes near a segment.
         plotted: Sampled customers.
         candidates: One row a candidate k.
         comparison: One row an algorithm and space.
         loadings: One row a component and feature.
-        counts: Customers delivered, kept and refused, and how many incomes were imputed.
+        imputed: Customers whose income was missing.
         rejected: One row a reason.
         examples: The first refused lines.
+        checks: One row a check.
     """
 
     publication: Row
@@ -56,13 +55,15 @@ class Findings:
     channels: Rows
     categories: Rows
     responses: Rows
+    rules: Rows
     plotted: Rows
     candidates: Rows
     comparison: Rows
     loadings: Rows
-    counts: Row
+    imputed: int
     rejected: Rows
     examples: Rows
+    checks: Rows
 
 
 def read_findings(engine: DuckDBEngine, warehouse: Path) -> Findings:
@@ -88,7 +89,7 @@ def read_findings(engine: DuckDBEngine, warehouse: Path) -> Findings:
         try:
             connection.execute("USE published")
             return _ask(connection)
-        except duckdb.CatalogException as error:
+        except (duckdb.CatalogException, duckdb.BinderException) as error:
             first = str(error).splitlines()[0]
             raise ExportError(
                 f"{warehouse}: published by an earlier version, which kept less than the report shows ({first}). "
@@ -108,21 +109,26 @@ def _ask(connection: "duckdb.DuckDBPyConnection") -> Findings:
     means = ", ".join(f"sum(customers * {name}) / sum(customers) AS {name}" for name in MEANS)
     return Findings(
         publication=ask("FROM publication")[0],
-        profiles=ask("FROM profiles ORDER BY segment_id"),
+        profiles=ask(
+            "SELECT profiles.*, spending_share FROM profiles JOIN segment_summary USING (segment_id) "
+            "ORDER BY segment_id"
+        ),
         base=ask(f"SELECT sum(customers)::BIGINT AS customers, {means} FROM profiles")[0],
         spread={row["feature"]: row["scale"] for row in ask("SELECT feature, scale FROM scaler")},
         channels=ask(_channels("segment_id", "mean_") + " UNION ALL " + _channels("NULL", "customers * mean_")),
         categories=ask(CATEGORIES),
-        responses=ask(RESPONSES),
+        responses=ask("FROM segment_response ORDER BY segment_id"),
+        rules=ask("FROM segment_rules ORDER BY rule_number"),
         plotted=ask("SELECT * EXCLUDE (customer_id) FROM plotted_customers ORDER BY customer_id"),
         candidates=ask("FROM k_selection ORDER BY k"),
         comparison=ask("FROM algorithm_comparison ORDER BY space, algorithm DESC"),
         loadings=ask("FROM loadings ORDER BY component"),
-        counts=ask(COUNTS)[0],
+        imputed=ask("SELECT count(*) AS customers FROM cleaned WHERE income_imputed")[0]["customers"],
         rejected=ask("SELECT reason, count(*) AS customers FROM rejected_customers GROUP BY ALL ORDER BY 2 DESC, 1"),
         examples=ask(
             f"SELECT line_number, reason, detail FROM rejected_customers ORDER BY line_number LIMIT {EXAMPLES}"
         ),
+        checks=ask("FROM checks ORDER BY table_name, check_name"),
     )
 
 
@@ -141,23 +147,4 @@ SELECT category, sum(customers * mean_spending) / sum(customers) AS mean_spendin
     coalesce(sum(customers * mean_spending) / nullif(sum(sum(customers * mean_spending)) OVER (), 0), 0)
         AS share_of_spending
 FROM category_spending JOIN profiles USING (segment_id) GROUP BY category
-"""
-
-# Wilson 1927, "Probable inference, the law of succession, and statistical inference".
-RESPONSES = f"""
-WITH terms AS (
-    SELECT segment_id, customers, response_rate, {Z} * {Z} / customers AS t,
-        {Z} * sqrt(response_rate * (1 - response_rate) / customers + ({Z} / (2 * customers)) ** 2) AS w
-    FROM profiles
-)
-SELECT segment_id, customers, round(customers * response_rate)::BIGINT AS responses, response_rate,
-    greatest((response_rate + t / 2 - w) / (1 + t), 0) AS rate_low,
-    least((response_rate + t / 2 + w) / (1 + t), 1) AS rate_high
-FROM terms ORDER BY segment_id
-"""
-
-COUNTS = """
-SELECT (SELECT count(*) FROM raw_customers) AS delivered, (SELECT count(*) FROM cleaned) AS kept,
-    (SELECT count(*) FROM rejected_customers) AS refused,
-    (SELECT count(*) FROM cleaned WHERE income_imputed) AS imputed
 """

@@ -260,7 +260,7 @@ def advise(findings: Findings) -> dict[str, list[Suggestion]]:
     """
     always = {
         p["segment_id"]: [
-            _value(p, findings),
+            _value(p),
             _response(p["segment_id"], findings),
             _channel(p["segment_id"], findings.channels),
         ]
@@ -287,10 +287,10 @@ def advise(findings: Findings) -> dict[str, list[Suggestion]]:
     return {segment: advice(segment) for segment in always}
 
 
-def _value(profile: Mapping[str, Any], findings: Findings) -> Suggestion:
+def _value(profile: Mapping[str, Any]) -> Suggestion:
     segment = profile["segment_id"]
     customers = Figure(profile["share"], ".0%", f"profiles.share[{segment}]")
-    spending = spending_share(profile, findings)
+    spending = spending_share(profile)
     ratio = spending.value / customers.value
     do = (
         "Look after them first"
@@ -302,19 +302,16 @@ def _value(profile: Mapping[str, Any], findings: Findings) -> Suggestion:
     return Suggestion("value", do, (customers, " of customers, ", spending, " of all spending."), abs(ratio - 1))
 
 
-def spending_share(profile: Mapping[str, Any], findings: Findings) -> Figure:
+def spending_share(profile: Mapping[str, Any]) -> Figure:
     """A segment's share of all that customers spend.
 
     Args:
         profile: Its row of `profiles`.
-        findings: What was read.
 
     Returns:
         The share, 0 to 1.
     """
-    spent = findings.base["mean_total_spending"] * findings.base["customers"]
-    share = profile["mean_total_spending"] * profile["customers"] / spent if spent else 0.0
-    return Figure(share, ".0%", f"spending_share[{profile['segment_id']}]")
+    return Figure(profile["spending_share"], ".0%", f"spending_share[{profile['segment_id']}]")
 
 
 def _response(segment: str, findings: Findings) -> Suggestion:

@@ -5,7 +5,7 @@ run, views. How a finished file becomes the published one is told in `publicatio
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -58,6 +58,7 @@ class Contents:
         lineage: Rows of its table `lineage`.
         column_lineage: Rows of its table `column_lineage`.
         copied_rows: A file of more rows is not copied: the warehouse has a view of it.
+        checks: Rows of its table `checks`.
     """
 
     publication: Publication
@@ -65,6 +66,7 @@ class Contents:
     lineage: Rows
     column_lineage: Rows
     copied_rows: int
+    checks: Rows = field(default_factory=list)
 
 
 def now() -> datetime:
@@ -133,12 +135,13 @@ def add_tables(connection: Any, contents: Contents) -> None:
 
 
 def add_records(connection: Any, contents: Contents) -> None:
-    """What the run says of itself: `publication`, `lineage` and `column_lineage`."""
+    """What the run says of itself: `publication`, `lineage`, `column_lineage` and `checks`."""
     counts = [(name, _count(connection, identifier(name))) for name in contents.files]
     rows = {
         "publication": [vars(contents.publication) | {"row_counts": counts}],
         "lineage": contents.lineage,
         "column_lineage": contents.column_lineage,
+        "checks": contents.checks,
     }
     for name, table in RECORDS.items():
         columns = ", ".join(

@@ -38,7 +38,7 @@
       scene: {
         xaxis: axis("Component 1"), yaxis: axis("Component 2"), zaxis: axis("Component 3"),
         camera: { eye: camera, projection: { type: "orthographic" } }, dragmode: "orbit", aspectmode: "manual",
-        aspectratio: { x: 1.4, y: 1.4, z: 1.4 },
+        aspectratio: { x: 1.25, y: 1.25, z: 1.25 },
       },
     };
   }
@@ -57,14 +57,18 @@
 
   async function show() {
     try {
+      if (!document.createElement("canvas").getContext("webgl")) throw new Error("no WebGL");
       await unpack();
       live.hidden = false;
       await draw(start);
       figure.classList.add("is-live");
       turn.hidden = false;
+      // One turn after the other, each from where the last one led.
+      let drawn = Promise.resolve();
       turn.addEventListener("click", ({ target }) => {
         const { turn: by, tilt, reset } = target.dataset;
-        if (target.matches("button")) draw(reset === undefined ? moved(Number(by || 0), Number(tilt || 0)) : start);
+        if (!target.matches("button")) return;
+        drawn = drawn.then(() => draw(reset === undefined ? moved(Number(by || 0), Number(tilt || 0)) : start));
       });
       matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => draw(now()));
     } catch (error) {

@@ -1,0 +1,191 @@
+"""Words follow from numbers: what sets a segment apart, what to do for it, and how sure that is."""
+
+from dataclasses import replace
+from datetime import date, datetime
+from typing import Any
+
+import pytest
+
+from smartcart_pipeline.report.reading import CHANNELS, MEANS, Findings
+from smartcart_pipeline.report.wording import (
+    FEATURE_WORDS,
+    MEASURES,
+    REASONS,
+    Figure,
+    Sentence,
+    advise,
+    compare,
+    describe_component,
+    summarise,
+    tell,
+)
+from smartcart_pipeline.segmentation.recipes import RECIPES
+from smartcart_pipeline.segmentation.spending import CATEGORIES
+from smartcart_pipeline.tables import REJECTED_CUSTOMERS
+
+EVERYONE = dict.fromkeys(MEANS, 10.0) | {
+    "customers": 1_000,
+    "share_living_with_partner": 0.6,
+    "share_education_postgraduate": 0.4,
+    "response_rate": 0.15,
+}
+SHARES = dict(zip(CHANNELS, (0.3, 0.2, 0.5), strict=True)) | {"num_deals_purchases": 0.2}
+
+
+def findings(*segments: dict[str, Any]) -> Findings:
+    """Segments that are like everyone but for what is said of each."""
+    profiles, channels, categories, responses = [], [], [], []
+    even = dict.fromkeys(CATEGORIES.values(), 1 / 6)
+    for number, told in enumerate([*segments, None], start=1):
+        segment = f"S{number:02d}" if told is not None else None
+        own = told or {}
+        channels.append({"segment_id": segment} | SHARES | own.get("channels", {}))
+        categories += [
+            {"segment_id": segment, "category": category, "mean_spending": 100 * share, "share_of_spending": share}
+            for category, share in (even | own.get("categories", {})).items()
+        ]
+        if segment is None:
+            continue
+        size = {"customers": 500, "share": 0.5, "spending_share": 0.5}
+        rest = {name: value for name, value in own.items() if name not in ("channels", "categories", "response")}
+        profiles.append(EVERYONE | size | {"segment_id": segment, "persona": f"persona {number}"} | rest)
+        rate, low, high = own.get("response", (0.15, 0.12, 0.18))
+        responses.append({"segment_id": segment, "response_rate": rate, "rate_low": low, "rate_high": high})
+    return Findings(
+        publication={"run_id": "r", "as_of_date": date(2014, 6, 29), "published_at": datetime(2014, 6, 30)},  # noqa: DTZ001
+        profiles=profiles,
+        base=EVERYONE,
+        spread=dict.fromkeys((measure.feature for measure in MEASURES), 2.0),
+        channels=channels,
+        categories=categories,
+        responses=responses,
+        rules=[],
+        plotted=[],
+        candidates=[],
+        comparison=[],
+        loadings=[],
+        imputed=0,
+        rejected=[],
+        examples=[],
+        checks=[],
+    )
+
+
+def text(sentence: Sentence) -> str:
+    return "".join(map(str, sentence))
+
+
+def advice(*segments: dict[str, Any]) -> list[dict[str, str]]:
+    return [{it.do: text(it.why) for it in each} for each in advise(findings(*segments)).values()]
+
+
+def test_the_largest_differences_are_told_first_and_small_ones_not_at_all() -> None:
+    found = findings({"mean_income": 13.0, "mean_age": 9.0, "mean_recency": 10.3}, {})
+    first, second = (tell(compare(profile, found)) for profile in found.profiles)
+    assert [(it.words, it.effect, str(it.value), str(it.base)) for it in first] == [
+        ("Earn more", 1.5, "13", "10"),
+        ("Are younger", -0.5, "9", "10"),
+    ]
+    assert second == []
+    assert "**S01 persona 1**, 500 customers (50%): earn more, are younger" in summarise(found)
+    assert "**S02 persona 2**, 500 customers (50%): like all customers" in summarise(found)
+
+
+def test_an_index_is_100_where_a_segment_is_like_everyone() -> None:
+    found = findings({"mean_income": 15.0}, {})
+    indices = {it.measure.feature: str(it.index) for it in compare(found.profiles[0], found)}
+    assert (indices["income"], indices["age"]) == ("150", "100")
+    nothing = replace(found, base=EVERYONE | {"mean_income": 0.0})
+    assert compare(nothing.profiles[0], nothing)[0].index.value == 100
+
+
+@pytest.mark.parametrize(
+    ("response", "do", "why"),
+    [
+        ((0.25, 0.20, 0.30), "Invite them first to the next campaign", "15.0% of all customers did"),
+        ((0.05, 0.03, 0.08), "Do not repeat the last campaign with them", "15.0% of all customers did"),
+        ((0.17, 0.13, 0.21), "Try the next campaign on a sample of them first", "may answer like everyone else"),
+    ],
+)
+def test_the_response_is_judged_by_its_interval(response: tuple[float, ...], do: str, why: str) -> None:
+    [first, _] = advice({"response": response}, {})
+    assert why in first[do]
+    assert f"95% interval {response[1]:.1%} to {response[2]:.1%}" in first[do]
+
+
+def test_an_interval_that_overlaps_with_others_says_so() -> None:
+    alike = {"response": (0.14, 0.10, 0.19)}
+    [first, second, apart] = advice({}, alike, {"response": (0.4, 0.3, 0.5)})
+    do = "Try the next campaign on a sample of them first"
+    assert first[do].endswith("The interval overlaps with that of S02.")
+    assert second[do].endswith("The interval overlaps with that of S01.")
+    assert "overlaps" not in apart["Invite them first to the next campaign"]
+
+
+def test_each_suggestion_rests_on_the_figures_it_shows() -> None:
+    [first, second] = advice(
+        {
+            "share": 0.2,
+            "spending_share": 0.4,
+            "channels": {"num_catalog_purchases": 0.4, "num_deals_purchases": 0.05},
+            "categories": {"fish": 0.5},
+        },
+        {"channels": {"num_deals_purchases": 0.5}, "mean_recency": 12.0},
+    )
+    assert first["Look after them first"] == "20% of customers, 40% of all spending."
+    assert first["Reach them through the catalogue"] == (
+        "40% of their purchases are made from the catalogue, against 20% for all customers."
+    )
+    assert "5% of their purchases" in first["Do not lead with a discount"]
+    assert first["Put fish in front"] == "50% of their spending goes into fish, against 17% for all customers."
+    assert "50% of their purchases" in second["Lead with a discount"]
+    assert second["Remind them of you"] == (
+        "Bought longer ago: 12 days since the last purchase, against 10 for all customers."
+    )
+    # No channel marks the second segment: it is reached where it buys most.
+    assert "Reach them through the stores" in second
+
+
+def test_many_visits_and_few_purchases_are_noticed() -> None:
+    [first, _] = advice({"mean_num_web_visits_month": 11.0, "mean_num_web_purchases": 8.0}, {})
+    assert "11.0 visits a month and 8.0 purchases" in first["Turn their visits to the web site into purchases"]
+
+
+def test_segments_whose_numbers_differ_get_different_advice() -> None:
+    marked = {
+        "channels": {"num_deals_purchases": 0.6},
+        "categories": {"wine": 0.5},
+        "mean_total_children": 14.0,
+        "mean_age": 10.5,
+    }
+    first, second = (set(each) for each in advice(marked, marked | {"mean_age": 9.5}))
+    assert first != second
+    assert first - second == {"Choose pictures and words for older readers"}
+
+
+def test_segments_whose_numbers_are_the_same_get_the_same_advice() -> None:
+    first, second = (set(each) for each in advice({}, {}))
+    assert first == second
+
+
+@pytest.mark.parametrize(
+    ("value", "form", "shown"),
+    [(1234.6, ",.0f", "1,235"), (-0.001, ".2f", "0.00"), (0.156, ".0%", "16%"), (1234, ",", "1,234")],
+)
+def test_a_figure_is_written_for_people(value: float, form: str, shown: str) -> None:
+    assert str(Figure(value, form, "somewhere")) == shown
+
+
+def test_a_component_is_described_by_what_pulls_on_it_most() -> None:
+    loadings = {"income": 0.6, "total_spending": 0.5, "num_web_visits_month": -0.4, "age": 0.1, "recency": 0.01}
+    rows = [{"feature": feature, "loading": loading} for feature, loading in loadings.items()]
+    assert describe_component(rows) == (
+        "grows with income, spending, age and days since the last purchase, and falls with visits to the web site"
+    )
+    assert describe_component(rows[:1]) == "grows with income"
+
+
+def test_there_are_words_for_every_feature_and_every_reason() -> None:
+    assert set(FEATURE_WORDS) == set(RECIPES["reference"].names)
+    [reason] = [column for column in REJECTED_CUSTOMERS.columns if column.name == "reason"]
+    assert set(REASONS) == set(reason.categories)
