@@ -131,8 +131,8 @@ def _telling_of_the_disk(home: Home) -> Iterator[None]:
     except (OSError, OperationalError) as error:
         found = error.strerror if isinstance(error, OSError) else error.orig
         raise RunError(
-            f"{home.root}: the run cannot be written or recorded there ({found}). Probably the disk is full: make room. "
-            "What was published before is unchanged."
+            f"{home.root}: the run cannot be written or recorded there ({found}). Probably the disk is full: make "
+            "room. What was published before is unchanged."
         ) from None
 
 
