@@ -2,9 +2,14 @@
 
 import sys
 
-from benchmarks import nightly, scale, spark
+from benchmarks import kills, nightly, scale, spark
 
-BENCHMARKS = {"nightly": nightly.main, "scale": lambda: scale.main([]), "spark": lambda: spark.main([])}
+BENCHMARKS = {
+    "nightly": nightly.main,
+    "scale": lambda: scale.main([]),
+    "spark": lambda: spark.main([]),
+    "kills": lambda: kills.main([]),
+}
 
 if __name__ == "__main__":
     for name in sys.argv[1:] or BENCHMARKS:

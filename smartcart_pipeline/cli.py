@@ -79,8 +79,9 @@ def score(
 ) -> None:
     """Put new customers into the segments of the published model; nothing in the home changes."""
     from smartcart_pipeline.scoring import score_file  # noqa: PLC0415  (imports DuckDB and numpy)
+    from smartcart_pipeline.storage.publications import readable  # noqa: PLC0415
 
-    scores = score_file(Home(home.resolve()).warehouse, file, output, format)
+    scores = score_file(readable(Home(home.resolve())), file, output, format)
     rejected = sum(scores.rejected.values())
     typer.echo(f"{scores.customers:,} customers scored by model {scores.model_version}", err=True)
     if rejected:
@@ -98,9 +99,10 @@ def report(
     from smartcart_pipeline.engines.duckdb import DuckDBEngine  # noqa: PLC0415  (imports DuckDB)
     from smartcart_pipeline.report.reading import read_findings  # noqa: PLC0415
     from smartcart_pipeline.report.rendering import write_report  # noqa: PLC0415
+    from smartcart_pipeline.storage.publications import readable  # noqa: PLC0415
 
     place = Home(home.resolve())
-    findings = read_findings(DuckDBEngine(), place.warehouse)
+    findings = read_findings(DuckDBEngine(), readable(place))
     try:
         write_report(findings, place.report)
     except OSError as error:

@@ -20,6 +20,7 @@ from smartcart_pipeline.resources import NOTE, Settings, read_home
 from smartcart_pipeline.segmentation.recipes import RECIPES
 from smartcart_pipeline.storage.exports import find_export, hash_content
 from smartcart_pipeline.storage.home import Home
+from smartcart_pipeline.storage.publications import readable
 from smartcart_pipeline.storage.run_lock import hold
 
 CHECKED = dg.DagsterEventType.ASSET_CHECK_EVALUATION.value
@@ -224,7 +225,7 @@ def _why(result: dg.ExecuteInProcessResult) -> str:
 def _outcome(home: Home, result: dg.ExecuteInProcessResult) -> dict[str, Any]:
     import duckdb  # noqa: PLC0415
 
-    with duckdb.connect(str(home.warehouse), read_only=True) as warehouse:
+    with duckdb.connect(str(readable(home)), read_only=True) as warehouse:
         segments = warehouse.sql(
             "SELECT segment_id, persona, customers, share, mean_income, mean_total_spending, description "
             "FROM profiles ORDER BY segment_id"

@@ -339,3 +339,49 @@ def test_of_a_table_made_alone_lineage_tells_the_run_that_made_it(nights: tuple[
     assert {made[name] for name in TABLES if name != "features"} == {second}
     assert made["features"] == alone.run_id
     assert made["publication"] == made["customer_360"] == publishing.run_id
+
+
+READER = """
+import sys, duckdb
+held = duckdb.connect(sys.argv[1], read_only=True)
+for line in sys.stdin:
+    [(run_id,)] = held.sql("SELECT run_id FROM publication").fetchall()
+    print(run_id, held.sql("SELECT count(*) FROM customer_360").fetchall()[0][0], flush=True)
+"""
+SESSION = """
+import os, sys, duckdb
+session = duckdb.connect(sys.argv[1])
+session.execute("CREATE TABLE mine AS SELECT 'precious' AS words")
+os._exit(9)
+"""
+
+
+def test_a_run_beside_a_reader_and_a_session_that_was_killed_warns_and_loses_nothing(home: Home) -> None:
+    home.warehouse.chmod(0o644)
+    subprocess.run([sys.executable, "-c", SESSION, home.warehouse], check=False)
+    noted = smartcart("sql", "SELECT 1", "--home", home.root)
+    assert noted.returncode == 0
+    assert "warehouse.duckdb.wal, which a read-write session left" in noted.stderr
+    with subprocess.Popen(
+        [sys.executable, "-c", READER, home.warehouse], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as reader:
+        assert reader.stdin
+        assert reader.stdout
+        print(file=reader.stdin, flush=True)
+        before = reader.stdout.readline()
+        outcome = run_job(home, {"input": str(SAMPLE)}, quiet=True)
+        print(file=reader.stdin, flush=True)
+        assert reader.stdout.readline() == before != ""
+    [path] = home.set_aside.glob("*.duckdb")
+    [note] = [warning for warning in outcome["warnings"] if "read-write session" in warning]
+    assert note.endswith(f"Read it with: duckdb -readonly {path}")
+    with dg.DagsterInstance.from_config(str(home.dagster)) as instance:
+        event = instance.get_latest_materialization_event(dg.AssetKey("warehouse"))
+        assert event
+        assert event.asset_materialization
+        assert event.asset_materialization.metadata["note"].value == note
+        logged = [entry.message for entry in instance.all_logs(event.run_id) if "read-write session" in entry.message]
+    assert logged
+    with duckdb.connect(str(path), read_only=True) as aside:
+        assert aside.sql("SELECT words FROM mine").fetchall() == [("precious",)]
+    assert ask(home, "SELECT run_id FROM publication") == [(outcome["run_id"],)]

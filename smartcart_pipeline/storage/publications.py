@@ -80,6 +80,18 @@ def published(home: Home) -> Path | None:
     return next((path for path in kept_publications(home) if filecmp.cmp(home.warehouse, path)), None)
 
 
+def readable(home: Home) -> Path:
+    """What the pipeline itself reads: the publication that is published, and nothing that a session did to its copy.
+
+    Args:
+        home: The home.
+
+    Returns:
+        The publication; the newest if somebody has changed what is published; the published file if none is kept.
+    """
+    return published(home) or next(iter(kept_publications(home)), home.warehouse)
+
+
 def find_publication(home: Home, run: str | None = None) -> Path:
     """Find the publication of a run.
 
@@ -97,7 +109,7 @@ def find_publication(home: Home, run: str | None = None) -> Path:
     if not kept:
         raise ExportError(f"Nothing has been published in {home.root} yet: smartcart run, or name a home with --home.")
     if run is None:
-        return published(home) or kept[0]
+        return readable(home)
     found = [path for path in kept if run_of(path).startswith(run)]
     if len({run_of(path) for path in found}) != 1:
         known = ", ".join(run_of(path)[:8] for path in (found or kept))
