@@ -13,6 +13,8 @@ MADE_FROM := $(shell { pwd; $(PYTHON) -V; cat requirements*.lock pyproject.toml;
 READY := .venv/.ready-$(MADE_FROM)
 # Spark is large and needs Java: it is set up for what uses it only, and tests of it are skipped without.
 SPARK := .venv/.ready-spark-$(MADE_FROM)
+# The DuckDB that most tools carry today, to open what the pipeline's own has written.
+OLDER := .venv-duckdb15/.ready-$(MADE_FROM)
 JAVA := $(shell command -v java 2>/dev/null)
 
 # Without byte code everything takes two to three times as long to start.
@@ -24,7 +26,7 @@ help: ## List the targets.
 run: $(READY) ## Segment the sample in data/ (more options: make run ARGS="--json").
 	@$(BIN)/smartcart run --input data/smartcart_customers.csv $(ARGS)
 
-test: $(READY) $(if $(JAVA),$(SPARK)) lint ## Lint and the whole test suite.
+test: $(READY) $(OLDER) $(if $(JAVA),$(SPARK)) lint ## Lint and the whole test suite.
 	@$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
 
 lint: $(READY) ## Style, docstrings and types.
@@ -51,10 +53,11 @@ lock: ## Pin the dependencies anew (needs uv; newer versions: make lock ARGS=--u
 	@$(COMPILE) pyproject.toml --extra dev $(ARGS) --output-file requirements.lock
 	@$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["spark"])' \
 		| $(COMPILE) - $(ARGS) --output-file requirements-spark.lock
+	@echo 'duckdb>=1.5,<1.6' | $(COMPILE) - $(ARGS) --no-annotate --output-file requirements-duckdb15.lock
 
 clean: ## Remove the environment and the caches; data/ stays.
 	@rm -f .venv/.ready*
-	@rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage* build dist *.egg-info
+	@rm -rf .venv .venv-duckdb15 .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage* build dist *.egg-info
 
 # The stamp goes first and comes last, so a set-up that was broken off is done again from the start.
 $(READY):
@@ -91,3 +94,16 @@ else
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-spark.lock
 endif
 	@touch $(SPARK)
+
+$(OLDER):
+	@echo "Setting up DuckDB 1.5 (once) …" >&2
+	@rm -rf .venv-duckdb15
+ifneq ($(UV),)
+	@uv venv --quiet --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" .venv-duckdb15
+	@uv pip install --quiet --python .venv-duckdb15/bin/python --no-deps --require-hashes -r requirements-duckdb15.lock
+else
+	@$(PYTHON) -m venv .venv-duckdb15
+	@.venv-duckdb15/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
+		-r requirements-duckdb15.lock
+endif
+	@touch $(OLDER)

@@ -2,13 +2,14 @@
 
 import sys
 
-from benchmarks import nightly, scale, scoring, spark
+from benchmarks import kills, nightly, scale, scoring, spark
 
 BENCHMARKS = {
     "nightly": nightly.main,
     "scale": lambda: scale.main([]),
     "spark": lambda: spark.main([]),
     "scoring": lambda: scoring.main([]),
+    "kills": lambda: kills.main([]),
 }
 
 if __name__ == "__main__":

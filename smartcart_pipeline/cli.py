@@ -102,9 +102,10 @@ def report(
     from smartcart_pipeline.engines.duckdb import DuckDBEngine  # noqa: PLC0415  (imports DuckDB)
     from smartcart_pipeline.report.reading import read_findings  # noqa: PLC0415
     from smartcart_pipeline.report.rendering import write_report  # noqa: PLC0415
+    from smartcart_pipeline.storage.publications import readable  # noqa: PLC0415
 
     place = Home(home.resolve())
-    findings = read_findings(DuckDBEngine(), place.warehouse)
+    findings = read_findings(DuckDBEngine(), readable(place))
     try:
         write_report(findings, place.report)
     except OSError as error:

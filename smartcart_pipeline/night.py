@@ -20,6 +20,7 @@ from smartcart_pipeline.resources import NOTE, Settings, read_home
 from smartcart_pipeline.segmentation.recipes import RECIPES
 from smartcart_pipeline.storage.exports import find_export, hash_content
 from smartcart_pipeline.storage.home import Home
+from smartcart_pipeline.storage.publications import readable
 from smartcart_pipeline.storage.run_lock import hold
 
 CHECKED = dg.DagsterEventType.ASSET_CHECK_EVALUATION.value
@@ -98,6 +99,7 @@ def run_job(
     started = time.monotonic()
     job = build_defs(home).resolve_job_def("nightly_refresh")
     with (
+        _telling_of_the_disk(home),
         hold(home, settings.get("wait_seconds", Settings().wait_seconds), _say),
         dg.DagsterInstance.get() as instance,
         _watched(quiet),
@@ -118,6 +120,21 @@ def run_job(
             fault = input_fault(instance, result.run_id)
             raise ExportError(fault) if fault else RunError(_why(result))
     return _outcome(home, result) | {"seconds": round(time.monotonic() - started, 2)}
+
+
+@contextmanager
+def _telling_of_the_disk(home: Home) -> Iterator[None]:
+    """Say in words that neither a file nor Dagster's own records can be written."""
+    from sqlalchemy.exc import OperationalError  # noqa: PLC0415  (Dagster has imported it)
+
+    try:
+        yield
+    except (OSError, OperationalError) as error:
+        found = error.strerror if isinstance(error, OSError) else error.orig
+        raise RunError(
+            f"{home.root}: the run cannot be written or recorded there ({found}). Probably the disk is full: make "
+            "room. What was published before is unchanged."
+        ) from None
 
 
 def record_rollback(home: Home, run_id: str, instead_of: str | None) -> None:
@@ -208,7 +225,7 @@ def _why(result: dg.ExecuteInProcessResult) -> str:
 def _outcome(home: Home, result: dg.ExecuteInProcessResult) -> dict[str, Any]:
     import duckdb  # noqa: PLC0415
 
-    with duckdb.connect(str(home.warehouse), read_only=True) as warehouse:
+    with duckdb.connect(str(readable(home)), read_only=True) as warehouse:
         segments = warehouse.sql(
             "SELECT segment_id, persona, customers, share, mean_income, mean_total_spending, description "
             "FROM profiles ORDER BY segment_id"

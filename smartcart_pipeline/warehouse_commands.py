@@ -45,13 +45,17 @@ def rollback(
     ] = None,
     home: HomeOption = Path("data"),
 ) -> None:
-    """Publish what an earlier run had published. The next run publishes as always."""
+    """Publish what an earlier run had published, with its report. The next run publishes as always."""
+    from smartcart_pipeline.engines.duckdb import DuckDBEngine  # noqa: PLC0415  (imports DuckDB)
     from smartcart_pipeline.night import record_rollback  # noqa: PLC0415  (imports Dagster)
+    from smartcart_pipeline.report.reading import read_findings  # noqa: PLC0415
+    from smartcart_pipeline.report.rendering import write_report  # noqa: PLC0415
     from smartcart_pipeline.storage.publications import roll_back, run_of, tell_set_aside  # noqa: PLC0415
 
     place = Home(home.resolve())
     done = roll_back(place, run)
     record_rollback(place, run_of(done.path), run_of(done.before) if done.before else None)
+    write_report(read_findings(DuckDBEngine(), done.path), place.report)
     typer.echo(f"{place.warehouse} is again that of run {run_of(done.path)}. The next run publishes as always.")
     if done.set_aside:
         typer.echo(tell_set_aside(done.set_aside))

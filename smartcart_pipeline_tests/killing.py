@@ -4,7 +4,7 @@ python -m smartcart_pipeline_tests.killing HOME EXPORT KILLS SEED
 
 Imports are paid once: each run is a fork of a process that has imported all that a run does, and run nothing. It tells
 its stages over a pipe, by the progress that the command shows; the parent waits for one, and for a random share of the
-time that the stage took in the first whole run, then kills. Prints one line of JSON a run: the stage, whether it was still
+time that the stage took in a whole run, then kills. Prints one line of JSON a run: the stage, whether it was still
 running, and what was wrong afterwards, which must be nothing.
 """
 

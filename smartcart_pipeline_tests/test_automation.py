@@ -30,6 +30,7 @@ from smartcart_pipeline.engines.duckdb import DuckDBEngine
 from smartcart_pipeline.night import RunError, prepare_home, run_job
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.lake import Lake
+from smartcart_pipeline.storage.publications import kept_publications, roll_back, run_of
 from smartcart_pipeline.tables import TABLES
 
 PACKAGE = Path(__file__).parents[1] / "smartcart_pipeline"
@@ -149,6 +150,35 @@ def test_another_content_is_requested(instance: dg.DagsterInstance, night_home: 
 
 def test_a_published_warehouse_that_is_gone_is_made_again(instance: dg.DagsterInstance, night_home: Home) -> None:
     night_home.warehouse.unlink()
+    assert tick(instance, night_home).run_requests
+
+
+def test_a_warehouse_that_is_rolled_back_is_not_called_up_to_date(
+    instance: dg.DagsterInstance, night_home: Home
+) -> None:
+    materialise(instance, night_home, ["warehouse"])
+    newest, before = kept_publications(night_home)
+    assert "what is published is up to date" in tick(instance, night_home).skip_message
+    roll_back(night_home)
+    result = tick(instance, night_home)
+    assert not result.run_requests
+    assert result.skip_message.endswith(
+        f"but what is published is rolled back to run {run_of(before)[:8]}, and stays so until one of them changes. "
+        f"To publish the newest again: smartcart warehouse rollback {run_of(newest)[:8]}."
+    )
+    deliver(night_home, "first.csv", customers().head(250), seconds_ago=60)
+    assert tick(instance, night_home).run_requests
+
+
+@pytest.mark.parametrize("left", ["a log", "another file"])
+def test_what_a_read_write_session_left_is_put_right_by_the_next_night(
+    instance: dg.DagsterInstance, night_home: Home, left: str
+) -> None:
+    if left == "a log":
+        night_home.warehouse.with_name("warehouse.duckdb.wal").write_bytes(b"written")
+    else:
+        night_home.warehouse.chmod(0o644)
+        night_home.warehouse.write_bytes(night_home.warehouse.read_bytes() + b"written")
     assert tick(instance, night_home).run_requests
 
 

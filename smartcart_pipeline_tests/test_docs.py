@@ -9,7 +9,8 @@ import pytest
 from smartcart_pipeline.contract import CONTRACT
 from smartcart_pipeline.night import run_job
 from smartcart_pipeline.storage.home import Home
-from smartcart_pipeline.tables import TABLES
+from smartcart_pipeline.tables import RECORDS, TABLES
+from smartcart_pipeline.views import VIEWS
 from smartcart_pipeline_tests.conftest import REPOSITORY, SAMPLE
 
 GUIDES = REPOSITORY / "docs" / "guides"
@@ -36,7 +37,8 @@ def contract_table() -> str:
 
 def warehouse_tables() -> str:
     lines = ["| table | a row is | what it holds |", "|---|---|---|"]
-    lines += [f"| `{table.name}` | {table.grain} | {table.description} |" for table in TABLES.values()]
+    declared = (*TABLES.values(), *RECORDS.values(), *VIEWS.values())
+    lines += [f"| `{one.name}` | {one.grain} | {one.description} |" for one in declared]
     return "\n".join(lines)
 
 

@@ -8,6 +8,7 @@ from smartcart_pipeline.assets import OWNERS, source_version
 from smartcart_pipeline.engines import Engine
 from smartcart_pipeline.report import charts, contents, reading, rendering, wording
 from smartcart_pipeline.storage.home import Home
+from smartcart_pipeline.storage.publications import readable
 
 
 @dg.asset(
@@ -20,7 +21,7 @@ from smartcart_pipeline.storage.home import Home
 )
 def report(engine: dg.ResourceParam[Engine], home: dg.ResourceParam[Home]) -> dg.MaterializeResult[Any]:
     """One page about the published warehouse."""
-    findings = reading.read_findings(engine.local, home.warehouse)
+    findings = reading.read_findings(engine.local, readable(home))
     size = rendering.write_report(findings, home.report)
     return dg.MaterializeResult(
         metadata={

@@ -10,6 +10,7 @@ import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
@@ -80,6 +81,18 @@ def published(home: Home) -> Path | None:
     return next((path for path in kept_publications(home) if filecmp.cmp(home.warehouse, path)), None)
 
 
+def readable(home: Home) -> Path:
+    """What the pipeline itself reads: the publication that is published, and nothing that a session did to its copy.
+
+    Args:
+        home: The home.
+
+    Returns:
+        The publication; the newest if somebody has changed what is published; the published file if none is kept.
+    """
+    return published(home) or next(iter(kept_publications(home)), home.warehouse)
+
+
 def find_publication(home: Home, run: str | None = None) -> Path:
     """Find the publication of a run.
 
@@ -97,7 +110,7 @@ def find_publication(home: Home, run: str | None = None) -> Path:
     if not kept:
         raise ExportError(f"Nothing has been published in {home.root} yet: smartcart run, or name a home with --home.")
     if run is None:
-        return published(home) or kept[0]
+        return readable(home)
     found = [path for path in kept if run_of(path).startswith(run)]
     if len({run_of(path) for path in found}) != 1:
         known = ", ".join(run_of(path)[:8] for path in (found or kept))
@@ -119,17 +132,25 @@ def describe_publications(home: Home) -> Rows:
     shown = published(home)
     rows = []
     for path in kept_publications(home):
-        with duckdb.connect(str(path), read_only=True) as connection:
-            [described] = (
-                connection.sql(
-                    "SELECT run_id, published_at, export_name, as_of_date, recipe, model_version, "
-                    "row_counts['cleaned'] AS customers FROM publication"
-                )
-                .to_arrow_table()
-                .to_pylist()
-            )
+        try:
+            described = _describe(path)
+        except duckdb.Error as error:
+            raise ExportError(f"{path}: this publication cannot be read ({error}). Remove it.") from None
         rows.append(described | {"bytes": path.stat().st_size, "path": str(path), "is_published": path == shown})
     return rows
+
+
+def _describe(path: Path) -> dict[str, Any]:
+    with duckdb.connect(str(path), read_only=True) as connection:
+        [described] = (
+            connection.sql(
+                "SELECT run_id, published_at, export_name, as_of_date, recipe, model_version, "
+                "row_counts['cleaned'] AS customers FROM publication"
+            )
+            .to_arrow_table()
+            .to_pylist()
+        )
+    return dict(described)
 
 
 def roll_back(home: Home, run: str | None = None) -> Published:
@@ -287,7 +308,11 @@ def prune(home: Home, kept: int, shown: Path) -> list[Path]:
     old = [path for path in kept_publications(home)[kept:] if path != shown]
     for path in old:
         path.unlink()
-    needed = runs_in(kept_publications(home))
+    try:
+        needed = runs_in(kept_publications(home))
+    except duckdb.Error:
+        # Whatever keeps one from being read, its files may be needed yet: they can go another night.
+        return old
     tables = [sorted(folder.glob("[0-9]*.parquet")) for folder in home.lake.iterdir() if folder.is_dir()]
     unneeded = [file for files in tables for file in files[:-1] if run_of(file) not in needed]
     for file in unneeded:

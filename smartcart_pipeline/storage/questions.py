@@ -45,15 +45,16 @@ def ask(home: Home, publication: Path, query: str) -> "Iterator[pa.RecordBatchRe
     Raises:
         ExportError: If the question cannot be answered as it is put.
     """
+    known: list[str] = []
     with (
+        _explaining(home, known),
         tempfile.TemporaryDirectory(prefix="smartcart-") as spill,
         duckdb.connect(str(publication), read_only=True) as connection,
     ):
-        known = [row[0] for row in connection.execute("SELECT table_name FROM information_schema.tables").fetchall()]
-        with _explaining(home, known):
-            _require_select(query)
-            _restrict(connection, home, spill)
-            yield connection.sql(query).to_arrow_reader(BATCH_ROWS)
+        known += [row[0] for row in connection.execute("SELECT table_name FROM information_schema.tables").fetchall()]
+        _require_select(query)
+        _restrict(connection, home, spill)
+        yield connection.sql(query).to_arrow_reader(BATCH_ROWS)
 
 
 def _restrict(connection: duckdb.DuckDBPyConnection, home: Home, spill: str) -> None:

@@ -83,6 +83,7 @@ def sweep(home: Home) -> None:
     for path in (
         *home.publications.glob(".*"),
         *home.root.glob(f".{home.warehouse.name}.*"),
+        *home.root.glob(".*.writing"),
         *home.lake.glob("*/.*.writing"),
         home.spill,
     ):

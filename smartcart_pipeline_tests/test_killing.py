@@ -1,0 +1,49 @@
+"""Runs that are killed at random moments, in every stage, leave everything whole, and the next run needs no help."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from smartcart_pipeline.checks import STEPS
+from smartcart_pipeline_tests.conftest import SAMPLE
+
+KILLS = 51
+# In memory, because it is the killing that is tried here and not the disk.
+MEMORY = Path("/dev/shm")  # noqa: S108
+
+
+@pytest.fixture
+def fast_folder(tmp_path: Path) -> Iterator[Path]:
+    if not os.access(MEMORY, os.W_OK):
+        yield tmp_path
+        return
+    with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
+        yield Path(folder)
+
+
+@pytest.mark.timeout(1_200)
+def test_fifty_kills_in_every_stage_leave_everything_whole(fast_folder: Path) -> None:
+    export = fast_folder / "export.csv"
+    export.write_text("".join(SAMPLE.read_text().splitlines(keepends=True)[:301]))
+    done = subprocess.run(
+        [sys.executable, "-m", "smartcart_pipeline_tests.killing", fast_folder / "home", export, str(KILLS), "1"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    runs = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [run for run in runs if run["faults"]] == []
+    assert (len(runs), runs[-1]["stage"]) == (KILLS + 1, "whole run")
+    killed = Counter(run["stage"] for run in runs if run["killed"])
+    # A stage may have ended before it was killed; nearly all kills find a run that is still going.
+    assert killed.total() >= 0.9 * KILLS
+    assert killed.keys() >= {"begin", "raw_customers", "warehouse", *STEPS}

@@ -1,0 +1,387 @@
+"""What people do with publications by the command: ask, list, go back; and what two nights leave for them to ask."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import duckdb
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from smartcart_pipeline.contract import BY_NAME, CONTRACT
+from smartcart_pipeline.definitions import build_defs
+from smartcart_pipeline.lineage import trace_tables
+from smartcart_pipeline.night import run_job
+from smartcart_pipeline.storage.home import Home
+from smartcart_pipeline.storage.publications import kept_publications, run_of
+from smartcart_pipeline.tables import RECORDS, TABLES
+from smartcart_pipeline.views import VIEWS
+from smartcart_pipeline_tests.conftest import REPOSITORY, SAMPLE
+
+OLDER_DUCKDB = REPOSITORY / ".venv-duckdb15" / "bin" / "python"
+
+
+def smartcart(*arguments: object, width: int = 120) -> subprocess.CompletedProcess[str]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("SMARTCART", "DAGSTER"))}
+    return subprocess.run(
+        [sys.executable, "-m", "smartcart_pipeline.cli", *map(str, arguments)],
+        env=environment | {"COLUMNS": str(width)},
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+
+
+def run(home: Home, **settings: Any) -> str:
+    outcome = run_job(home, {"input": str(SAMPLE), "recipe": "behavioural", **settings}, quiet=True)
+    return str(outcome["run_id"])
+
+
+@pytest.fixture(scope="module")
+def nights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Home, str, str]]:
+    """A home after two nights, and their runs. The second night has its large tables in the lake."""
+    home = Home(tmp_path_factory.mktemp("nights") / "home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DAGSTER_HOME", "")
+        patch.setenv("SMARTCART_HOME", "")
+        first, second = run(home, as_of="2015-01-31"), run(home, copied_rows=1_000)
+        yield home, first, second
+
+
+@pytest.fixture
+def home(nights: tuple[Home, str, str]) -> Home:
+    return nights[0]
+
+
+def rows(home: Home, query: str, *options: object) -> Any:
+    done = smartcart("sql", query, "--home", home.root, "--format", "json", *options)
+    assert (done.returncode, done.stderr) == (0, "")
+    return json.loads(done.stdout)
+
+
+def ask(home: Home, query: str) -> list[tuple[Any, ...]]:
+    with duckdb.connect(str(home.warehouse), read_only=True) as warehouse:
+        return warehouse.sql(query).fetchall()
+
+
+# Asking
+
+
+def test_a_question_is_answered_from_the_published_run_or_from_another(nights: tuple[Home, str, str]) -> None:
+    home, first, second = nights
+    query = "SELECT run_id, as_of_date, export_name, row_counts FROM publication"
+    [now] = rows(home, query)
+    [before] = rows(home, query, "--as-of-run", first[:8])
+    assert (now["run_id"], now["as_of_date"]) == (second, "2014-06-29")
+    assert (before["run_id"], before["as_of_date"]) == (first, "2015-01-31")
+    assert now["row_counts"] == {name: ask(home, f"SELECT count(*) FROM {name}")[0][0] for name in TABLES}
+
+
+def test_an_answer_is_a_table_for_people_and_turned_where_it_is_wide(home: Home) -> None:
+    query = "SELECT segment_id, customers FROM profiles ORDER BY 1"
+    done = smartcart("sql", query, "--home", home.root)
+    cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in done.stdout.splitlines() if "│" in line]
+    assert cells == [[segment, str(count)] for segment, count in ask(home, query)]
+    wide = smartcart("sql", "FROM customer_360 ORDER BY customer_id", "--home", home.root)
+    assert max(map(len, wide.stdout.splitlines())) <= 120
+    turned = [line.split("│")[1].strip() for line in wide.stdout.splitlines() if "│" in line]
+    assert [name for name in turned if name] == [column.name for column in VIEWS["customer_360"].columns]
+    assert wide.stderr == "The first 4 rows; for all of them: --format csv --output FILE.\n"
+
+
+def test_a_file_holds_all_rows_in_each_format(home: Home, tmp_path: Path) -> None:
+    query = "SELECT customer_id, segment_id, confidence, dt_customer FROM customer_360 ORDER BY customer_id"
+    expected = [
+        {"customer_id": a, "segment_id": b, "confidence": c, "dt_customer": d} for a, b, c, d in ask(home, query)
+    ]
+    for kind in ("csv", "json", "parquet"):
+        output = tmp_path / f"answer.{kind}"
+        done = smartcart("sql", query, "--home", home.root, "--format", kind, "--output", output)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert pq.read_table(tmp_path / "answer.parquet").to_pylist() == expected
+    as_text = [row | {"dt_customer": str(row["dt_customer"])} for row in expected]
+    assert json.loads((tmp_path / "answer.json").read_text()) == as_text
+    with (tmp_path / "answer.csv").open(newline="") as file:
+        found = [
+            row | {"customer_id": int(row["customer_id"]), "confidence": pytest.approx(float(row["confidence"]))}
+            for row in csv.DictReader(file)
+        ]
+    assert found == as_text
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["answer.csv", "answer.json", "answer.parquet"]
+
+
+def test_a_spreadsheet_takes_no_text_of_a_csv_for_a_formula(home: Home) -> None:
+    query = "SELECT '=1+1' AS \"@a\", '-2' AS b, -2 AS c, ['+x'] AS d, '\t=' AS e, 'x=1' AS f, NULL AS g, -1.5 AS h"
+    done = smartcart("sql", query, "--home", home.root, "--format", "csv")
+    assert list(csv.reader(done.stdout.splitlines())) == [
+        ["'@a", "b", "c", "d", "e", "f", "g", "h"],
+        ["'=1+1", "'-2", "-2", '["+x"]', "'\t=", "x=1", "", "-1.5"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("SELECT * FROM profilez", "There is no table profilez. Nearest: profiles."),
+        ("SELECT incme FROM features", 'Referenced column "incme" not found'),
+        ("SELEC 1", "syntax error"),
+        ("", "The warehouse is for reading: give one SELECT"),
+        ("SELECT 1; SELECT 2", "The warehouse is for reading: give one SELECT"),
+        ("CREATE TABLE mine AS SELECT 1", "The warehouse is for reading: give one SELECT"),
+        ("COPY features TO '{inside}'", "The warehouse is for reading: give one SELECT"),
+        ("ATTACH '{inside}' AS mine", "The warehouse is for reading: give one SELECT"),
+        ("SET enable_external_access = true", "The warehouse is for reading: give one SELECT"),
+        ("EXPLAIN ANALYZE COPY features TO '{inside}'", "The warehouse is for reading: give one SELECT"),
+        ("FROM read_text('/etc/hostname')", "The question reaches outside the warehouse"),
+        ("FROM glob('/etc/*')", "The question reaches outside the warehouse"),
+        ("FROM read_csv('{lake}/../../../../../../../../etc/passwd')", "The question reaches outside the warehouse"),
+    ],
+)
+def test_what_cannot_be_asked_is_told_with_what_to_do(home: Home, query: str, said: str) -> None:
+    inside = home.lake / "mine"
+    done = smartcart("sql", query.format(inside=inside, lake=home.lake), "--home", home.root)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
+    assert done.stderr.startswith("smartcart: ")
+    assert "Traceback" not in done.stderr
+    assert not inside.exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--format", "xml"], "--format 'xml' is not known. Choose one of table, csv, json, parquet."),
+        (["--format", "parquet"], "--format parquet needs a file: --output FILE."),
+        (["--output", "answer.csv"], "--output needs a format for files: --format csv, json or parquet."),
+        (["--as-of-run", "nonesuch"], "No publication of run nonesuch is kept: "),
+        (["--format", "csv", "--output", "/proc/nowhere/answer.csv"], "/proc/nowhere/answer.csv: cannot be written"),
+    ],
+)
+def test_a_bad_call_is_told_with_what_to_do(home: Home, options: list[str], said: str) -> None:
+    done = smartcart("sql", "SELECT 1", "--home", home.root, *options)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
+
+
+def test_a_home_without_a_publication_is_told(tmp_path: Path) -> None:
+    done = smartcart("sql", "SELECT 1", "--home", tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"smartcart: Nothing has been published in {tmp_path} yet: smartcart run")
+    assert smartcart("warehouse", "list", "--home", tmp_path).stdout.startswith("Nothing has been published")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_older_duckdb_reads_every_table_and_view(home: Home) -> None:
+    if not OLDER_DUCKDB.exists():
+        pytest.skip(f"DuckDB 1.5 is not at {OLDER_DUCKDB.relative_to(REPOSITORY)}: make test sets it up")
+    names = [*TABLES, *RECORDS, *VIEWS]
+    program = (
+        "import duckdb, json, sys\n"
+        "connection = duckdb.connect(sys.argv[1], read_only=True)\n"
+        "rows = {name: connection.sql(f'SELECT count(*), sum(hash(t)) FROM {name} t').fetchall()[0][0]\n"
+        "        for name in sys.argv[2:]}\n"
+        "comments = connection.sql('SELECT count(comment) FROM duckdb_columns() WHERE NOT internal').fetchall()\n"
+        "print(json.dumps([duckdb.__version__, rows, comments[0][0]]))\n"
+    )
+    for path in (home.warehouse, kept_publications(home)[-1]):
+        done = subprocess.run(
+            [OLDER_DUCKDB, "-c", program, path, *names], capture_output=True, text=True, check=True, timeout=100
+        )
+        version, counts, comments = json.loads(done.stdout)
+        assert version.startswith("1.5.")
+        with duckdb.connect(str(path), read_only=True) as newer:
+            assert counts == {name: newer.sql(f"SELECT count(*) FROM {name}").fetchall()[0][0] for name in names}
+            [(expected,)] = newer.sql("SELECT count(comment) FROM duckdb_columns() WHERE NOT internal").fetchall()
+        assert comments == expected > 100
+
+
+# Views
+
+
+def test_every_view_has_the_declared_columns(home: Home) -> None:
+    for name, view in VIEWS.items():
+        described = ask(home, f"DESCRIBE {name}")
+        assert [(column, kind) for column, kind, *_ in described] == [(c.name, c.type) for c in view.columns]
+        for column in view.columns:
+            if column.minimum is not None:
+                assert ask(home, f"SELECT count(*) FROM {name} WHERE {column.name} < {column.minimum}") == [(0,)]
+            if column.maximum is not None:
+                assert ask(home, f"SELECT count(*) FROM {name} WHERE {column.name} > {column.maximum}") == [(0,)]
+
+
+def test_every_customer_is_in_customer_360_once_and_sure_ones_are_near_their_centroid(home: Home) -> None:
+    assert ask(home, "SELECT count(*), count(DISTINCT customer_id) FROM customer_360") == ask(
+        home, "SELECT count(*), count(*) FROM cleaned"
+    )
+    found = ask(
+        home,
+        "SELECT confidence, c.distance, c.margin FROM customer_360 JOIN clusters c USING (customer_id)",
+    )
+    for confidence, distance, margin in found:
+        assert confidence == pytest.approx(1 - distance / (distance + margin), abs=1e-6)
+
+
+def test_high_value_and_at_risk_customers_are_those_of_the_rule(home: Home) -> None:
+    with duckdb.connect(str(home.warehouse), read_only=True) as warehouse:
+        customers = warehouse.sql("FROM customer_360").df()
+        high = set(warehouse.sql("SELECT customer_id FROM high_value_customers").df()["customer_id"])
+        risky = set(warehouse.sql("SELECT customer_id FROM at_risk_customers").df()["customer_id"])
+    limit = np.quantile(customers["total_spending"], 0.8, method="inverted_cdf")
+    assert high == set(customers.loc[customers["total_spending"] >= limit, "customer_id"])
+    assert 0.15 < len(high) / len(customers) < 0.25
+    expected: set[int] = set()
+    for _, members in customers.groupby("segment_id"):
+        recency, tenure = members["recency"], members["customer_tenure_days"]
+        quiet = recency > np.quantile(recency, 0.75, method="inverted_cdf")
+        long_known = tenure >= np.quantile(tenure, 0.5, method="inverted_cdf")
+        expected |= set(members.loc[quiet & long_known, "customer_id"])
+    assert risky == expected
+    assert risky
+
+
+def test_response_intervals_are_wilsons(home: Home) -> None:
+    from scipy.stats import binomtest
+
+    responses = dict(
+        ask(home, "SELECT segment_id, sum(response) FROM features JOIN clusters USING (customer_id) GROUP BY 1")
+    )
+    found = ask(home, "SELECT segment_id, customers, responses, rate_low, rate_high FROM segment_response")
+    assert {row[0] for row in found} == responses.keys()
+    for segment, customers, counted, low, high in found:
+        assert counted == responses[segment]
+        interval = binomtest(counted, customers).proportion_ci(method="wilson")
+        assert (low, high) == pytest.approx((interval.low, interval.high), rel=1e-12)
+
+
+# Lineage
+
+
+def test_lineage_tells_of_every_table_and_view_which_run_made_it_from_what(nights: tuple[Home, str, str]) -> None:
+    home, _, second = nights
+    found = {row["asset"]: row for row in rows(home, "FROM lineage")}
+    assert found.keys() == {*TABLES, *RECORDS, *VIEWS}
+    assert {row["run_id"] for row in found.values()} == {second}
+    assets = [asset for asset in build_defs(home).assets or () if isinstance(asset, dg.AssetsDefinition)]
+    specs = {spec.key.path[-1]: spec for asset in assets for spec in asset.specs}
+    for name in TABLES:
+        assert found[name]["rows"] == ask(home, f"SELECT count(*) FROM {name}")[0][0]
+        [file] = (home.lake / name).glob(f"*_{second}.parquet")
+        assert found[name]["bytes"] == file.stat().st_size
+        assert found[name]["code_version"] == specs[name].code_version
+        assert found[name]["data_version"]
+        assert found[name]["started"] < found[name]["finished"]
+    for name, view in VIEWS.items():
+        assert found[name]["upstream_assets"] == trace_tables(view.sql)
+
+
+def test_column_lineage_has_every_column_and_leads_to_columns_that_are_there(home: Home) -> None:
+    found = [tuple(row.values()) for row in rows(home, "FROM column_lineage")]
+    columns = set(ask(home, "SELECT table_name, column_name FROM duckdb_columns() WHERE NOT internal"))
+    assert {row[:2] for row in found} == columns
+    headers = {("export", column.header) for column in CONTRACT}
+    upstream = {row[2:] for row in found} - {(None, None)}
+    assert upstream <= columns | headers
+    assert upstream & headers == headers
+    assert ("raw_customers", "income", "export", BY_NAME["income"].header) in found
+    assert ("customer_360", "confidence", "clusters", "distance") in found
+    assert ("customer_360", "confidence", "clusters", "margin") in found
+    assert ("features", "total_spending", "cleaned", "mnt_wines") in found
+
+
+# Going back; and one table made alone. These come last: they publish.
+
+
+def test_the_list_shows_what_is_kept_and_which_is_published(nights: tuple[Home, str, str]) -> None:
+    home, first, second = nights
+    listed = json.loads(smartcart("warehouse", "list", "--home", home.root, "--json").stdout)
+    assert [(one["run_id"], one["is_published"]) for one in listed] == [(second, True), (first, False)]
+    assert [one["customers"] for one in listed] == [2236, 2236]
+    shown = [line for line in smartcart("warehouse", "list", "--home", home.root).stdout.splitlines() if "│" in line]
+    assert [line.split("│")[1].strip() for line in shown] == [second[:8], first[:8]]
+    assert ["published" in line for line in shown] == [True, False]
+
+
+def test_a_rollback_is_recorded_and_the_report_follows(nights: tuple[Home, str, str]) -> None:
+    home, first, second = nights
+    done = smartcart("warehouse", "rollback", "--home", home.root)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"is again that of run {first}" in done.stdout
+    assert ask(home, "SELECT run_id FROM publication") == [(first,)]
+    assert first in home.report.read_text()
+    with dg.DagsterInstance.from_config(str(home.dagster)) as instance:
+        [record] = instance.fetch_observations(dg.AssetKey("warehouse"), limit=1).records
+        assert record.asset_observation
+        facts = {key: value.value for key, value in record.asset_observation.metadata.items()}
+    assert facts == {"rolled_back_to": first, "instead_of": second}
+    again = smartcart("warehouse", "rollback", "--home", home.root)
+    assert again.returncode == 2
+    assert f"Nothing older than run {first[:8]} is kept" in again.stderr
+    assert smartcart("warehouse", "rollback", second[:6], "--home", home.root).returncode == 0
+    assert ask(home, "SELECT run_id FROM publication") == [(second,)]
+
+
+def test_of_a_table_made_alone_lineage_tells_the_run_that_made_it(nights: tuple[Home, str, str]) -> None:
+    home, _, second = nights
+    job = build_defs(home).resolve_implicit_global_asset_job_def()
+    with dg.DagsterInstance.from_config(str(home.dagster)) as instance:
+        alone = job.execute_in_process(instance=instance, asset_selection=[dg.AssetKey("features")])
+        publishing = job.execute_in_process(instance=instance, asset_selection=[dg.AssetKey("warehouse")])
+    assert run_of(kept_publications(home)[0]) == publishing.run_id
+    made = dict(ask(home, "SELECT asset, run_id FROM lineage"))
+    assert {made[name] for name in TABLES if name != "features"} == {second}
+    assert made["features"] == alone.run_id
+    assert made["publication"] == made["customer_360"] == publishing.run_id
+
+
+READER = """
+import sys, duckdb
+held = duckdb.connect(sys.argv[1], read_only=True)
+for line in sys.stdin:
+    [(run_id,)] = held.sql("SELECT run_id FROM publication").fetchall()
+    print(run_id, held.sql("SELECT count(*) FROM customer_360").fetchall()[0][0], flush=True)
+"""
+SESSION = """
+import os, sys, duckdb
+session = duckdb.connect(sys.argv[1])
+session.execute("CREATE TABLE mine AS SELECT 'precious' AS words")
+os._exit(9)
+"""
+
+
+def test_a_run_beside_a_reader_and_a_session_that_was_killed_warns_and_loses_nothing(home: Home) -> None:
+    home.warehouse.chmod(0o644)
+    subprocess.run([sys.executable, "-c", SESSION, home.warehouse], check=False)
+    noted = smartcart("sql", "SELECT 1", "--home", home.root)
+    assert noted.returncode == 0
+    assert "warehouse.duckdb.wal, which a read-write session left" in noted.stderr
+    with subprocess.Popen(
+        [sys.executable, "-c", READER, home.warehouse], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as reader:
+        assert reader.stdin
+        assert reader.stdout
+        print(file=reader.stdin, flush=True)
+        before = reader.stdout.readline()
+        outcome = run_job(home, {"input": str(SAMPLE)}, quiet=True)
+        print(file=reader.stdin, flush=True)
+        assert reader.stdout.readline() == before != ""
+    [path] = home.set_aside.glob("*.duckdb")
+    [note] = [warning for warning in outcome["warnings"] if "read-write session" in warning]
+    assert note.endswith(f"Read it with: duckdb -readonly {path}")
+    with dg.DagsterInstance.from_config(str(home.dagster)) as instance:
+        event = instance.get_latest_materialization_event(dg.AssetKey("warehouse"))
+        assert event
+        assert event.asset_materialization
+        assert event.asset_materialization.metadata["note"].value == note
+        logged = [entry.message for entry in instance.all_logs(event.run_id) if "read-write session" in entry.message]
+    assert logged
+    with duckdb.connect(str(path), read_only=True) as aside:
+        assert aside.sql("SELECT words FROM mine").fetchall() == [("precious",)]
+    assert ask(home, "SELECT run_id FROM publication") == [(outcome["run_id"],)]
