@@ -341,7 +341,6 @@ CATEGORY_SPENDING = Table(
             "mean_spending", "DOUBLE", "Spent on it in two years by the mean customer, in currency units.", minimum=0
         ),
         _share("share_of_spending", "Share of all that the segment spends."),
-        _share("share_buying", "Share of the segment's customers that bought any of it."),
     ),
     key=("segment_id", "category"),
 )

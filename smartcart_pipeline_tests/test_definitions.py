@@ -22,7 +22,7 @@ from smartcart_pipeline.tables import TABLES
 REPOSITORY = Path(__file__).parents[1]
 
 CLUSTERED_FROM = {"k_selection", "pca_components", "scaled", "loadings"}
-ILLUSTRATED_FROM = {"clusters", "features", "pca_components", "cleaned"}
+ILLUSTRATED_FROM = {"clusters", "centroids", "features", "pca_components", "cleaned"}
 
 # Each asset: its group, and the assets it depends on.
 ASSETS: dict[str, tuple[str, set[str]]] = {

@@ -85,16 +85,18 @@ def illustrating(
     settings: Settings,
     engine: dg.ResourceParam[Engine],
     clusters: nw.LazyFrame,
+    centroids: nw.LazyFrame,
     features: nw.LazyFrame,
     pca_components: nw.LazyFrame,
     cleaned: nw.LazyFrame,
 ) -> tuple[dg.Output[Any], dg.Output[Any]]:
     """`plotted_customers`: a sampled customer. `category_spending`: a segment and product category."""
-    sample: Any = sampling.sample_customers(features, PLOTTED, settings.seed)
+    described = features.select("customer_id", "income", "total_spending")
+    sample: Any = sampling.sample_customers(described, PLOTTED, settings.seed)
     for beside in (clusters, pca_components):
         sample = sample.join(beside, on="customer_id", how="inner")
     members = spending.join_amounts(clusters, cleaned)
-    rows = spending.category_rows(engine.rows(spending.sum_amounts(members)))
+    rows = spending.category_rows(engine.rows(spending.sum_amounts(members)), engine.rows(centroids))
     return (
         dg.Output(sample.select(*PLOTTED_CUSTOMERS.names).sort("customer_id")),
         dg.Output(Fitted(rows, [spending.name_sources(members)])),
