@@ -207,7 +207,7 @@ def test_the_daemon_runs_the_next_night_after_a_run_that_was_killed(killed: tupl
     )
     with (tmp_path / "daemon.log").open("w") as log:
         daemon = subprocess.Popen(
-            [sys.executable, "-m", "dagster", "daemon", "run", *module], env=night, stdout=log, stderr=log
+            [Path(sys.executable).with_name("dagster-daemon"), "run", *module], env=night, stdout=log, stderr=log
         )
         try:
             with dg.DagsterInstance.from_config(str(home.dagster)) as instance:
