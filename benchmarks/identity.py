@@ -21,6 +21,8 @@ STEPS = (
     "check_promotion",
     "segment_membership",
     "check_membership",
+    "segment_moves",
+    "check_moves",
     "migrating",
     "check_migration",
 )

@@ -363,7 +363,8 @@ STEPS: dict[str, tuple[str, ...]] = {
     "check_category_spending": ("plotted_customers", "category_spending"),
     "check_profiles": ("profiles",),
     "check_membership": ("segment_membership",),
-    "check_migration": ("segment_moves", "segment_migration", "nights"),
+    "check_moves": ("segment_moves",),
+    "check_migration": ("segment_migration", "nights"),
     "check_segment_model": ("segment_model",),
     "check_segment_rules": ("segment_rules",),
 }

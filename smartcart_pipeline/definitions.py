@@ -37,6 +37,7 @@ def build_defs(home: Home, **overrides: Any) -> dg.Definitions:
             segments.illustrating,
             segments.profiles,
             history.segment_membership,
+            history.segment_moves,
             history.migrating,
             scoring.segment_model,
             scoring.segment_rules,

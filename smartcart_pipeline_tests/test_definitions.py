@@ -44,11 +44,11 @@ CLUSTERED_FROM = {
 }
 MIGRATED_FROM = {
     "cleaning_figures",
-    "features",
     "contested_models",
     "promotion_decisions",
     "clusters",
     "segment_membership",
+    "segment_moves",
 }
 ILLUSTRATED_FROM = {"clusters", "features", "pca_components", "cleaned"}
 
@@ -77,7 +77,7 @@ ASSETS: dict[str, tuple[str, set[str]]] = {
     "category_spending": ("segments", ILLUSTRATED_FROM),
     "profiles": ("segments", {"clusters", "centroids", "features", "plotted_customers"}),
     "segment_membership": ("segments", {"cleaning_figures", "contested_models", "clusters"}),
-    "segment_moves": ("segments", MIGRATED_FROM),
+    "segment_moves": ("segments", {"cleaning_figures", "features", "contested_models", "clusters"}),
     "segment_migration": ("segments", MIGRATED_FROM),
     "nights": ("segments", MIGRATED_FROM),
     "segment_model": ("segments", {"cleaning_figures", "contested_models", "profiles"}),
@@ -99,6 +99,7 @@ MAKERS = {
     "check_category_spending": "illustrating",
     "check_profiles": "profiles",
     "check_membership": "segment_membership",
+    "check_moves": "segment_moves",
     "check_migration": "migrating",
     "check_segment_model": "segment_model",
     "check_segment_rules": "segment_rules",

@@ -76,14 +76,8 @@ def _read_history(lake: Lake, record: Record) -> Any:
     return so_far
 
 
-@dg.multi_asset(
-    outs={
-        "segment_moves": out("segment_moves", "segments", *VERBS),
-        "segment_migration": out("segment_migration", "segments", *VERBS),
-        "nights": out("nights", "segments", *VERBS),
-    }
-)
-def migrating(
+@dg.asset(**described("segment_moves", "segments", *VERBS))
+def segment_moves(
     settings: Settings,
     engine: dg.ResourceParam[Engine],
     lake: dg.ResourceParam[Lake],
@@ -91,41 +85,59 @@ def migrating(
     cleaning_figures: nw.LazyFrame,
     features: nw.LazyFrame,
     contested_models: nw.LazyFrame,
+    clusters: nw.LazyFrame,
+) -> dg.Output[Any]:
+    """One row a customer that moved."""
+    with blaming_the_input():
+        record = read_record(home)
+        new = read_models(engine, contested_models)["in_force"]
+        before = record.before(engine.rows(cleaning_figures)[0]["as_of_date"])
+        old = read_version(home, record, before.version) if before else new
+    features_before = lake.read_of(before.run_id, "features") if before else None
+    moves = migration.find_moves(clusters)
+    return dg.Output(migration.explain_moves(moves, features, features_before, old.model, new.model, settings.band))
+
+
+@dg.multi_asset(
+    outs={
+        "segment_migration": out("segment_migration", "segments", *VERBS),
+        "nights": out("nights", "segments", *VERBS),
+    }
+)
+def migrating(
+    engine: dg.ResourceParam[Engine],
+    lake: dg.ResourceParam[Lake],
+    home: dg.ResourceParam[Home],
+    cleaning_figures: nw.LazyFrame,
+    contested_models: nw.LazyFrame,
     promotion_decisions: nw.LazyFrame,
     clusters: nw.LazyFrame,
     segment_membership: nw.LazyFrame,
-) -> tuple[Made, Made, Made]:
-    """`segment_moves`: a customer. `segment_migration`: a flow. `nights`: a night."""
+    segment_moves: nw.LazyFrame,
+) -> tuple[Made, Made]:
+    """`segment_migration`: a flow. `nights`: a night."""
     as_of = engine.rows(cleaning_figures)[0]["as_of_date"]
     with blaming_the_input():
         record = read_record(home)
-        new, before = read_models(engine, contested_models)["in_force"], record.before(as_of)
-        old = read_version(home, record, before.version) if before else new
+        in_force = read_models(engine, contested_models)["in_force"]
     night = len(record.nights) + 1
-    features_before = lake.read_of(before.run_id, "features") if before else None
-    moves = migration.explain_moves(
-        migration.find_moves(clusters), features, features_before, old.model, new.model, settings.band
-    )
-    moved = engine.rows(migration.count_causes(moves))
-    flows = engine.rows(migration.count_flows(clusters))
     dated = {"night": night, "as_of_date": as_of}
+    flows = engine.rows(migration.count_flows(clusters))
     tonights = [
-        *_since_night(lake, flows, moved, before),
+        *_since_night(lake, flows, engine.rows(migration.count_causes(segment_moves)), record.before(as_of)),
         *_since_month(engine, segment_membership, record, as_of),
     ]
     told = engine.rows(promotion_decisions.filter(nw.col("night") == night))[0]
     night_row = dated | {
-        "model_version": new.version,
+        "model_version": in_force.version,
         "is_promoted": told["is_promoted"],
         "customers": sum(flow["customers"] for flow in flows),
-        "segments": len(new.model.segment_ids),
+        "segments": len(in_force.model.segment_ids),
         "verdict": told["verdict"],
     }
+    seen = [clusters, segment_moves]
     return (
-        dg.Output(moves, metadata={"moves": sum(row["customers"] for row in moved)}),
-        dg.Output(
-            Fitted([*kept_rows(lake, record, "segment_migration"), *(dated | row for row in tonights)], [clusters])
-        ),
+        dg.Output(Fitted([*kept_rows(lake, record, "segment_migration"), *(dated | row for row in tonights)], seen)),
         dg.Output(Fitted([*kept_rows(lake, record, "nights"), night_row], [clusters, promotion_decisions])),
     )
 
