@@ -22,7 +22,7 @@ What belongs here: the model and its files. What does not: rules about the colum
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -67,10 +67,10 @@ class Level:
     rich: float
     evenness: float
 
-    def draw(self, rng: np.random.Generator, appetite: Floats) -> Floats:
-        """Draw whole numbers around the mean, which is a straight line between the two ends in logarithms."""
+    def buy(self, luck: Floats, appetite: Floats) -> Floats:
+        """Whole numbers around the mean, which is a straight line between the two ends in logarithms."""
         mean = self.poor * (self.rich / self.poor) ** appetite
-        return np.rint(mean / self.evenness * rng.standard_gamma(self.evenness, appetite.size))
+        return np.rint(mean / self.evenness * luck)
 
 
 PURCHASES = {
@@ -82,9 +82,11 @@ PURCHASES = {
     "mnt_gold_prods": Level(13, 75, 1.0),
     "num_catalog_purchases": Level(0.25, 6.0, 5.0),
 }
-WEB = Level(1.7, 6.4, 8.0)
-STORE = Level(2.4, 9.2, 8.0)
-DEALS = Level(2.5, 6.0, 6.0)
+LEVELS = PURCHASES | {
+    "num_deals_purchases": Level(2.5, 6.0, 6.0),
+    "num_web_purchases": Level(1.7, 6.4, 8.0),
+    "num_store_purchases": Level(2.4, 9.2, 8.0),
+}
 
 # Where the next education of `EDUCATIONS` begins, as a rank.
 EDUCATION_STEPS = (0.024, 0.115, 0.618, 0.783)
@@ -175,7 +177,7 @@ def _batch(rng: np.random.Generator, start: int, size: int) -> pa.RecordBatch:
     """Make the customers from position `start`: households, some of them twice, with dirt on some of the others."""
     repeats = min(_in_proportion(REPEATED_ROWS, size), size - 1)
     household = _household_of_row(rng, size, repeats)
-    columns = {name: values[household] for name, values in _households(rng, size - repeats).items()}
+    columns = {name: values[household] for name, values in draw_households(rng, size - repeats).describe().items()}
     _soil(rng, columns, np.flatnonzero(np.bincount(household)[household] == 1))
     # Every batch has its own range of ids, so that they are unique without remembering any.
     columns["customer_id"] = IDS_PER_CUSTOMER * start + rng.permutation(IDS_PER_CUSTOMER * size)[:size]
@@ -201,46 +203,138 @@ def _household_of_row(rng: np.random.Generator, size: int, repeats: int) -> Inte
     return np.where(repeated, (rng.random(size) * known).astype(np.intp), known - 1)
 
 
-def _households(rng: np.random.Generator, size: int) -> dict[str, NDArray[Any]]:
-    """Draw clean households, column by column (see the module's docstring for the model)."""
+@dataclass(frozen=True)
+class Households:
+    """Clean households: who they are, and the luck that stays with them whatever becomes of them.
+
+    All are arrays of shape (households,). One whose life changes, as by another `affluence`, is otherwise the same.
+
+    Attributes:
+        age: In years.
+        tenure: Days from joining to `LAST_JOIN_DATE`; below zero for who joined later.
+        loyalty: From -0.5 to 0.5.
+        education: Position in `EDUCATIONS`.
+        partner: Whether there is one.
+        affluence: Rank between 0 and 1.
+        kids: Small children.
+        teens: Teenagers.
+        income_luck: How far the income is from what is usual, standard normal.
+        hunting_luck: The same of the hunting for bargains.
+        appetite_luck: The same of the appetite.
+        purchase_luck: For each purchase, a draw from the gamma distribution of its level.
+        recency: Days since the last purchase.
+        status_luck: Which marital status, 0 to 1.
+        visits: Visits to the web site.
+        complaint_luck: Whether there was a complaint, 0 to 1.
+        response_luck: Whether the last campaign was accepted, 0 to 1.
+    """
+
+    age: Floats
+    tenure: Integers
+    loyalty: Floats
+    education: Integers
+    partner: NDArray[np.bool_]
+    affluence: Floats
+    kids: Integers
+    teens: Integers
+    income_luck: Floats
+    hunting_luck: Floats
+    appetite_luck: Floats
+    purchase_luck: dict[str, Floats]
+    recency: Integers
+    status_luck: Floats
+    visits: Integers
+    complaint_luck: Floats
+    response_luck: Floats
+
+    @property
+    def children(self) -> Integers:
+        """Children of any age."""
+        return self.kids + self.teens
+
+    @property
+    def hunting(self) -> Floats:
+        """How much the household hunts for bargains."""
+        life = 0.8 * (self.children - 0.95) + 0.015 * (self.age - 45) + 1.4 * self.loyalty
+        return life + 0.8 * self.hunting_luck
+
+    @property
+    def appetite(self) -> Floats:
+        """How far the household is from the poorest basket, 0, to the richest, 1."""
+        wish = 8 * (self.affluence - 0.4) - 1.1 * (self.children - 0.95) + 1.3 * self.loyalty + 0.25 * self.hunting
+        return _chance(wish + 0.6 * self.appetite_luck)
+
+    def describe(self) -> dict[str, NDArray[Any]]:
+        """The households as columns of the contract; education and marital status by their positions."""
+        hunting, appetite = self.hunting, self.appetite
+        desires = dict.fromkeys(PURCHASES, appetite) | {
+            "num_deals_purchases": 0.65 * hunting - 4.0 * (self.affluence - 0.485) ** 2,
+            "num_web_purchases": appetite + 0.22 * hunting,
+            "num_store_purchases": appetite + 0.1 * hunting,
+        }
+        answer = -3.2 + 1.3 * appetite + 1.0 * ~self.partner + 1.6 * self.loyalty - 0.02 * (self.recency - 49.5)
+        income = 18_500 + 66_500 * self.affluence + 4_500 * self.income_luck
+        return {
+            "year_birth": 2014 - self.age,
+            "education": self.education,
+            "marital_status": _marital_status(self.status_luck, self.age, self.partner),
+            "income": np.rint(np.maximum(income, 1_500)),
+            "kidhome": self.kids,
+            "teenhome": self.teens,
+            "dt_customer": LAST_JOIN_DATE - self.tenure,
+            "recency": self.recency,
+            **{name: LEVELS[name].buy(self.purchase_luck[name], desire) for name, desire in desires.items()},
+            "num_web_visits_month": self.visits,
+            "complain": (self.complaint_luck < 0.0094).astype(np.int8),
+            "response": (self.response_luck < _chance(answer)).astype(np.int8),
+        }
+
+
+def draw_households(rng: np.random.Generator, size: int) -> Households:
+    """Draw clean households (see the module's docstring for the model).
+
+    Args:
+        rng: Where luck comes from.
+        size: How many.
+
+    Returns:
+        The households.
+    """
     age = 18 + np.floor(57 * rng.beta(2.3, 2.5, size))
     tenure = rng.integers(JOINING_DAYS, size=size)
-    loyalty = tenure / JOINING_DAYS - 0.5
     education = np.searchsorted(EDUCATION_STEPS, _rank(rng.standard_normal(size) + 0.018 * age))
     partner = rng.random(size) < 0.645
 
     basic = education == EDUCATIONS.index("Basic")
     affluence = _rank(rng.standard_normal(size) + 0.02 * age + 0.05 * education - 2.5 * basic)
-    income = np.maximum(18_500 + 66_500 * affluence + 4_500 * rng.standard_normal(size), 1_500)
-
+    income_luck = rng.standard_normal(size)
     kids = _children(rng, -0.7 + 0.2 * partner - 0.03 * (age - 45) - 6.0 * (affluence - 0.5))
     teens = _children(rng, 2.2 + 0.2 * partner - ((age - 52) / 12) ** 2 - ((affluence - 0.55) / 0.25) ** 2)
-    children = kids + teens
-    hunting = 0.8 * (children - 0.95) + 0.015 * (age - 45) + 1.4 * loyalty + 0.8 * rng.standard_normal(size)
-
-    wish = 8 * (affluence - 0.4) - 1.1 * (children - 0.95) + 1.3 * loyalty + 0.25 * hunting
-    wish += 0.6 * rng.standard_normal(size)
-    appetite = _chance(wish)
-    purchases = {name: level.draw(rng, appetite) for name, level in PURCHASES.items()}
-    purchases["num_deals_purchases"] = DEALS.draw(rng, 0.65 * hunting - 4.0 * (affluence - 0.485) ** 2)
-    purchases["num_web_purchases"] = WEB.draw(rng, appetite + 0.22 * hunting)
-    purchases["num_store_purchases"] = STORE.draw(rng, appetite + 0.1 * hunting)
-    recency = rng.integers(100, size=size)
-    answer = -3.2 + 1.3 * appetite + 1.0 * ~partner + 1.6 * loyalty - 0.02 * (recency - 49.5)
-    return {
-        "year_birth": 2014 - age,
-        "education": education,
-        "marital_status": _marital_status(rng, age, partner),
-        "income": np.rint(income),
-        "kidhome": kids,
-        "teenhome": teens,
-        "dt_customer": LAST_JOIN_DATE - tenure,
-        "recency": recency,
-        **purchases,
-        "num_web_visits_month": rng.binomial(9, _chance(0.42 - 2.3 * (affluence - 0.5) + 0.55 * hunting)),
-        "complain": (rng.random(size) < 0.0094).astype(np.int8),
-        "response": (rng.random(size) < _chance(answer)).astype(np.int8),
-    }
+    drawn = Households(
+        age=age,
+        tenure=tenure,
+        loyalty=tenure / JOINING_DAYS - 0.5,
+        education=education,
+        partner=partner,
+        affluence=affluence,
+        kids=kids,
+        teens=teens,
+        income_luck=income_luck,
+        hunting_luck=rng.standard_normal(size),
+        appetite_luck=rng.standard_normal(size),
+        purchase_luck={name: rng.standard_gamma(level.evenness, size) for name, level in LEVELS.items()},
+        recency=rng.integers(100, size=size),
+        status_luck=rng.random(size),
+        visits=np.zeros(size, np.int64),
+        complaint_luck=np.zeros(size),
+        response_luck=np.zeros(size),
+    )
+    return replace(
+        drawn,
+        visits=rng.binomial(9, _chance(0.42 - 2.3 * (affluence - 0.5) + 0.55 * drawn.hunting)),
+        complaint_luck=rng.random(size),
+        response_luck=rng.random(size),
+    )
 
 
 def _chance(log_odds: Floats) -> Floats:
@@ -259,9 +353,8 @@ def _rank(values: Floats) -> Floats:
     return (np.argsort(np.argsort(values)) + 0.5) / values.size
 
 
-def _marital_status(rng: np.random.Generator, age: Floats, partner: NDArray[np.bool_]) -> Integers:
-    """Draw positions in `MARITAL_STATUSES`: the old who live alone are more often widowed."""
-    draw = rng.random(age.size)
+def _marital_status(draw: Floats, age: Floats, partner: NDArray[np.bool_]) -> Integers:
+    """Positions in `MARITAL_STATUSES`: the old who live alone are more often widowed."""
     married = np.where(draw < 0.598, MARITAL_STATUSES.index("Married"), MARITAL_STATUSES.index("Together"))
     widowed = np.clip(0.1 + 0.012 * (age - 45), 0, 1)
     single = np.where(draw < widowed + 0.6, MARITAL_STATUSES.index("Single"), MARITAL_STATUSES.index("Divorced"))

@@ -212,6 +212,23 @@ def centroid_rows(centres: np.ndarray, segment_ids: Sequence[str]) -> Rows:
     ]
 
 
+def cluster_of_segment(centroids: Rows) -> nw.Expr:
+    """The number of a published segment's cluster in the model in force.
+
+    Args:
+        centroids: The table `centroids`.
+
+    Returns:
+        An expression over `segment_id` (Int32).
+    """
+    return nw.coalesce(
+        *[
+            nw.when(nw.col("segment_id") == row["segment_id"]).then(nw.lit(row["kmeans_cluster"], nw.Int32))
+            for row in centroids
+        ]
+    )
+
+
 def label_customers(points: FrameT, ward: "Ward") -> FrameT:
     """Give every customer its label by agglomerative clustering.
 

@@ -12,6 +12,7 @@ import numpy as np
 from narwhals.typing import FrameT
 
 from smartcart_pipeline.segmentation import Rows
+from smartcart_pipeline.segmentation.clustering import cluster_of_segment
 from smartcart_pipeline.segmentation.recipes import BEHAVIOUR, EDUCATION_LEVELS, LIVING_WITH
 
 # A mean or median of 0s and 1s says nothing that its rate does not.
@@ -26,17 +27,18 @@ COUNTED = (*MEASURED, *RATES.values(), "living_with", "education")
 ValueCounts = Mapping[str, tuple[np.ndarray, np.ndarray]]
 
 
-def join_members(clusters: FrameT, features: FrameT) -> FrameT:
-    """Each customer's features beside the segment.
+def join_members(clusters: FrameT, features: FrameT, centroids: Rows) -> FrameT:
+    """Each customer's features beside the published segment.
 
     Args:
-        clusters: Customers with `segment_id` and its number, `kmeans_cluster`.
+        clusters: Customers with `segment_id`.
         features: The same customers from `engineer_features`.
+        centroids: The table `centroids`, which tells the cluster of a segment in the model in force.
 
     Returns:
         `segment_id`, `kmeans_cluster` (by which engines group several times faster) and the columns in `COUNTED`.
     """
-    segments = clusters.select("customer_id", "segment_id", "kmeans_cluster")
+    segments = clusters.select("customer_id", "segment_id", cluster_of_segment(centroids).alias("kmeans_cluster"))
     return features.join(segments, on="customer_id", how="inner").select("segment_id", "kmeans_cluster", *COUNTED)
 
 

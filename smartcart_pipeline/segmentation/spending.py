@@ -5,22 +5,24 @@ from narwhals.typing import FrameT
 
 from smartcart_pipeline.contract import AMOUNTS
 from smartcart_pipeline.segmentation import Rows
+from smartcart_pipeline.segmentation.clustering import cluster_of_segment
 
 # What people call the product category of each amount.
 CATEGORIES = dict(zip(AMOUNTS, ("wine", "fruit", "meat", "fish", "sweets", "gold products"), strict=True))
 
 
-def join_amounts(clusters: FrameT, cleaned: FrameT) -> FrameT:
+def join_amounts(clusters: FrameT, cleaned: FrameT, centroids: Rows) -> FrameT:
     """Each customer's amounts beside the segment.
 
     Args:
-        clusters: Customers with `segment_id` and its number, `kmeans_cluster`.
+        clusters: Customers with `segment_id`.
         cleaned: The same customers, with the six amounts.
+        centroids: The table `centroids`, which tells the cluster of a segment.
 
     Returns:
         `segment_id`, `kmeans_cluster` (by which engines group faster) and the amounts.
     """
-    segments = clusters.select("customer_id", "segment_id", "kmeans_cluster")
+    segments = clusters.select("customer_id", "segment_id", cluster_of_segment(centroids).alias("kmeans_cluster"))
     return cleaned.select("customer_id", *AMOUNTS).join(segments, on="customer_id", how="inner").drop("customer_id")
 
 

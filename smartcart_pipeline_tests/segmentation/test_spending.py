@@ -9,8 +9,12 @@ from smartcart_pipeline.segmentation.spending import CATEGORIES, category_rows, 
 from smartcart_pipeline_tests.conftest import Frames, to_pandas
 
 CLUSTERS = pd.DataFrame(
-    {"customer_id": [1, 2, 3, 4], "segment_id": ["S02", "S01", "S02", "S03"], "kmeans_cluster": [0, 2, 0, 1]}
+    {"customer_id": [1, 2, 3, 4], "segment_id": ["S02", "S01", "S02", "S03"], "kmeans_cluster": [3, 2, 1, 0]}
 )
+# The cluster of a segment in the model in force; what stands in the table of clusters is tonight's fit.
+CENTROIDS = [
+    {"segment_id": segment, "kmeans_cluster": cluster} for segment, cluster in (("S02", 0), ("S03", 1), ("S01", 2))
+]
 
 
 def cleaned(wine: list[int], fish: list[int]) -> pd.DataFrame:
@@ -19,7 +23,7 @@ def cleaned(wine: list[int], fish: list[int]) -> pd.DataFrame:
 
 
 def test_amounts_are_summed_by_cluster(as_frame: Frames) -> None:
-    members = join_amounts(as_frame(CLUSTERS), as_frame(cleaned([0, 30, 5, 10], [0, 0, 15, 20])))
+    members = join_amounts(as_frame(CLUSTERS), as_frame(cleaned([0, 30, 5, 10], [0, 0, 15, 20])), CENTROIDS)
     summed = to_pandas(sum_amounts(members).sort("kmeans_cluster")).astype(int)
     assert summed["kmeans_cluster"].tolist() == [0, 1, 2]
     assert summed["customers"].tolist() == [2, 1, 1]
@@ -30,7 +34,7 @@ def test_amounts_are_summed_by_cluster(as_frame: Frames) -> None:
 
 def test_sums_do_not_overflow_an_amounts_own_type(as_frame: Frames) -> None:
     most = 2**31 - 1
-    members = join_amounts(as_frame(CLUSTERS), as_frame(cleaned([0, most, 0, most], [0, 0, 0, 0])))
+    members = join_amounts(as_frame(CLUSTERS), as_frame(cleaned([0, most, 0, most], [0, 0, 0, 0])), CENTROIDS)
     first = to_pandas(sum_amounts(members).filter(nw.col("kmeans_cluster") == 0))
     assert int(first["mnt_wines"].iloc[0]) == 2 * most
 

@@ -1,0 +1,121 @@
+"""The history is what was published: held against a dict of nights, over any order of nights."""
+
+from datetime import date, timedelta
+from typing import Any
+
+import narwhals as nw
+import pyarrow as pa
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from smartcart_pipeline.engines.duckdb import DuckDBEngine
+from smartcart_pipeline.segmentation.history import (
+    STAY,
+    begin_history,
+    extend_history,
+    insert_night,
+    membership_on,
+)
+
+DAY = date(2014, 6, 29)
+Published = dict[int, str]
+# By day: the model in force, and who was published in which segment.
+Nights = dict[date, tuple[str, Published]]
+Stay = tuple[int, str, date, date | None, str]
+
+assignments = st.dictionaries(st.integers(1, 5), st.sampled_from(["S01", "S02", "S03"]), max_size=5)
+nights_in_any_order = st.lists(
+    st.tuples(st.integers(0, 6).map(lambda days: DAY + timedelta(days)), st.sampled_from(["v1", "v2"]), assignments),
+    min_size=1,
+    max_size=8,
+)
+
+
+def stays_of(nights: Nights) -> list[Stay]:
+    """The naive history: walk over all nights for each customer."""
+    stays: list[Stay] = []
+    days = sorted(nights)
+    for customer in sorted({customer for _, published in nights.values() for customer in published}):
+        open_stay: tuple[str, date, str] | None = None
+        for day in [*days, None]:
+            version, published = nights[day] if day else ("", {})
+            segment = published.get(customer)
+            if open_stay and (day is None or segment != open_stay[0]):
+                stays.append((customer, open_stay[0], open_stay[1], day, open_stay[2]))
+                open_stay = None
+            if day and segment and not open_stay:
+                open_stay = segment, day, version
+    return stays
+
+
+def as_clusters(engine: DuckDBEngine, published: Published) -> Any:
+    customers, segments = pa.array(list(published), pa.int64()), pa.array(list(published.values()), pa.string())
+    return engine.frame(pa.table({"customer_id": customers, "segment_id": segments}))
+
+
+def read(frame: Any) -> list[Stay]:
+    return [tuple(row.values()) for row in nw.to_native(frame).to_arrow_table().to_pylist()]
+
+
+def publish(engine: DuckDBEngine, history: Any, nights: Nights, day: date, version: str, published: Published) -> Any:
+    """Add a night as a run does: the fast way where it is later than all before."""
+    tonight = as_clusters(engine, published)
+    if history is None:
+        return engine.keep(begin_history(tonight, day, version))
+    if day > max(nights):
+        return engine.keep(extend_history(history, tonight, day, version))
+    later = min((other for other in nights if other > day), default=None)
+    return engine.keep(insert_night(history, tonight, day, version, later, nights[later][0] if later else None))
+
+
+@given(nights_in_any_order)
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_order_of_nights_gives_the_stays_of_a_walk_over_all_of_them(
+    engine: DuckDBEngine, arriving: list[tuple[date, str, Published]]
+):
+    history, nights = None, {}
+    for day, version, published in arriving:
+        history = publish(engine, history, nights, day, version, published)
+        nights[day] = version, published
+    assert sorted(read(history)) == sorted(stays_of(nights))
+    for day, (_, published) in nights.items():
+        assert dict(read(membership_on(history, day))) == published
+
+
+@given(nights_in_any_order)
+@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_night_that_comes_last_is_the_same_by_the_fast_way_and_the_exact_one(
+    engine: DuckDBEngine, arriving: list[tuple[date, str, Published]]
+):
+    history, nights = None, {}
+    for day, version, published in arriving:
+        history = publish(engine, history, nights, day, version, published)
+        nights[day] = version, published
+    last = max(nights) + timedelta(1)
+    tonight = as_clusters(engine, {1: "S01", 9: "S02"})
+    fast = extend_history(history, tonight, last, "v3")
+    exact = insert_night(history, tonight, last, "v3", None, None)
+    assert sorted(read(fast)) == sorted(read(exact))
+
+
+def test_a_customer_who_is_missing_from_an_export_and_comes_back_has_two_stays(engine: DuckDBEngine):
+    history, nights = None, {}
+    for number, published in enumerate([{1: "S01", 2: "S02"}, {2: "S02"}, {1: "S01", 2: "S01"}]):
+        day = DAY + timedelta(number)
+        history = publish(engine, history, nights, day, f"v{number}", published)
+        nights[day] = f"v{number}", published
+    first, second, third = (DAY + timedelta(n) for n in range(3))
+    assert sorted(read(history)) == [
+        (1, "S01", first, second, "v0"),
+        (1, "S01", third, None, "v2"),
+        (2, "S01", third, None, "v2"),
+        (2, "S02", first, third, "v0"),
+    ]
+    assert tuple(nw.to_native(history).columns) == STAY
+
+
+def test_between_two_nights_the_earlier_one_still_holds(engine: DuckDBEngine):
+    history = publish(engine, None, {}, DAY, "v1", {1: "S01"})
+    history = publish(engine, history, {DAY: ("v1", {1: "S01"})}, DAY + timedelta(7), "v1", {1: "S02"})
+    assert read(membership_on(history, DAY + timedelta(6))) == [(1, "S01")]
+    assert read(membership_on(history, DAY - timedelta(1))) == []
