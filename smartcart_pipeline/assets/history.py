@@ -14,7 +14,7 @@ from smartcart_pipeline.engines import Engine
 from smartcart_pipeline.resources import Settings, blaming_the_input
 from smartcart_pipeline.segmentation import Rows, hysteresis, migration
 from smartcart_pipeline.segmentation import history as stays
-from smartcart_pipeline.segmentation.history import begin_history, extend_history, insert_night
+from smartcart_pipeline.segmentation.history import begin_history, extend_history, insert_night, take_back_night
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.lake import Fitted, Lake
 from smartcart_pipeline.storage.models import PublishedNight, Record, read_record, read_version
@@ -43,7 +43,7 @@ def segment_membership(
 
 
 def add_night(so_far: Any, record: Record, clusters: Any, as_of: date, version: str) -> Any:
-    """Add a night to the history, the fast way where it is later than all before.
+    """Add a night to the history, the fast way where no later one has been published.
 
     Args:
         so_far: Stays; None before the first night.
@@ -58,10 +58,11 @@ def add_night(so_far: Any, record: Record, clusters: Any, as_of: date, version: 
     if so_far is None:
         return begin_history(clusters, as_of, version)
     later = record.after(as_of)
-    if later is None and not record.is_published(as_of):
-        return extend_history(so_far, clusters, as_of, version)
-    next_night = (later.as_of_date, later.version) if later else (None, None)
-    return insert_night(so_far, clusters, as_of, version, *next_night)
+    if later is not None:
+        return insert_night(so_far, clusters, as_of, version, later.as_of_date, later.version)
+    if record.is_published(as_of):
+        so_far = take_back_night(so_far, as_of)
+    return extend_history(so_far, clusters, as_of, version)
 
 
 def _read_history(lake: Lake, record: Record) -> Any:

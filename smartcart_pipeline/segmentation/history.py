@@ -57,6 +57,22 @@ def extend_history(history: FrameT, tonight: FrameT, as_of: date, version: str) 
     return nw.concat([ended, begun.select("customer_id", "segment_id", *_stay(as_of, None, version))])
 
 
+def take_back_night(history: FrameT, as_of: date) -> FrameT:
+    """The history without its latest night, so that the night can be published again.
+
+    Args:
+        history: Stays.
+        as_of: The latest as-of date that has been published.
+
+    Returns:
+        Stays as they were: none began on that night, and none ended on it.
+    """
+    end = nw.col("valid_to")
+    return history.filter(nw.col("valid_from") < _day(as_of)).with_columns(
+        nw.when(end < _day(as_of)).then(end).alias("valid_to")
+    )
+
+
 def insert_night(
     history: FrameT,
     tonight: FrameT,
@@ -67,8 +83,7 @@ def insert_night(
 ) -> FrameT:
     """Put a night into the history wherever it belongs, in place of what was published for that date before.
 
-    Exact for late, repeated and out-of-order nights; for one that is later than all before, `extend_history` says the
-    same, faster.
+    Exact for late, repeated and out-of-order nights; for the latest, `extend_history` says the same, faster.
 
     Args:
         history: Stays so far.
