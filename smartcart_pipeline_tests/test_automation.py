@@ -485,7 +485,7 @@ def test_what_is_not_to_blame_is_left_where_it_is(
 
 ALONE = [
     ["raw_customers"],
-    ["cleaned", "rejected_customers"],
+    ["cleaned", "rejected_customers", "cleaning_figures"],
     ["features"],
     ["scaled", "scaler", "correlations"],
     ["pca_components", "loadings"],
@@ -493,6 +493,8 @@ ALONE = [
     ["clusters", "centroids", "algorithm_comparison"],
     ["plotted_customers", "category_spending"],
     ["profiles"],
+    ["segment_model"],
+    ["segment_rules"],
     ["warehouse"],
     ["report"],
 ]

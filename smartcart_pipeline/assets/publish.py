@@ -10,7 +10,7 @@ import narwhals as nw
 from smartcart_pipeline import provenance, tables, views
 from smartcart_pipeline.assets import OWNERS, source_version
 from smartcart_pipeline.automation import package_version
-from smartcart_pipeline.engines import Engine
+from smartcart_pipeline.engines import Engine, duckdb_macros
 from smartcart_pipeline.provenance import check_rows, column_lineage_rows, lineage_rows, trace_files
 from smartcart_pipeline.resources import NOTE, Settings, blaming_the_input
 from smartcart_pipeline.storage import publications
@@ -36,7 +36,7 @@ from smartcart_pipeline.tables import TABLES
     group_name="publish",
     owners=OWNERS,
     kinds={"duckdb"},
-    code_version=source_version(publications, building, provenance, tables, views),
+    code_version=source_version(publications, building, provenance, tables, views, duckdb_macros),
 )
 def warehouse(
     context: dg.AssetExecutionContext,
