@@ -2,11 +2,12 @@
 
 import sys
 
-from benchmarks import kills, nightly, scale, scoring, spark
+from benchmarks import identity, kills, nightly, scale, scoring, spark
 
 BENCHMARKS = {
     "nightly": nightly.main,
     "scale": lambda: scale.main([]),
+    "identity": lambda: identity.main([]),
     "spark": lambda: spark.main([]),
     "scoring": lambda: scoring.main([]),
     "kills": lambda: kills.main([]),

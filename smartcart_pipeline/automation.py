@@ -13,6 +13,7 @@ from smartcart_pipeline.contract import ExportError
 from smartcart_pipeline.resources import AT_FAULT, Settings, read_home
 from smartcart_pipeline.storage.exports import arrivals, find_export, hash_content, inspect_export
 from smartcart_pipeline.storage.home import Home
+from smartcart_pipeline.storage.models import is_asked
 from smartcart_pipeline.storage.publications import kept_publications, published, run_of, tell_strange
 from smartcart_pipeline.storage.run_lock import try_to_hold
 
@@ -149,7 +150,7 @@ def nightly(context: dg.ScheduleEvaluationContext, home: dg.ResourceParam[Home])
     )
     # What somebody has written into is published anew.
     shown = published(home) if tell_strange(home) is None else None
-    if last and last[0].tags.get(FINGERPRINT) == mark and shown:
+    if last and last[0].tags.get(FINGERPRINT) == mark and shown and not is_asked(home):
         newest = kept_publications(home)[0]
         return dg.SkipReason(
             f"{export.name} has not changed since run {last[0].run_id[:8]}, nor have the code and the settings: "

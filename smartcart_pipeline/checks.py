@@ -15,7 +15,8 @@ from smartcart_pipeline.contract import NAMES, Column, SqlType
 from smartcart_pipeline.resources import AT_FAULT, Settings
 from smartcart_pipeline.segmentation import components
 from smartcart_pipeline.segmentation.cleaning import is_one_of, tell_lines
-from smartcart_pipeline.segmentation.sampling import fingerprint_customers
+from smartcart_pipeline.segmentation.history import membership_on
+from smartcart_pipeline.segmentation.sampling import fingerprint_customers, fingerprint_segments
 from smartcart_pipeline.storage.lake import Lake
 from smartcart_pipeline.tables import TABLES, Table
 
@@ -103,7 +104,7 @@ def judge_schema(frame: nw.LazyFrame[Any], table: Table, rows: Callable[[nw.Lazy
     broken = {name: counts[f"rule_{number}"] for number, name in enumerate(rules)}
     faults = [f"{count:,} rows: {name}" for name, count in broken.items() if count]
     # That no id repeats in a table that follows another is what its check `same_customers` says.
-    keys = [] if table.follows else [table.key, *((column.name,) for column in columns if column.unique)]
+    keys = [] if table.follows or table.grows else [table.key, *((column.name,) for column in columns if column.unique)]
     for key in dict.fromkeys(keys):
         distinct = rows(frame.select(*key).unique().select(nw.len().alias("distinct")))[0]["distinct"]
         if repeated := counts["rows"] - distinct:
@@ -234,7 +235,7 @@ def _one_selected(lake: Lake, settings: Settings) -> Verdict:  # noqa: ARG001
 
 
 def _no_empty_segment(lake: Lake, settings: Settings) -> Verdict:  # noqa: ARG001
-    k = next((row["k"] for row in lake.engine.rows(lake.read("k_selection")) if row["is_selected"]), None)
+    k = lake.count("centroids")
     groups = lake.read("clusters").group_by("segment_id").agg(nw.len().alias("customers")).sort("segment_id")
     sizes = {row["segment_id"]: row["customers"] for row in lake.engine.rows(groups)}
     return Verdict(len(sizes) == k, f"{len(sizes)} of {k} segments have customers", sizes)
@@ -249,6 +250,28 @@ def _categories_add_up(lake: Lake, settings: Settings) -> Verdict:  # noqa: ARG0
     expected = int(known["total_spending"] or 0)
     description = f"{spent:,.0f} spent by category, {expected:,} by all customers"
     return Verdict(round(spent) == expected, description, {"by_category": spent, "by_customer": expected})
+
+
+def _no_drift(lake: Lake, settings: Settings) -> Verdict:  # noqa: ARG001
+    rows = lake.engine.rows(lake.read("feature_drift"))
+    tonight = [row for row in rows if row["night"] == max(row["night"] for row in rows)]
+    found = {row["feature"]: row["psi"] for row in tonight if row["verdict"] == "drifted"}
+    told = ", ".join(f"{feature} ({psi:.2f})" for feature, psi in sorted(found.items(), key=lambda item: -item[1]))
+    description = f"Far from what the model in force was fitted on, by their index: {told}." if found else "No drift."
+    return Verdict(not found, description, {row["feature"]: row["psi"] for row in tonight})
+
+
+def _history_is_tonights(lake: Lake, settings: Settings) -> Verdict:
+    """Whether the history says of tonight what is published tonight: by segment, counts and sums over the ids."""
+    as_of = lake.engine.rows(lake.read("cleaning_figures"))[0]["as_of_date"]
+    tonight, kept = (
+        sorted(map(tuple, (row.values() for row in lake.engine.rows(fingerprint_segments(frame, settings.seed)))))
+        for frame in (lake.read("clusters"), membership_on(lake.read("segment_membership"), as_of))
+    )
+    customers = sum(row[1] for row in kept)
+    same = tonight == kept
+    description = f"{customers:,} customers on {as_of}{', as published' if same else ' are not those published'}"
+    return Verdict(same, description, {"customers": customers, "segments": len(kept)})
 
 
 def _profiles_add_up(lake: Lake, settings: Settings) -> Verdict:  # noqa: ARG001
@@ -304,6 +327,19 @@ SEMANTIC: tuple[Check, ...] = (
         "What all segments spend on all categories is what all customers spend.",
         _categories_add_up,
     ),
+    Check(
+        "feature_drift",
+        "no_drift",
+        "No feature is far from what the model in force was fitted on. This only warns; the gate decides.",
+        _no_drift,
+        blocking=False,
+    ),
+    Check(
+        "segment_membership",
+        "as_published",
+        "The history says of tonight what is published tonight.",
+        _history_is_tonights,
+    ),
     Check("profiles", "add_up", "The profiles' customers are all customers.", _profiles_add_up),
     Check("segment_rules", "add_up", "Every customer meets one rule.", _rules_add_up),
 )
@@ -316,9 +352,19 @@ STEPS: dict[str, tuple[str, ...]] = {
     "check_scaled": ("scaled", "scaler", "correlations"),
     "check_pca_components": ("pca_components", "loadings"),
     "check_k_selection": ("k_selection",),
+    "check_promotion": (
+        "contested_models",
+        "fitted_centroids",
+        "promotion_decisions",
+        "feature_drift",
+        "segment_events",
+    ),
     "check_clusters": ("clusters", "centroids", "algorithm_comparison"),
     "check_category_spending": ("plotted_customers", "category_spending"),
     "check_profiles": ("profiles",),
+    "check_membership": ("segment_membership",),
+    "check_moves": ("segment_moves",),
+    "check_migration": ("segment_migration", "nights"),
     "check_segment_model": ("segment_model",),
     "check_segment_rules": ("segment_rules",),
 }

@@ -15,6 +15,8 @@ from typing import Annotated, Any
 import typer
 
 from smartcart_pipeline.contract import ExportError
+from smartcart_pipeline.model_commands import model
+from smartcart_pipeline.simulation_commands import simulate
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.warehouse_commands import HomeOption, sql, warehouse
 
@@ -27,6 +29,8 @@ app = typer.Typer(
 
 app.command()(sql)
 app.add_typer(warehouse, name="warehouse")
+app.add_typer(model, name="model")
+app.command()(simulate)
 
 
 @app.command()

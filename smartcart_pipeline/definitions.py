@@ -6,7 +6,7 @@ from typing import Any
 
 import dagster as dg
 
-from smartcart_pipeline.assets import ingest, model, prepare, publish, report, scoring, segments
+from smartcart_pipeline.assets import history, ingest, model, prepare, promotion, publish, report, scoring, segments
 from smartcart_pipeline.automation import new_export, nightly, nightly_refresh, refused_export
 from smartcart_pipeline.checks import build_checks
 from smartcart_pipeline.progress import progress
@@ -32,9 +32,13 @@ def build_defs(home: Home, **overrides: Any) -> dg.Definitions:
             prepare.standardising,
             model.projecting,
             model.k_selection,
+            promotion.promoting,
             segments.clustering_customers,
             segments.illustrating,
             segments.profiles,
+            history.segment_membership,
+            history.segment_moves,
+            history.migrating,
             scoring.segment_model,
             scoring.segment_rules,
             publish.warehouse,

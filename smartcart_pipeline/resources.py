@@ -20,6 +20,8 @@ from smartcart_pipeline.engines import Engine
 from smartcart_pipeline.engines.duckdb import MEMORY_LIMIT, DuckDBEngine
 from smartcart_pipeline.lineage import Columns
 from smartcart_pipeline.segmentation.cleaning import Limits
+from smartcart_pipeline.segmentation.hysteresis import Hysteresis
+from smartcart_pipeline.segmentation.promotion import Gate, Refit
 from smartcart_pipeline.segmentation.recipes import RECIPES, Recipe, RecipeName
 from smartcart_pipeline.settings_file import read_settings
 from smartcart_pipeline.storage.home import Home
@@ -70,6 +72,43 @@ class Settings(dg.ConfigurableResource):
         default=3_000, ge=100, description="The two algorithms are compared on at most this many customers."
     )
 
+    refit: Refit = Field(
+        default="auto",
+        description="Whether tonight's fit takes the place of the model in force: auto (the gate), always, or never.",
+    )
+    min_drifted_features: float = Field(
+        default=Gate.drifted_features, ge=0, le=1, description="Gate: a reason is so large a share of drifted features."
+    )
+    min_silhouette_gain: float = Field(
+        default=Gate.silhouette_gain, ge=0, description="Gate: a reason is so much better a silhouette."
+    )
+    min_unexplained_customers: float = Field(
+        default=Gate.unexplained_customers,
+        ge=0,
+        le=1,
+        description="Gate: where so large a share is far from every segment, one more is tried.",
+    )
+    min_stability: float = Field(
+        default=Gate.stability, le=1, description="Gate: the challenger is at least so stable."
+    )
+    max_silhouette_loss: float = Field(
+        default=Gate.silhouette_loss, ge=0, description="Gate: the challenger's silhouette may be so much worse."
+    )
+    min_segment_share: float = Field(
+        default=Gate.segment_share, ge=0, le=1, description="Gate: the smallest segment has this share at least."
+    )
+    max_relabelled_customers: float = Field(
+        default=Gate.relabelled_customers,
+        ge=0,
+        le=1,
+        description="Gate: the budget, a share of the known customers that may change segment.",
+    )
+    band: float = Field(
+        default=Hysteresis.band, ge=0, description="A customer moves at once if the margin is above this (no unit)."
+    )
+    band_nights: int = Field(
+        default=Hysteresis.nights, ge=1, le=120, description="Within the band, a move counts after so many nights."
+    )
     copied_rows: int = Field(
         default=500_000,
         ge=0,
@@ -86,6 +125,25 @@ class Settings(dg.ConfigurableResource):
     def limits(self) -> Limits:
         """What makes a customer an outlier."""
         return Limits(self.max_age, self.max_income)
+
+    @property
+    def gate(self) -> Gate:
+        """When a challenger is promoted."""
+        return Gate(
+            refit=self.refit,
+            drifted_features=self.min_drifted_features,
+            silhouette_gain=self.min_silhouette_gain,
+            unexplained_customers=self.min_unexplained_customers,
+            stability=self.min_stability,
+            silhouette_loss=self.max_silhouette_loss,
+            segment_share=self.min_segment_share,
+            relabelled_customers=self.max_relabelled_customers,
+        )
+
+    @property
+    def hysteresis(self) -> Hysteresis:
+        """When a customer's published segment follows the raw one."""
+        return Hysteresis(self.band, self.band_nights)
 
     @property
     def features(self) -> Recipe:

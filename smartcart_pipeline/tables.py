@@ -12,6 +12,9 @@ from smartcart_pipeline.segmentation.profiling import MEASURED, SHARES, share_na
 from smartcart_pipeline.segmentation.recipes import CARRIED_OVER, EDUCATION_LEVELS, LIVING_WITH, OUTCOMES, RECIPES
 from smartcart_pipeline.segmentation.spending import CATEGORIES
 
+# A table as another night wrote it is called so in queries, behind its own name.
+BEFORE = "_before"
+
 
 @dataclass(frozen=True)
 class Table:
@@ -25,6 +28,7 @@ class Table:
         key: The columns that no two rows share.
         carries_extra: Whether further columns of the export are carried along behind the declared ones, as text.
         follows: The table that has the very same customers, one row each.
+        grows: Whether it holds all nights, so that nobody counts its keys anew each night.
     """
 
     name: str
@@ -34,6 +38,7 @@ class Table:
     key: tuple[str, ...]
     carries_extra: bool = False
     follows: str | None = None
+    grows: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -252,7 +257,8 @@ K_SELECTION = Table(
 CLUSTERS = Table(
     "clusters",
     "a customer",
-    "The cluster of each customer by both algorithms, the segment, and how clearly the customer belongs to it.",
+    "Each customer's segment by the model in force, how clearly the customer belongs to it, and the cluster by both "
+    "algorithms in tonight's fit.",
     (
         CUSTOMER_ID,
         Column("kmeans_cluster", "TINYINT", "Cluster by k-means; 0 spends most on average.", minimum=0),
@@ -262,8 +268,25 @@ CLUSTERS = Table(
             "Cluster by agglomerative clustering (Ward); 0 spends most on average.",
             minimum=0,
         ),
-        SEGMENT_ID,
-        Column("distance", "FLOAT", "Distance to the segment's centroid on the components (no unit).", minimum=0),
+        Column(
+            "segment_id",
+            "VARCHAR",
+            "The published segment: S01, S02, …; the raw one, but for who may yet go back.",
+        ),
+        Column("raw_segment_id", "VARCHAR", "The segment with the nearest centroid, of the model in force."),
+        Column(
+            "nights_pending",
+            "TINYINT",
+            "For how many nights the raw segment has been another one, within the band; 0 if the two agree.",
+            minimum=0,
+        ),
+        Column(
+            "previous_segment_id",
+            "VARCHAR",
+            "The segment published the night before; empty for who was not published then.",
+            nullable=True,
+        ),
+        Column("distance", "FLOAT", "Distance to the raw segment's centroid on the components (no unit).", minimum=0),
         Column("runner_up_segment_id", "VARCHAR", "The segment with the next nearest centroid."),
         Column("margin", "FLOAT", "How much farther the runner-up's centroid is (no unit).", minimum=0),
     ),
@@ -274,13 +297,198 @@ CLUSTERS = Table(
 CENTROIDS = Table(
     "centroids",
     "a segment",
-    "Where the centre of each segment lies on the components.",
+    "Where the centre of each segment lies, on the components of the model in force.",
     (
         replace(SEGMENT_ID, unique=True),
-        Column("kmeans_cluster", "TINYINT", "The segment's k-means cluster.", minimum=0, unique=True),
+        Column("kmeans_cluster", "TINYINT", "The segment's cluster in the model in force.", minimum=0, unique=True),
         *_POINT,
     ),
     key=("segment_id",),
+)
+
+NIGHT = Column("night", "INTEGER", "Number of the night, from 1, in the order of publication.", minimum=1)
+AS_OF = Column("as_of_date", "DATE", "The day that age and tenure are counted to.")
+MODEL_VERSION = Column("model_version", "VARCHAR", "A version of the segment model: v1, v2, …")
+
+CONTESTED_MODELS = Table(
+    "contested_models",
+    "a model's part in the night",
+    "The model in force, and tonight's challenger; the same where it was promoted.",
+    (
+        Column("part", "VARCHAR", "The part.", categories=("in_force", "challenger"), unique=True),
+        MODEL_VERSION,
+        Column("origin", "VARCHAR", "How it was made."),
+        Column("named_segments", "INTEGER", "How many segment ids have ever been given.", minimum=1),
+        Column("document", "VARCHAR", "All of the model as JSON, with what later nights are held against."),
+    ),
+    key=("part",),
+)
+
+FITTED_CENTROIDS = Table(
+    "fitted_centroids",
+    "a cluster of tonight's fit",
+    "Where the clusters of tonight's fit lie, on tonight's components; segments are those of the model in force.",
+    (
+        Column("kmeans_cluster", "TINYINT", "The cluster; 0 spends most on average.", minimum=0, unique=True),
+        *_POINT,
+    ),
+    key=("kmeans_cluster",),
+)
+
+NIGHTS = Table(
+    "nights",
+    "a published night",
+    "Every published night: which model was in force, and why.",
+    (
+        replace(NIGHT, unique=True),
+        AS_OF,
+        MODEL_VERSION,
+        Column("is_promoted", "BOOLEAN", "Whether that model came into force on this night."),
+        Column("customers", "BIGINT", "Customers that were published.", minimum=1),
+        Column("segments", "INTEGER", "Segments of the model.", minimum=1),
+        Column("verdict", "VARCHAR", "Why the challenger was promoted or held, in plain words."),
+    ),
+    key=("night",),
+)
+
+PROMOTION_DECISIONS = Table(
+    "promotion_decisions",
+    "a night and criterion",
+    "What spoke for and against the challenger of each night: it is promoted if a reason and all of safety holds.",
+    (
+        NIGHT,
+        AS_OF,
+        Column("criterion", "VARCHAR", "What was asked."),
+        Column("role", "VARCHAR", "Whether it is a reason to change or a condition.", categories=("reason", "safety")),
+        Column("value", "DOUBLE", "What was found."),
+        Column("limit", "DOUBLE", "What it was held against."),
+        Column("passed", "BOOLEAN", "Whether it holds."),
+        Column("is_promoted", "BOOLEAN", "Whether the challenger was promoted that night; the same in all its rows."),
+        Column("verdict", "VARCHAR", "Why, in plain words; the same in all rows of a night."),
+    ),
+    key=("night", "criterion"),
+)
+
+SEGMENT_EVENTS = Table(
+    "segment_events",
+    "an event in the life of a segment",
+    "What became of each segment when another model came into force, told by the customers that old and new share.",
+    (
+        NIGHT,
+        AS_OF,
+        MODEL_VERSION,
+        SEGMENT_ID,
+        Column(
+            "event",
+            "VARCHAR",
+            "What happened: split and born begin a segment, merged and retired end one.",
+            categories=("continued", "split", "merged", "born", "retired"),
+        ),
+        Column(
+            "other_segment_id",
+            "VARCHAR",
+            "The segment it was split from, or went into.",
+            nullable=True,
+        ),
+        Column("shared_customers", "BIGINT", "Known customers that both have.", minimum=0),
+        Column("share_of_old", "DOUBLE", "Their share of the old segment.", nullable=True, minimum=0, maximum=1),
+        Column("share_of_new", "DOUBLE", "Their share of the new segment.", nullable=True, minimum=0, maximum=1),
+    ),
+    key=("night", "segment_id"),
+)
+
+FEATURE_DRIFT = Table(
+    "feature_drift",
+    "a night and feature",
+    "How far the customers of each night are from those that the model in force was fitted on.",
+    (
+        NIGHT,
+        AS_OF,
+        MODEL_VERSION,
+        Column("feature", "VARCHAR", "A column of `features`."),
+        Column("psi", "DOUBLE", "Population stability index over the model's bins; 0.1 is noticeable, 0.25 much."),
+        Column("test", "VARCHAR", "The two-sample test.", categories=("Kolmogorov-Smirnov", "chi-square")),
+        Column("effect", "DOUBLE", "Kolmogorov-Smirnov's distance, or Cramer's V.", minimum=0, maximum=1 + 1e-9),
+        Column("p_value", "DOUBLE", "How likely chance makes a larger one.", minimum=0, maximum=1),
+        Column(
+            "verdict",
+            "VARCHAR",
+            "What the index says, where the test is significant at 0.001.",
+            categories=("steady", "noticeable", "drifted"),
+        ),
+        Column("new_categories", "VARCHAR", "Categories that the model never saw."),
+        Column("vanished_categories", "VARCHAR", "Categories that nobody has any more."),
+    ),
+    key=("night", "feature"),
+)
+
+SEGMENT_MEMBERSHIP = Table(
+    "segment_membership",
+    "a stay of a customer in a segment",
+    "Who was published in which segment, and when: valid_from <= day AND (valid_to IS NULL OR day < valid_to).",
+    (
+        CUSTOMER_ID,
+        SEGMENT_ID,
+        Column("valid_from", "DATE", "As-of date of the first night of the stay."),
+        Column("valid_to", "DATE", "As-of date of the first night that says otherwise; empty if none.", nullable=True),
+        replace(MODEL_VERSION, description="The model that was in force on the first night of the stay."),
+    ),
+    key=("customer_id", "valid_from"),
+    grows=True,
+)
+
+_FROM = Column("from_segment_id", "VARCHAR", "The published segment before.")
+_TO = Column("to_segment_id", "VARCHAR", "The published segment tonight.")
+_CAUSES = ("customer", "model", "borderline")
+
+SEGMENT_MOVES = Table(
+    "segment_moves",
+    "a customer that moved tonight",
+    "Who was published in another segment than the night before, and what made the customer move.",
+    (
+        CUSTOMER_ID,
+        _FROM,
+        _TO,
+        Column(
+            "cause",
+            "VARCHAR",
+            "customer: the model of the night before moves tonight's features too. borderline: within the band of the "
+            "margin. model: all others.",
+            categories=_CAUSES,
+        ),
+        Column("margin", "FLOAT", "How much farther the runner-up's centroid is tonight (no unit).", minimum=0),
+        Column("old_model_moves", "BOOLEAN", "Whether the model of the night before moves tonight's features."),
+        Column(
+            "new_model_moves",
+            "BOOLEAN",
+            "Whether tonight's model moves the features of the night before; empty if they are not kept.",
+            nullable=True,
+        ),
+    ),
+    key=("customer_id",),
+)
+
+SEGMENT_MIGRATION = Table(
+    "segment_migration",
+    "a flow of customers between segments",
+    "How many customers stayed, moved, arrived and left, since the night before and since a month ago.",
+    (
+        NIGHT,
+        AS_OF,
+        Column("since", "DATE", "As-of date of the night that tonight is compared with."),
+        Column("period", "VARCHAR", "How long ago that is.", categories=("night", "month")),
+        replace(_FROM, nullable=True),
+        replace(_TO, nullable=True),
+        Column(
+            "cause",
+            "VARCHAR",
+            "Why; empty for who moved within a month, which may have several causes.",
+            nullable=True,
+            categories=("stayed", *_CAUSES, "arrived", "left"),
+        ),
+        Column("customers", "BIGINT", "How many.", minimum=1),
+    ),
+    key=("night", "period", "from_segment_id", "to_segment_id", "cause"),
 )
 
 ALGORITHM_COMPARISON = Table(
@@ -373,9 +581,7 @@ SEGMENT_MODEL = Table(
     "a model",
     "All the fitted numbers needed to put any customer into a segment.",
     (
-        Column(
-            "model_version", "VARCHAR", "Hash of the document: two models of one version are the same.", unique=True
-        ),
+        replace(MODEL_VERSION, description="The version of the model in force.", unique=True),
         Column("recipe", "VARCHAR", "Which features the model sees.", categories=tuple(RECIPES)),
         Column("as_of_date", "DATE", "The day that age and tenure are counted to."),
         Column("segments", "INTEGER", "How many segments there are.", minimum=1),
@@ -419,12 +625,21 @@ TABLES: dict[str, Table] = {
         PCA_COMPONENTS,
         LOADINGS,
         K_SELECTION,
+        CONTESTED_MODELS,
+        FITTED_CENTROIDS,
+        PROMOTION_DECISIONS,
+        FEATURE_DRIFT,
+        SEGMENT_EVENTS,
         CLUSTERS,
         CENTROIDS,
         ALGORITHM_COMPARISON,
         PLOTTED_CUSTOMERS,
         CATEGORY_SPENDING,
         PROFILES,
+        NIGHTS,
+        SEGMENT_MEMBERSHIP,
+        SEGMENT_MOVES,
+        SEGMENT_MIGRATION,
         SEGMENT_MODEL,
         SEGMENT_RULES,
     )
@@ -444,7 +659,7 @@ PUBLICATION = Table(
         Column("export_hash", "VARCHAR", "SHA-256 of the export's content."),
         Column("recipe", "VARCHAR", "The recipe: which features define segments."),
         Column("code_version", "VARCHAR", "Hash of the pipeline's code."),
-        Column("model_version", "VARCHAR", "Hash of the segment model: scaler, loadings and centroids."),
+        Column("model_version", "VARCHAR", "Version of the segment model in force: v1, v2, …"),
         Column("row_counts", "MAP(VARCHAR, BIGINT)", "Rows of each table, by name: row_counts['cleaned']."),
     ),
     key=("run_id",),

@@ -12,13 +12,14 @@ RANKS = (
     ("contract", "lineage", "progress"),
     ("segmentation",),
     ("tables", "views", "sample", "plots"),
+    ("contest",),
     ("engines", "storage"),
     ("settings_file",),
-    ("resources", "provenance", "scoring", "report"),
+    ("resources", "provenance", "scoring", "report", "simulation"),
     ("assets", "checks", "automation"),
     ("definitions",),
-    ("night",),
-    ("cli", "warehouse_commands"),
+    ("night", "replay"),
+    ("cli", "warehouse_commands", "model_commands", "simulation_commands"),
 )
 RANK = {place: number for number, places in enumerate(RANKS) for place in places}
 IMPURE = {"dagster", "duckdb", "pyspark", "os", "pathlib", "time", "random", "shutil", "subprocess", "tempfile"}

@@ -12,7 +12,17 @@ import dagster as dg
 import pytest
 import yaml
 
-from smartcart_pipeline.assets import ingest, model, prepare, publish, report, segments, source_version
+from smartcart_pipeline.assets import (
+    history,
+    ingest,
+    model,
+    prepare,
+    promotion,
+    publish,
+    report,
+    segments,
+    source_version,
+)
 from smartcart_pipeline.checks import STEPS, checks_of
 from smartcart_pipeline.definitions import build_defs, defs
 from smartcart_pipeline.engines.duckdb import DuckDBEngine
@@ -21,7 +31,25 @@ from smartcart_pipeline.tables import TABLES
 
 REPOSITORY = Path(__file__).parents[1]
 
-CLUSTERED_FROM = {"k_selection", "pca_components", "scaled", "loadings"}
+PROMOTED_FROM = {"cleaning_figures", "features", "scaler", "loadings", "pca_components", "k_selection"}
+CLUSTERED_FROM = {
+    "cleaning_figures",
+    "contested_models",
+    "fitted_centroids",
+    "features",
+    "scaler",
+    "loadings",
+    "pca_components",
+    "scaled",
+}
+MIGRATED_FROM = {
+    "cleaning_figures",
+    "contested_models",
+    "promotion_decisions",
+    "clusters",
+    "segment_membership",
+    "segment_moves",
+}
 ILLUSTRATED_FROM = {"clusters", "features", "pca_components", "cleaned"}
 
 # Each asset: its group, and the assets it depends on.
@@ -37,13 +65,22 @@ ASSETS: dict[str, tuple[str, set[str]]] = {
     "pca_components": ("model", {"scaled", "correlations"}),
     "loadings": ("model", {"scaled", "correlations"}),
     "k_selection": ("model", {"pca_components"}),
+    "contested_models": ("model", PROMOTED_FROM),
+    "fitted_centroids": ("model", PROMOTED_FROM),
+    "promotion_decisions": ("model", PROMOTED_FROM),
+    "feature_drift": ("model", PROMOTED_FROM),
+    "segment_events": ("model", PROMOTED_FROM),
     "clusters": ("segments", CLUSTERED_FROM),
     "centroids": ("segments", CLUSTERED_FROM),
     "algorithm_comparison": ("segments", CLUSTERED_FROM),
     "plotted_customers": ("segments", ILLUSTRATED_FROM),
     "category_spending": ("segments", ILLUSTRATED_FROM),
     "profiles": ("segments", {"clusters", "centroids", "features", "plotted_customers"}),
-    "segment_model": ("segments", {"cleaning_figures", "scaler", "loadings", "centroids", "profiles"}),
+    "segment_membership": ("segments", {"cleaning_figures", "contested_models", "clusters"}),
+    "segment_moves": ("segments", {"cleaning_figures", "features", "contested_models", "clusters"}),
+    "segment_migration": ("segments", MIGRATED_FROM),
+    "nights": ("segments", MIGRATED_FROM),
+    "segment_model": ("segments", {"cleaning_figures", "contested_models", "profiles"}),
     "segment_rules": ("segments", {"features", "segment_model"}),
     "warehouse": ("publish", set(TABLES)),
     "report": ("publish", {"warehouse"}),
@@ -57,9 +94,13 @@ MAKERS = {
     "check_scaled": "standardising",
     "check_pca_components": "projecting",
     "check_k_selection": "k_selection",
+    "check_promotion": "promoting",
     "check_clusters": "clustering_customers",
     "check_category_spending": "illustrating",
     "check_profiles": "profiles",
+    "check_membership": "segment_membership",
+    "check_moves": "segment_moves",
+    "check_migration": "migrating",
     "check_segment_model": "segment_model",
     "check_segment_rules": "segment_rules",
 }
@@ -169,7 +210,19 @@ def test_the_settings_of_a_run_are_documented_with_their_defaults() -> None:
         "sample_customers": 10_000,
         "ward_customers": 3_000,
         "comparison_customers": 3_000,
+        "refit": "auto",
+        "min_drifted_features": 0.25,
+        "min_silhouette_gain": 0.02,
+        "min_unexplained_customers": 0.03,
+        "min_stability": 0.9,
+        "max_silhouette_loss": 0.02,
+        "min_segment_share": 0.02,
+        "max_relabelled_customers": 0.05,
+        "band": 0.25,
+        "band_nights": 7,
         "copied_rows": 500_000,
+        "kept_publications": 7,
+        "wait_seconds": 3_600,
     }
     assert all(field.description for field in fields.values())
 
@@ -206,11 +259,13 @@ def test_code_version_is_of_the_source_of_all_modules(tmp_path: Path) -> None:
         ("scaled", prepare, ["recipes", "scaling"]),
         ("pca_components", model, ["components"]),
         ("k_selection", model, ["sampling", "selection"]),
-        ("clusters", segments, ["sampling", "clustering"]),
+        ("clusters", segments, ["sampling", "clustering", "hysteresis", "model"]),
+        ("segment_membership", history, ["stays"]),
+        ("promotion_decisions", promotion, ["contest", "clustering", "drift", "identity", "promotion"]),
         ("profiles", segments, ["profiling", "personas"]),
         ("plotted_customers", segments, ["sampling"]),
         ("category_spending", segments, ["spending"]),
-        ("warehouse", publish, ["publishing"]),
+        ("warehouse", publish, ["publications", "building", "provenance", "tables", "views"]),
         ("report", report, ["reading", "wording", "charts", "contents", "rendering"]),
     ],
 )

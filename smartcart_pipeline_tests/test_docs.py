@@ -8,6 +8,7 @@ import pytest
 
 from smartcart_pipeline.contract import CONTRACT
 from smartcart_pipeline.night import run_job
+from smartcart_pipeline.resources import Settings
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.tables import RECORDS, TABLES
 from smartcart_pipeline.views import VIEWS
@@ -20,6 +21,7 @@ QUESTIONS = [
     for page in ASKED_IN
     for question in re.findall(r"```sql\n(.*?)```", (GUIDES / page).read_text(), re.DOTALL)
 ]
+IDENTITY = GUIDES / "identity.md"
 
 
 def contract_table() -> str:
@@ -55,6 +57,21 @@ def test_the_export_guide_lists_the_contract():
 
 def test_the_warehouse_guide_lists_the_tables():
     assert warehouse_tables() in (GUIDES / "warehouse.md").read_text()
+
+
+@pytest.mark.parametrize("question", re.findall(r"```sql\n(.*?)```", IDENTITY.read_text(), re.DOTALL))
+def test_every_question_about_identity_can_be_asked(night: Home, question: str):
+    with duckdb.connect(str(night.warehouse), read_only=True) as warehouse:
+        warehouse.sql(question).fetchall()
+
+
+def test_the_gate_is_set_as_the_guide_says():
+    settings = Settings(input=None, as_of=None)
+    told = dict(re.findall(r"\| `(m(?:in|ax)_\w+)` \| ([\d.]+) \|", IDENTITY.read_text()))
+    assert len(told) == 7
+    assert {name: float(value) for name, value in told.items()} == {name: getattr(settings, name) for name in told}
+    assert f"`band` ({settings.band:g})" in IDENTITY.read_text()
+    assert f"`band_nights` ({settings.band_nights})" in IDENTITY.read_text()
 
 
 def test_there_are_questions():

@@ -10,7 +10,17 @@ from smartcart_pipeline.contract import AMOUNTS
 from smartcart_pipeline.engines.duckdb import DuckDBEngine
 from smartcart_pipeline.engines.duckdb_exports import read_export
 from smartcart_pipeline.lineage import Columns, merge_sources, trace_columns
-from smartcart_pipeline.segmentation import cleaning, clustering, components, features, personas, profiling, scaling
+from smartcart_pipeline.segmentation import (
+    cleaning,
+    clustering,
+    components,
+    features,
+    hysteresis,
+    personas,
+    profiling,
+    scaling,
+)
+from smartcart_pipeline.segmentation.model import SegmentModel, assign_model
 from smartcart_pipeline.segmentation.recipes import RECIPES
 from smartcart_pipeline.storage.exports import inspect_export
 from smartcart_pipeline.storage.lake import Fitted, Lake
@@ -116,16 +126,19 @@ def real_lineage(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Columns]
     rows = scaling.correlation_rows(scaling.correlate(seen), BEHAVIOURAL.names)
     correlations = keep("correlations", Fitted(rows, [encoded.select(*BEHAVIOURAL.names)]))
     fitted = components.fit_components(scaling.correlate(seen), BEHAVIOURAL.names)
-    points = keep("pca_components", components.project(scaled, fitted))
+    keep("pca_components", components.project(scaled, fitted))
     keep("loadings", Fitted(fitted.rows(), [correlations.select("correlation")]))
     centres = np.array([[2.0, 0.0, 0.0], [-2.0, 0.0, 0.0]])
-    placed = clustering.assign_segments(points, centres, ("S01", "S02")).with_columns(
-        agglomerative_cluster="kmeans_cluster"
+    in_force = SegmentModel(
+        "behavioural", as_of, limits, 50_000.0, scaler, fitted, centres, ("S01", "S02"), ("one", "other")
     )
+    placed = assign_model(described, in_force).with_columns(agglomerative_cluster="kmeans_cluster")
+    placed = hysteresis.settle_segments(placed, None, in_force.segment_ids, hysteresis.Hysteresis())
     clusters = keep("clusters", placed.select(*TABLES["clusters"].names).sort("customer_id"))
-    members = profiling.join_members(clusters, described)
+    centroids = clustering.centroid_rows(centres, ("S01", "S02"))
+    members = profiling.join_members(clusters, described, centroids)
     counts = engine.count_values(members, "kmeans_cluster", profiling.COUNTED)
-    profiles = profiling.profile_segments(counts, clustering.centroid_rows(centres, ("S01", "S02")))
+    profiles = profiling.profile_segments(counts, centroids)
     base = profiling.summarise_customers(profiling.merge_counts(counts))
     keep("profiles", Fitted(personas.name_segments(profiles, base), [profiling.name_sources(members)]))
     engine.close()
@@ -137,7 +150,7 @@ def sources(table: str, *columns: str) -> set[tuple[str, str]]:
 
 
 SCALED = sources("scaled", *BEHAVIOURAL.names)
-POINT = sources("pca_components", *components.NAMES)
+FEATURES = sources("features", *{feature.source for feature in BEHAVIOURAL.encoded})
 
 
 @pytest.mark.parametrize(
@@ -162,9 +175,9 @@ POINT = sources("pca_components", *components.NAMES)
         ("pca_components.pc3", SCALED),
         ("correlations.correlation", sources("features", *{feature.source for feature in BEHAVIOURAL.encoded})),
         ("loadings.loading", sources("correlations", "correlation")),
-        ("clusters.customer_id", sources("pca_components", "customer_id")),
-        ("clusters.segment_id", POINT),
-        ("clusters.distance", POINT),
+        ("clusters.customer_id", sources("features", "customer_id")),
+        ("clusters.segment_id", FEATURES),
+        ("clusters.distance", FEATURES),
         ("profiles.segment_id", sources("clusters", "segment_id")),
         ("profiles.mean_income", sources("features", "income")),
         ("profiles.share_living_with_partner", sources("features", "living_with")),

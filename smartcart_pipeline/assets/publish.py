@@ -1,28 +1,33 @@
 """Publication: what leaves the pipeline. It runs only after every blocking check of the run has passed."""
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import narwhals as nw
 
 from smartcart_pipeline import provenance, tables, views
 from smartcart_pipeline.assets import OWNERS, source_version
 from smartcart_pipeline.automation import package_version
 from smartcart_pipeline.engines import Engine
 from smartcart_pipeline.provenance import check_rows, column_lineage_rows, lineage_rows, trace_files
-from smartcart_pipeline.resources import NOTE, Settings
+from smartcart_pipeline.resources import NOTE, Settings, blaming_the_input
 from smartcart_pipeline.storage import publications
 from smartcart_pipeline.storage import warehouse as building
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.lake import Lake
+from smartcart_pipeline.storage.models import (
+    PublishedNight,
+    Record,
+    commit_record,
+    prepare_record,
+    read_champion,
+    read_record,
+)
 from smartcart_pipeline.storage.publications import publish
 from smartcart_pipeline.storage.warehouse import Contents, Publication, now
 from smartcart_pipeline.tables import TABLES
-
-# The tables that a segment model is made of.
-MODEL = ("scaler", "loadings", "centroids")
 
 
 @dg.asset(
@@ -42,12 +47,17 @@ def warehouse(
 ) -> dg.MaterializeResult[Any]:
     """One file of all tables, each at its own grain."""
     files = {name: lake.path(name) for name in TABLES}
+    with blaming_the_input():
+        record = read_record(home)
+    night = _describe_night(engine, lake, record)
     made = trace_files(context.instance, files)
-    publication = _describe(engine, lake, settings, made["raw_customers"].metadata)
+    publication = _describe(engine, lake, settings, made["raw_customers"].metadata, night)
     lineage = lineage_rows(made, publication.run_id, publication.code_version, publication.published_at)
     checks = check_rows(context.instance, made)
     contents = Contents(publication, files, lineage, column_lineage_rows(made), settings.copied_rows, checks)
+    pending = _prepare_record(engine, lake, home, record, night)
     done = publish(engine.local, contents, home, settings.kept_publications)
+    commit_record(home, pending)
     notes = {NOTE: publications.tell_set_aside(done.set_aside)} if done.set_aside else {}
     for note in notes.values():
         context.log.warning(note)
@@ -65,7 +75,9 @@ def warehouse(
     )
 
 
-def _describe(engine: Engine, lake: Lake, settings: Settings, delivered: dict[str, Any]) -> Publication:
+def _describe(
+    engine: Engine, lake: Lake, settings: Settings, delivered: dict[str, Any], night: PublishedNight
+) -> Publication:
     if not delivered:
         raise dg.Failure(
             "The run that wrote the newest raw_customers died before it was recorded: run the whole job.",
@@ -78,11 +90,28 @@ def _describe(engine: Engine, lake: Lake, settings: Settings, delivered: dict[st
         export_hash=delivered["content_hash"],
         recipe=settings.recipe,
         code_version=package_version(),
-        model_version=_model_version(engine, lake),
+        model_version=night.version,
         published_at=now(),
     )
 
 
-def _model_version(engine: Engine, lake: Lake) -> str:
-    content = [engine.rows(lake.read(name)) for name in MODEL]
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
+def _describe_night(engine: Engine, lake: Lake, record: Record) -> PublishedNight:
+    number = len(record.nights) + 1
+    found = engine.rows(lake.read("nights").filter(nw.col("night") == number))
+    if not found:
+        raise dg.Failure("The newest tables are those of a night that is published: run the whole job.")
+    return PublishedNight(
+        night=number,
+        run_id=lake.run_id,
+        as_of_date=found[0]["as_of_date"],
+        version=found[0]["model_version"],
+        promoted=found[0]["is_promoted"],
+        verdict=found[0]["verdict"],
+    )
+
+
+def _prepare_record(engine: Engine, lake: Lake, home: Home, record: Record, night: PublishedNight) -> Path:
+    """Lay ready what the home shall know of tonight's models once the night has published."""
+    models = {row["part"]: row for row in engine.rows(lake.read("contested_models"))}
+    challenger = read_champion(json.loads(models["challenger"]["document"]))
+    return prepare_record(home, record, night, challenger, models["in_force"]["named_segments"])

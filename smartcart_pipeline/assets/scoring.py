@@ -7,38 +7,36 @@ import dagster as dg
 import narwhals as nw
 
 from smartcart_pipeline.assets import described
+from smartcart_pipeline.assets.segments import read_models
 from smartcart_pipeline.engines import Engine, duckdb_macros
-from smartcart_pipeline.resources import Settings
+from smartcart_pipeline.resources import Settings, blaming_the_input
 from smartcart_pipeline.segmentation import model, rules, sampling, scaling
 from smartcart_pipeline.storage.lake import Fitted
 
 
 @dg.asset(**described("segment_model", "segments", model))
 def segment_model(
-    settings: Settings,
     engine: dg.ResourceParam[Engine],
     cleaning_figures: nw.LazyFrame,
-    scaler: nw.LazyFrame,
-    loadings: nw.LazyFrame,
-    centroids: nw.LazyFrame,
+    contested_models: nw.LazyFrame,
     profiles: nw.LazyFrame,
 ) -> dg.Output[Any]:
-    """One row: the model."""
+    """One row: the model in force, with tonight's figures and personas."""
     [figures] = engine.rows(cleaning_figures)
     named = profiles.select("segment_id", "persona")
-    gathered = model.gather_model(
-        settings.recipe, figures, *(engine.rows(frame) for frame in (scaler, loadings, centroids, named))
-    )
+    with blaming_the_input():
+        champion = read_models(engine, contested_models)["in_force"]
+    gathered = model.bring_up_to_date(champion.model, figures, engine.rows(named))
     row = {
-        "model_version": gathered.version,
+        "model_version": champion.version,
         "recipe": gathered.recipe,
         "as_of_date": gathered.as_of_date,
         "segments": len(gathered.segment_ids),
         "document": json.dumps(gathered.document()),
     }
     return dg.Output(
-        Fitted([row], [cleaning_figures, scaler, loadings, centroids, named]),
-        metadata={"model_version": gathered.version},
+        Fitted([row], [cleaning_figures, contested_models.select("document"), named]),
+        metadata={"model_version": champion.version},
     )
 
 

@@ -1,22 +1,35 @@
 """Who belongs where, and what each segment is like."""
 
-from collections.abc import Sequence
+import json
+from dataclasses import replace
 from datetime import timedelta
-from functools import partial
 from typing import Any
 
 import dagster as dg
 import narwhals as nw
-import numpy as np
 import pyarrow as pa
 
 from smartcart_pipeline.assets import described, out, picture
+from smartcart_pipeline.assets.promotion import begin_model
 from smartcart_pipeline.engines import Engine
 from smartcart_pipeline.plots import plot_components, plot_income_and_spending, plot_sizes
-from smartcart_pipeline.resources import Settings
-from smartcart_pipeline.segmentation import clustering, components, personas, profiling, sampling, spending
+from smartcart_pipeline.resources import Settings, blaming_the_input
+from smartcart_pipeline.segmentation import (
+    clustering,
+    components,
+    hysteresis,
+    model,
+    personas,
+    profiling,
+    sampling,
+    spending,
+)
 from smartcart_pipeline.segmentation.clustering import Ward
-from smartcart_pipeline.storage.lake import Fitted
+from smartcart_pipeline.segmentation.model import SegmentModel
+from smartcart_pipeline.segmentation.promotion import Champion, label_by
+from smartcart_pipeline.storage.home import Home
+from smartcart_pipeline.storage.lake import Fitted, Lake
+from smartcart_pipeline.storage.models import read_champion, read_record
 from smartcart_pipeline.tables import CLUSTERS, PLOTTED_CUSTOMERS
 
 Frame = nw.LazyFrame[Any]
@@ -30,44 +43,59 @@ FRESHNESS = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=30), warn
 
 @dg.multi_asset(
     outs={
-        "clusters": out("clusters", "segments", sampling, clustering),
-        "centroids": out("centroids", "segments", sampling, clustering),
+        "clusters": out("clusters", "segments", sampling, clustering, hysteresis, model),
+        "centroids": out("centroids", "segments", model),
         "algorithm_comparison": out("algorithm_comparison", "segments", sampling, clustering),
     }
 )
 def clustering_customers(
     settings: Settings,
     engine: dg.ResourceParam[Engine],
-    k_selection: nw.LazyFrame,
+    lake: dg.ResourceParam[Lake],
+    home: dg.ResourceParam[Home],
+    cleaning_figures: nw.LazyFrame,
+    contested_models: nw.LazyFrame,
+    fitted_centroids: nw.LazyFrame,
+    features: nw.LazyFrame,
+    scaler: nw.LazyFrame,
+    loadings: nw.LazyFrame,
     pca_components: nw.LazyFrame,
     scaled: nw.LazyFrame,
-    loadings: nw.LazyFrame,
 ) -> tuple[dg.Output[Any], dg.Output[Any], dg.Output[Any]]:
     """`clusters`: a customer. `centroids`: a segment. `algorithm_comparison`: an algorithm and space."""
-    k = next(row["k"] for row in engine.rows(k_selection) if row["is_selected"])
+    [figures] = engine.rows(cleaning_figures)
+    with blaming_the_input():
+        in_force = read_models(engine, contested_models)["in_force"].model
+        before = read_record(home).before(figures["as_of_date"])
+    fit = replace(
+        begin_model(settings, figures, engine.rows(scaler), engine.rows(loadings)),
+        centroids=engine.array(fitted_centroids.sort("kmeans_cluster"), components.NAMES),
+    )
     customers = engine.rows(pca_components.select(nw.len().alias("customers")))[0]["customers"]
     sample = engine.keep(sampling.sample_customers(pca_components, settings.sample_customers, settings.seed))
-    begun = clustering.fit_kmeans(engine.array(sample, components.NAMES), k, settings.seed)
-    centres = engine.refine_centroids(pca_components, begun)
-    ward = _fit_ward(engine, sampling.sample_customers(sample, settings.ward_customers, settings.seed), k, customers)
-    placed = components.project(scaled, components.read_components(engine.rows(loadings)), beside=("total_spending",))
-    spending = engine.rows(clustering.sum_spending(_label(placed, centres, ward)))
-    centres, ward = _in_canonical_order(spending, centres, ward)
+    ward = _fit_ward(engine, sample, fit, scaled, settings, customers)
 
-    segment_ids = clustering.number_segments(k)
-    place = partial(_place, centres=centres, segment_ids=segment_ids, ward=ward)
-    measured = place(sampling.sample_customers(sample, settings.comparison_customers, settings.seed))
+    measured = _label(sampling.sample_customers(sample, settings.comparison_customers, settings.seed), fit, ward)
     comparison = _compare(
         engine, measured, scaled, settings, {"kmeans": customers, "agglomerative": ward.fitted_customers}
     )
-    plotted = engine.rows(place(sampling.sample_customers(sample, PLOTTED, settings.seed)))
+    shown: Any = sampling.sample_customers(features, PLOTTED, settings.seed)
+    plotted = model.assign_model(shown, in_force).join(sample, on="customer_id", how="inner").sort("customer_id")
+    previous = lake.read_of(before.run_id, "clusters") if before else None
+    placed = _place(features, in_force, fit, ward)
+    published = hysteresis.settle_segments(placed, previous, in_force.segment_ids, settings.hysteresis)
     fitted_on = [pca_components.select(*components.NAMES), scaled.select("total_spending")]
     return (
         dg.Output(
-            place(pca_components).select(*CLUSTERS.names),
-            metadata={"k": k, "components": picture(plot_components(plotted))},
+            published.select(*CLUSTERS.names),
+            metadata={"k": len(in_force.centroids), "components": picture(plot_components(engine.rows(plotted)))},
         ),
-        dg.Output(Fitted(clustering.centroid_rows(centres, segment_ids), fitted_on)),
+        dg.Output(
+            Fitted(
+                clustering.centroid_rows(in_force.centroids, in_force.segment_ids),
+                [contested_models.select("document")],
+            )
+        ),
         dg.Output(
             Fitted(comparison, [*fitted_on, scaled.select(*settings.features.names)]),
             metadata={"adjusted_rand_index": comparison[0]["adjusted_rand_index"]},
@@ -101,6 +129,19 @@ def illustrating(
     )
 
 
+def read_models(engine: Engine, contested_models: Frame) -> dict[str, Champion]:
+    """The models of the night, by their part in it.
+
+    Args:
+        engine: Fetches the table.
+        contested_models: The table.
+
+    Returns:
+        `in_force` and `challenger`; the same where it was promoted.
+    """
+    return {row["part"]: read_champion(json.loads(row["document"])) for row in engine.rows(contested_models)}
+
+
 @dg.asset(**described("profiles", "segments", profiling, personas), freshness_policy=FRESHNESS)
 def profiles(
     engine: dg.ResourceParam[Engine],
@@ -110,10 +151,11 @@ def profiles(
     plotted_customers: nw.LazyFrame,
 ) -> dg.Output[Any]:
     """One row a segment."""
-    members = profiling.join_members(clusters, features)
+    places = engine.rows(centroids)
+    members = profiling.join_members(clusters, features, places)
     counts = engine.count_values(members, "kmeans_cluster", profiling.COUNTED)
     base = profiling.summarise_customers(profiling.merge_counts(counts))
-    rows = personas.name_segments(profiling.profile_segments(counts, engine.rows(centroids)), base)
+    rows = personas.name_segments(profiling.profile_segments(counts, places), base)
     return dg.Output(
         Fitted(rows, [profiling.name_sources(members)]),
         metadata={
@@ -124,35 +166,41 @@ def profiles(
     )
 
 
-def _fit_ward(engine: Engine, sample: Frame, k: int, customers: int) -> Ward:
+def _fit_ward(
+    engine: Engine, sample: Frame, fit: SegmentModel, scaled: Frame, settings: Settings, customers: int
+) -> Ward:
+    """Ward's clusters of a sample, numbered in the canonical order."""
+    sample = sampling.sample_customers(sample, settings.ward_customers, settings.seed)
     points = engine.array(sample, components.NAMES)
+    k = len(fit.centroids)
     labels = clustering.fit_ward(points, k)
-    centres = clustering.group_means(points, labels, k)
-    if len(points) < customers:
-        return Ward(centres, len(points))
-    ids = engine.fetch(sample.select("customer_id")).column("customer_id")
-    fitted = engine.frame(pa.table({"customer_id": ids, "ward_label": pa.array(labels, pa.int32())}))
-    return Ward(centres, len(points), fitted)
+    ward = Ward(clustering.group_means(points, labels, k), len(points))
+    if len(points) == customers:
+        ids = engine.fetch(sample.select("customer_id")).column("customer_id")
+        fitted = engine.frame(pa.table({"customer_id": ids, "ward_label": pa.array(labels, pa.int32())}))
+        ward = replace(ward, labels=fitted)
+    placed = components.project(scaled, fit.components, beside=("total_spending",))
+    order = clustering.canonical_order(engine.rows(clustering.sum_spending(_label(placed, fit, ward))), "ward_label")
+    if ward.labels is not None:
+        renumbered = clustering.renumber("ward_label", order).alias("ward_label")
+        ward = replace(ward, labels=ward.labels.with_columns(renumbered))
+    return replace(ward, centres=ward.centres[order])
 
 
-def _label(points: Frame, centres: np.ndarray, ward: Ward) -> Frame:
-    """Labels of every customer by both fits: `kmeans_label` and `ward_label`."""
-    return clustering.label_customers(clustering.nearest_centroid(points, centres, "kmeans_label"), ward)
+def _label(points: Frame, fit: SegmentModel, ward: Ward) -> Frame:
+    """Labels of customers by both fits of tonight: `kmeans_label` and `ward_label`."""
+    return clustering.label_customers(clustering.nearest_centroid(points, fit.centroids, "kmeans_label"), ward)
 
 
-def _in_canonical_order(spending: list[dict[str, Any]], centres: np.ndarray, ward: Ward) -> tuple[np.ndarray, Ward]:
-    kmeans_order = clustering.canonical_order(spending, "kmeans_label")
-    ward_order = clustering.canonical_order(spending, "ward_label")
-    labels = ward.labels
-    if labels is not None:
-        labels = labels.with_columns(clustering.renumber("ward_label", ward_order).alias("ward_label"))
-    return centres[kmeans_order], Ward(ward.centres[ward_order], ward.fitted_customers, labels)
-
-
-def _place(points: Frame, centres: np.ndarray, segment_ids: Sequence[str], ward: Ward) -> Frame:
-    """Put customers into segments, and into the clusters of both fits."""
-    labelled = clustering.label_customers(clustering.assign_segments(points, centres, segment_ids), ward)
-    return labelled.rename({"ward_label": "agglomerative_cluster"})
+def _place(features: Frame, in_force: SegmentModel, fit: SegmentModel, ward: Ward) -> Frame:
+    """Put customers into segments by the model in force, and into the clusters of both fits of tonight."""
+    labelled = label_by(features, fit, "kmeans_label")
+    if ward.labels is None:
+        labelled = label_by(labelled, replace(fit, centroids=ward.centres), "ward_label")
+    else:
+        labelled = labelled.join(ward.labels, on="customer_id", how="inner")
+    placed = model.assign_model(labelled, in_force, beside=("kmeans_label", "ward_label")).drop("kmeans_cluster")
+    return placed.rename({"kmeans_label": "kmeans_cluster", "ward_label": "agglomerative_cluster"})
 
 
 def _compare(
@@ -160,7 +208,7 @@ def _compare(
 ) -> list[dict[str, Any]]:
     names = settings.features.names
     measured = placed.join(scaled, on="customer_id", how="inner").sort("customer_id")
-    values = engine.array(measured, [*components.NAMES, *names, "kmeans_cluster", "agglomerative_cluster"])
+    values = engine.array(measured, [*components.NAMES, *names, "kmeans_label", "ward_label"])
     dimensions = len(components.NAMES)
     return clustering.compare_algorithms(
         spaces={"pca_components": values[:, :dimensions], "scaled": values[:, dimensions:-2]},

@@ -17,7 +17,7 @@ from smartcart_pipeline.segmentation.components import Components
 from smartcart_pipeline.segmentation.moments import Moments, sum_moments
 from smartcart_pipeline.segmentation.scaling import Scaler
 from smartcart_pipeline.storage.exports import Export
-from smartcart_pipeline.tables import TABLES, Table
+from smartcart_pipeline.tables import BEFORE, TABLES, Table
 
 if TYPE_CHECKING:
     from smartcart_pipeline.engines.duckdb_exports import DateReading
@@ -117,7 +117,9 @@ class DuckDBEngine:
         Returns:
             For each column, in order, its (table, column) sources, sorted.
         """
-        return trace_columns(self.query(frame), {name: table.names for name, table in TABLES.items()})
+        tables = {name: table.names for name, table in TABLES.items()}
+        before = {f"{name}{BEFORE}": columns for name, columns in tables.items()}
+        return trace_columns(self.query(frame), tables | before)
 
     def rows(self, frame: nw.LazyFrame[Any]) -> Rows:
         """Fetch a small frame.

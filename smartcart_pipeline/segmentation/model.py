@@ -6,7 +6,7 @@ It is kept as a JSON document. Reading one never runs code, and every number com
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import reduce
 from operator import add
@@ -21,11 +21,11 @@ from smartcart_pipeline.contract import ExportError
 from smartcart_pipeline.segmentation import Rows
 from smartcart_pipeline.segmentation.cleaning import Limits, belongs
 from smartcart_pipeline.segmentation.clustering import assign_segments
-from smartcart_pipeline.segmentation.components import COMPONENTS, Components, read_components
+from smartcart_pipeline.segmentation.components import COMPONENTS, Components
 from smartcart_pipeline.segmentation.components import NAMES as COMPONENT_NAMES
 from smartcart_pipeline.segmentation.features import engineer_features
 from smartcart_pipeline.segmentation.recipes import RECIPES, Recipe, RecipeName
-from smartcart_pipeline.segmentation.scaling import Scaler, read_scaler
+from smartcart_pipeline.segmentation.scaling import Scaler
 
 FORMAT = 1
 ADVICE = "Take a document that this version of the pipeline wrote; a run writes a new one."
@@ -197,34 +197,24 @@ def _tell(error: Exception) -> str:
     return "; ".join(faults[:3]) + more
 
 
-def gather_model(
-    recipe: RecipeName, figures: dict[str, Any], scaler: Rows, loadings: Rows, centroids: Rows, profiles: Rows
-) -> SegmentModel:
-    """Put the model together from the tables of a run.
+def bring_up_to_date(model: SegmentModel, figures: dict[str, Any], profiles: Rows) -> SegmentModel:
+    """Give a model what a later night knows better: the figures of its cleaning, and what people call the segments.
 
     Args:
-        recipe: Which features it sees.
+        model: The model in force.
         figures: The row of the table `cleaning_figures`.
-        scaler: All rows of the table `scaler`.
-        loadings: All rows of the table `loadings`.
-        centroids: All rows of the table `centroids`.
         profiles: The table `profiles`: `segment_id` and `persona` of every segment.
 
     Returns:
-        The model.
+        The model, with the same scaler, components and centroids.
     """
-    by_cluster = sorted(centroids, key=lambda row: row["kmeans_cluster"])
     personas = {row["segment_id"]: row["persona"] for row in profiles}
-    return SegmentModel(
-        recipe=recipe,
+    return replace(
+        model,
         as_of_date=figures["as_of_date"],
         limits=Limits(figures["max_age"], figures["max_income"]),
         income_median=figures["income_median"],
-        scaler=read_scaler(scaler),
-        components=read_components(loadings),
-        centroids=np.array([[row[name] for name in COMPONENT_NAMES] for row in by_cluster]),
-        segment_ids=tuple(row["segment_id"] for row in by_cluster),
-        personas=tuple(personas[row["segment_id"]] for row in by_cluster),
+        personas=tuple(personas[segment] for segment in model.segment_ids),
     )
 
 

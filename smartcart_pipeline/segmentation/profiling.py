@@ -26,17 +26,24 @@ COUNTED = (*MEASURED, *RATES.values(), "living_with", "education")
 ValueCounts = Mapping[str, tuple[np.ndarray, np.ndarray]]
 
 
-def join_members(clusters: FrameT, features: FrameT) -> FrameT:
-    """Each customer's features beside the segment.
+def join_members(clusters: FrameT, features: FrameT, centroids: Rows) -> FrameT:
+    """Each customer's features beside the published segment.
 
     Args:
-        clusters: Customers with `segment_id` and its number, `kmeans_cluster`.
+        clusters: Customers with `segment_id`.
         features: The same customers from `engineer_features`.
+        centroids: The table `centroids`, which tells the cluster of a segment in the model in force.
 
     Returns:
         `segment_id`, `kmeans_cluster` (by which engines group several times faster) and the columns in `COUNTED`.
     """
-    segments = clusters.select("customer_id", "segment_id", "kmeans_cluster")
+    number = nw.coalesce(
+        *[
+            nw.when(nw.col("segment_id") == row["segment_id"]).then(nw.lit(row["kmeans_cluster"], nw.Int32))
+            for row in centroids
+        ]
+    )
+    segments = clusters.select("customer_id", "segment_id", number.alias("kmeans_cluster"))
     return features.join(segments, on="customer_id", how="inner").select("segment_id", "kmeans_cluster", *COUNTED)
 
 

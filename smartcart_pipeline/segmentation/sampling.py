@@ -44,6 +44,22 @@ def fingerprint_customers(frame: FrameT, seed: int) -> FrameT:
     )
 
 
+def fingerprint_segments(frame: FrameT, seed: int) -> FrameT:
+    """What two frames agree in that put the same customers into the same segments, whatever their order.
+
+    Args:
+        frame: Rows with `customer_id` and `segment_id`.
+        seed: Seed of the scrambling.
+
+    Returns:
+        One row a segment: `segment_id`, and as for `fingerprint_customers`.
+    """
+    scrambled = frame.select("segment_id", nw.col("customer_id").alias("ids"), _scramble(seed).alias("scrambled"))
+    return scrambled.group_by("segment_id").agg(
+        nw.len().alias("customers"), nw.col("ids").sum(), nw.col("scrambled").sum()
+    )
+
+
 def _scramble(seed: int) -> nw.Expr:
     """A number from 0 to `PRIME` that looks random, from an id and a seed (Int64)."""
     # A line spreads neighbouring ids apart, its square takes away the line's pattern.

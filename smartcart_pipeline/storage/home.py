@@ -58,6 +58,11 @@ class Home:
         return self.root / "settings.yaml"
 
     @property
+    def models(self) -> Path:
+        """The segment models, one folder a version, and the record of which is in force."""
+        return self.root / "models"
+
+    @property
     def spill(self) -> Path:
         """Where an engine puts what does not fit into its memory, while it runs."""
         return self.root / "spill"

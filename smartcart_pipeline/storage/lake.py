@@ -13,7 +13,7 @@ from smartcart_pipeline.engines import Engine
 from smartcart_pipeline.lineage import Columns, merge_sources
 from smartcart_pipeline.segmentation import Rows
 from smartcart_pipeline.storage.home import put_in_place
-from smartcart_pipeline.tables import TABLES, Table
+from smartcart_pipeline.tables import BEFORE, TABLES, Table
 
 
 @dataclass(frozen=True)
@@ -106,6 +106,19 @@ class Lake:
         """
         return self.engine.scan(self.path(name), name)
 
+    def read_of(self, run_id: str, name: str) -> nw.LazyFrame[Any] | None:
+        """Read a table as another run wrote it.
+
+        Args:
+            run_id: The run.
+            name: The table's name.
+
+        Returns:
+            A frame; None where the run's file is no longer kept.
+        """
+        files = sorted((self.root / name).glob(f"[0-9]*_{run_id}.parquet"))
+        return self.engine.scan(files[-1], f"{name}{BEFORE}") if files else None
+
     def count(self, name: str) -> int:
         """How many rows a table has: this run's, else the newest; read from the file's footer.
 
@@ -150,10 +163,15 @@ class Lake:
 
     def _trace(self, table: Table, content: "nw.LazyFrame[Any] | Fitted") -> Columns:
         frames = content.sources if isinstance(content, Fitted) else [content]
-        traces = [self.engine.trace(frame) for frame in frames]
+        traces = [_of_tonight(self.engine.trace(frame)) for frame in frames]
         everything = merge_sources(traces) if isinstance(content, Fitted) else []
         traced = {column: sources for trace in traces for column, sources in trace.items()}
         return {column: traced.get(column, everything) for column in table.names if column in traced or everything}
+
+
+def _of_tonight(traced: Columns) -> Columns:
+    """Without the sources that another night wrote: lineage is of one night."""
+    return {column: [each for each in sources if each[0] in TABLES] for column, sources in traced.items()}
 
 
 def as_arrow(table: Table, rows: Rows) -> Any:

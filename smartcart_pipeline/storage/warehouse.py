@@ -34,7 +34,7 @@ class Publication:
         export_hash: SHA-256 of the export's bytes.
         recipe: The recipe of the model.
         code_version: Hash of the pipeline's code.
-        model_version: Hash of the segment model.
+        model_version: Version of the segment model in force.
         published_at: When it was built, UTC without a zone.
     """
 

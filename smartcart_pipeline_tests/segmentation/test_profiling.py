@@ -38,7 +38,7 @@ CLUSTERS = pd.DataFrame({"customer_id": [3, 2, 1], "segment_id": ["S02", "S01", 
 
 def count(engine: DuckDBEngine, features: pd.DataFrame, clusters: pd.DataFrame) -> dict:
     frames = (engine.frame(pa.Table.from_pandas(frame)) for frame in (clusters, features))
-    return engine.count_values(join_members(*frames), "kmeans_cluster", COUNTED)
+    return engine.count_values(join_members(*frames, CENTROIDS), "kmeans_cluster", COUNTED)
 
 
 def test_a_profile_summarises_the_segments_members(engine: DuckDBEngine):
@@ -82,7 +82,7 @@ def test_counts_say_what_the_customers_themselves_do(engine: DuckDBEngine, seed:
 
 
 def test_every_figure_has_a_source_and_every_source_a_figure(as_frame: Frames):
-    sources = to_pandas(name_sources(join_members(as_frame(CLUSTERS), as_frame(FEATURES))))
+    sources = to_pandas(name_sources(join_members(as_frame(CLUSTERS), as_frame(FEATURES), CENTROIDS)))
     told = {"persona", "description", "customers", "share"}
     assert set(sources.columns) == set(PROFILES.names) - told
 

@@ -1,0 +1,96 @@
+"""How steady segments are over simulated nights, and what keeping their identity costs a run.
+
+python -m benchmarks.identity [--nights N] [--customers N] [--seeds N] [--millions N]
+"""
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+from benchmarks.timing import run
+from smartcart_pipeline.simulation_commands import POLICIES, play
+
+# Shares of known customers, nights and moves that the pipeline is to reach.
+WORST_RELABELLED, NIGHTS_TO_FIND, CAUSES_RIGHT = 0.001, 3, 0.95
+# Of a run's time, all that is there for identity alone is to take this share at most.
+SHARE = 0.15
+# Steps that only identity needs. The fit itself, a few passes of `promoting`, a run without identity needs too.
+STEPS = (
+    "promoting",
+    "check_promotion",
+    "segment_membership",
+    "check_membership",
+    "segment_moves",
+    "check_moves",
+    "migrating",
+    "check_migration",
+)
+
+
+def judge(nights: int, customers: int, seed: int) -> None:
+    """Play all worlds once and hold them against the targets."""
+    print(f"\n{nights} simulated nights from {customers:,} customers, seed {seed}")
+    rows = play(nights, customers, seed)
+    for row in rows:
+        found = row["nights_to_find"]
+        told = "" if row["world"] != "sudden" else f", group found after {'never' if found is None else found} nights"
+        told += "" if row["changed_moved"] is None else f", {row['changed_moved']:.1%} of the changed moved"
+        told += "" if row["causes_right"] is None else f", {row['causes_right']:.1%} of {row['moves']} causes right"
+        print(
+            f"  {row['world']:<10}{POLICIES[row['policy']]:<24}relabelled {row['mean_relabelled']:.3%} a night, "
+            f"{row['worst_relabelled']:.3%} on the worst{told}"
+        )
+    ours = {row["world"]: row for row in rows if row["policy"] == "identity"}
+    found = ours["sudden"]["nights_to_find"]
+    met = {
+        "worst night of the unchanged world": ours["unchanged"]["worst_relabelled"] <= WORST_RELABELLED,
+        "nights to find the new group": found is not None and found <= NIGHTS_TO_FIND,
+        "causes right": all((row["causes_right"] or 1) >= CAUSES_RIGHT for row in ours.values()),
+    }
+    print("  " + ", ".join(f"{name}: {'met' if holds else 'MISSED'}" for name, holds in met.items()))
+
+
+def measure_cost(customers: int, folder: Path) -> None:
+    """Run two nights over many customers, and say what the steps for identity take of the second."""
+    import dagster as dg  # noqa: PLC0415  (slow to import)
+
+    smartcart = [sys.executable, "-m", "smartcart_pipeline.cli"]
+    export, home = folder / "export.parquet", folder / "home"
+    run([*smartcart, "generate", "--customers", str(customers), "--output", str(export)])
+    runs = [
+        run([*smartcart, "run", "--input", str(export), "--home", str(home), "--as-of", day])
+        for day in ("2014-06-29", "2014-06-30")
+    ]
+    with dg.DagsterInstance.from_config(str(home / "dagster")) as instance:
+        [last] = instance.get_runs(limit=1)
+        steps = {step.step_key: step.end_time - step.start_time for step in instance.get_run_step_stats(last.run_id)}
+    print(f"\nTwo nights over {customers:,} customers")
+    for number, one in enumerate(runs, start=1):
+        print(f"  night {number}: {one.seconds:.1f} s wall, {one.peak_megabytes:,.0f} MB peak")
+    for step in (*STEPS, "clustering_customers", "profiles"):
+        print(f"  {step:<22}{steps[step]:6.1f} s, {steps[step] / runs[1].seconds:.1%}")
+    share = sum(steps[step] for step in STEPS) / runs[1].seconds
+    met = "met" if share <= SHARE else "MISSED"
+    print(f"  steps for identity: {share:.1%} of the run, to be at most {SHARE:.0%}: {met}")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Play, measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--nights", type=int, default=90, help="simulated nights")
+    parser.add_argument("--customers", type=int, default=2_000, help="customers on the first simulated night")
+    parser.add_argument("--seeds", type=int, default=1, help="how many simulations")
+    parser.add_argument(
+        "--millions", type=float, default=10, help="millions of customers to measure the cost with; or 0"
+    )
+    chosen = parser.parse_args(arguments)
+    for seed in range(1, chosen.seeds + 1):
+        judge(chosen.nights, chosen.customers, seed)
+    if chosen.millions:
+        with tempfile.TemporaryDirectory() as folder:
+            measure_cost(round(chosen.millions * 1_000_000), Path(folder))
+
+
+if __name__ == "__main__":
+    main()

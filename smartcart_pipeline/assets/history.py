@@ -1,0 +1,165 @@
+"""What outlives the night: who was in which segment and since when, who moved and why, and the nights themselves."""
+
+from datetime import date, timedelta
+from typing import Any
+
+import dagster as dg
+import narwhals as nw
+
+from smartcart_pipeline.assets import described, out
+from smartcart_pipeline.assets.promotion import kept_rows
+from smartcart_pipeline.assets.segments import read_models
+from smartcart_pipeline.contract import ExportError
+from smartcart_pipeline.engines import Engine
+from smartcart_pipeline.resources import Settings, blaming_the_input
+from smartcart_pipeline.segmentation import Rows, hysteresis, migration
+from smartcart_pipeline.segmentation import history as stays
+from smartcart_pipeline.segmentation.history import begin_history, extend_history, insert_night
+from smartcart_pipeline.storage.home import Home
+from smartcart_pipeline.storage.lake import Fitted, Lake
+from smartcart_pipeline.storage.models import PublishedNight, Record, read_record, read_version
+
+Made = dg.Output[Any]
+
+MONTH = timedelta(days=30)
+VERBS = (hysteresis, migration, stays)
+
+
+@dg.asset(**described("segment_membership", "segments", stays))
+def segment_membership(
+    lake: dg.ResourceParam[Lake],
+    home: dg.ResourceParam[Home],
+    engine: dg.ResourceParam[Engine],
+    cleaning_figures: nw.LazyFrame,
+    contested_models: nw.LazyFrame,
+    clusters: nw.LazyFrame,
+) -> dg.Output[Any]:
+    """One row a stay."""
+    as_of = engine.rows(cleaning_figures)[0]["as_of_date"]
+    version = read_models(engine, contested_models)["in_force"].version
+    with blaming_the_input():
+        record = read_record(home)
+        return dg.Output(add_night(_read_history(lake, record), record, clusters, as_of, version))
+
+
+def add_night(so_far: Any, record: Record, clusters: Any, as_of: date, version: str) -> Any:
+    """Add a night to the history, the fast way where it is later than all before.
+
+    Args:
+        so_far: Stays; None before the first night.
+        record: The nights so far.
+        clusters: The table `clusters` of the night.
+        as_of: Its as-of date.
+        version: The model in force.
+
+    Returns:
+        Stays.
+    """
+    if so_far is None:
+        return begin_history(clusters, as_of, version)
+    later = record.after(as_of)
+    if later is None and not record.is_published(as_of):
+        return extend_history(so_far, clusters, as_of, version)
+    next_night = (later.as_of_date, later.version) if later else (None, None)
+    return insert_night(so_far, clusters, as_of, version, *next_night)
+
+
+def _read_history(lake: Lake, record: Record) -> Any:
+    if record.last is None:
+        return None
+    so_far = lake.read_of(record.last.run_id, "segment_membership")
+    if so_far is None:
+        raise ExportError(
+            f"{lake.root / 'segment_membership'}: the history of run {record.last.run_id[:8]}, the last one published, "
+            "is missing. Put the lake back from a backup; nothing was published, so that no history is lost."
+        )
+    return so_far
+
+
+@dg.asset(**described("segment_moves", "segments", *VERBS))
+def segment_moves(
+    settings: Settings,
+    engine: dg.ResourceParam[Engine],
+    lake: dg.ResourceParam[Lake],
+    home: dg.ResourceParam[Home],
+    cleaning_figures: nw.LazyFrame,
+    features: nw.LazyFrame,
+    contested_models: nw.LazyFrame,
+    clusters: nw.LazyFrame,
+) -> dg.Output[Any]:
+    """One row a customer that moved."""
+    with blaming_the_input():
+        record = read_record(home)
+        new = read_models(engine, contested_models)["in_force"]
+        before = record.before(engine.rows(cleaning_figures)[0]["as_of_date"])
+        old = read_version(home, record, before.version) if before else new
+    features_before = lake.read_of(before.run_id, "features") if before else None
+    moves = migration.find_moves(clusters)
+    return dg.Output(migration.explain_moves(moves, features, features_before, old.model, new.model, settings.band))
+
+
+@dg.multi_asset(
+    outs={
+        "segment_migration": out("segment_migration", "segments", *VERBS),
+        "nights": out("nights", "segments", *VERBS),
+    }
+)
+def migrating(
+    engine: dg.ResourceParam[Engine],
+    lake: dg.ResourceParam[Lake],
+    home: dg.ResourceParam[Home],
+    cleaning_figures: nw.LazyFrame,
+    contested_models: nw.LazyFrame,
+    promotion_decisions: nw.LazyFrame,
+    clusters: nw.LazyFrame,
+    segment_membership: nw.LazyFrame,
+    segment_moves: nw.LazyFrame,
+) -> tuple[Made, Made]:
+    """`segment_migration`: a flow. `nights`: a night."""
+    as_of = engine.rows(cleaning_figures)[0]["as_of_date"]
+    with blaming_the_input():
+        record = read_record(home)
+        in_force = read_models(engine, contested_models)["in_force"]
+    night = len(record.nights) + 1
+    dated = {"night": night, "as_of_date": as_of}
+    flows = engine.rows(migration.count_flows(clusters))
+    tonights = [
+        *_since_night(lake, flows, engine.rows(migration.count_causes(segment_moves)), record.before(as_of)),
+        *_since_month(engine, segment_membership, record, as_of),
+    ]
+    told = engine.rows(promotion_decisions.filter(nw.col("night") == night))[0]
+    night_row = dated | {
+        "model_version": in_force.version,
+        "is_promoted": told["is_promoted"],
+        "customers": sum(flow["customers"] for flow in flows),
+        "segments": len(in_force.model.segment_ids),
+        "verdict": told["verdict"],
+    }
+    seen = [clusters, segment_moves]
+    return (
+        dg.Output(Fitted([*kept_rows(lake, record, "segment_migration"), *(dated | row for row in tonights)], seen)),
+        dg.Output(Fitted([*kept_rows(lake, record, "nights"), night_row], [clusters, promotion_decisions])),
+    )
+
+
+def _since_night(lake: Lake, flows: Rows, moved: Rows, before: PublishedNight | None) -> Rows:
+    if before is None:
+        return []
+    kept = lake.read_of(before.run_id, "clusters")
+    sizes = {} if kept is None else _sizes(lake.engine, kept)
+    rows = migration.migration_rows(flows, moved, sizes)
+    return [{"since": before.as_of_date, "period": "night"} | row for row in rows]
+
+
+def _since_month(engine: Engine, history: Any, record: Record, as_of: date) -> Rows:
+    """Flows since the last night that is a month ago or more; none for a night that comes late."""
+    then = record.before(as_of - MONTH + timedelta(days=1))
+    if then is None or not record.is_newest(as_of):
+        return []
+    flows = engine.rows(migration.count_flows_since(history, then.as_of_date))
+    return [{"since": then.as_of_date, "period": "month"} | row for row in migration.simple_flows(flows)]
+
+
+def _sizes(engine: Engine, clusters: Any) -> dict[str, int]:
+    counted = clusters.group_by("segment_id").agg(nw.len().alias("customers"))
+    return {row["segment_id"]: row["customers"] for row in engine.rows(counted)}

@@ -1,0 +1,153 @@
+"""Tonight's fit against the model in force: which of the two customers are put into segments by, and why."""
+
+import json
+from typing import Any
+
+import dagster as dg
+import narwhals as nw
+import numpy as np
+
+from smartcart_pipeline import contest
+from smartcart_pipeline.assets import out
+from smartcart_pipeline.contest import Outcome, Tonight, hold_contest
+from smartcart_pipeline.engines import Engine
+from smartcart_pipeline.resources import Settings, blaming_the_input
+from smartcart_pipeline.segmentation import Rows, clustering, components, drift, identity, promotion, scaling
+from smartcart_pipeline.segmentation.cleaning import Limits
+from smartcart_pipeline.segmentation.model import SegmentModel
+from smartcart_pipeline.storage.home import Home
+from smartcart_pipeline.storage.lake import Fitted, Lake
+from smartcart_pipeline.storage.models import Record, champion_document, read_record, read_request, read_version
+
+Made = dg.Output[Any]
+
+VERBS = (contest, clustering, drift, identity, promotion)
+
+
+@dg.multi_asset(
+    outs={
+        "contested_models": out("contested_models", "model", *VERBS),
+        "fitted_centroids": out("fitted_centroids", "model", *VERBS),
+        "promotion_decisions": out("promotion_decisions", "model", *VERBS),
+        "feature_drift": out("feature_drift", "model", *VERBS),
+        "segment_events": out("segment_events", "model", *VERBS),
+    }
+)
+def promoting(
+    settings: Settings,
+    engine: dg.ResourceParam[Engine],
+    lake: dg.ResourceParam[Lake],
+    home: dg.ResourceParam[Home],
+    cleaning_figures: nw.LazyFrame,
+    features: nw.LazyFrame,
+    scaler: nw.LazyFrame,
+    loadings: nw.LazyFrame,
+    pca_components: nw.LazyFrame,
+    k_selection: nw.LazyFrame,
+) -> tuple[Made, Made, Made, Made, Made]:
+    """Five tables: the models, tonight's fit, and the reasons."""
+    [figures] = engine.rows(cleaning_figures)
+    as_of = figures["as_of_date"]
+    with blaming_the_input():
+        record = read_record(home, recover=True)
+        champion = read_version(home, record, record.last.version) if record.last else None
+        requested = read_request(home, record)
+    before = record.before(as_of)
+    tonight = Tonight(
+        night=len(record.nights) + 1,
+        features=features,
+        points=pca_components,
+        candidates=engine.rows(k_selection),
+        fit=begin_model(settings, figures, engine.rows(scaler), engine.rows(loadings)),
+        previous=lake.read_of(before.run_id, "clusters") if before else None,
+        is_newest=record.is_newest(as_of),
+        seed=settings.seed,
+        sample_customers=settings.sample_customers,
+    )
+    outcome = hold_contest(engine, tonight, champion, record.named, settings.gate, requested)
+    dated = {"night": tonight.night, "as_of_date": as_of}
+    told = {"is_promoted": outcome.decision.promoted, "verdict": outcome.decision.verdict}
+    version = {"model_version": outcome.in_force.version}
+    held_against = {"model_version": champion.version if champion else outcome.in_force.version}
+
+    def so_far(name: str, tonights: Rows, facts: dict[str, Any]) -> Rows:
+        return [*kept_rows(lake, record, name), *({**dated, **facts, **row} for row in tonights)]
+
+    seen = [features, pca_components.select(*components.NAMES)]
+    return (
+        dg.Output(
+            Fitted(_model_rows(outcome), seen),
+            metadata={"in_force": outcome.in_force.version, "why": outcome.decision.verdict},
+        ),
+        dg.Output(Fitted(_centroid_rows(outcome.fitted), seen)),
+        dg.Output(
+            Fitted(so_far("promotion_decisions", outcome.decision.criteria, told), seen),
+            metadata={"promoted": outcome.decision.promoted, "why": outcome.decision.verdict},
+        ),
+        dg.Output(Fitted(so_far("feature_drift", outcome.drift, held_against), [features])),
+        dg.Output(
+            Fitted(so_far("segment_events", outcome.events, version), seen),
+            metadata={"events": len(outcome.events)},
+        ),
+    )
+
+
+def kept_rows(lake: Lake, record: Record, name: str) -> Rows:
+    """What a table that grows by every night held after the night that was published last.
+
+    Args:
+        lake: The lake.
+        record: The nights so far.
+        name: The table.
+
+    Returns:
+        Its rows; none before the first night, or where its file is no longer kept.
+    """
+    kept = lake.read_of(record.last.run_id, name) if record.last else None
+    return [] if kept is None else lake.engine.rows(kept)
+
+
+def begin_model(settings: Settings, figures: dict[str, Any], scaler: Rows, loadings: Rows) -> SegmentModel:
+    """Tonight's scaler and components, to which the contest finds the centroids.
+
+    Args:
+        settings: Of the run.
+        figures: The row of the table `cleaning_figures`.
+        scaler: All rows of the table `scaler`.
+        loadings: All rows of the table `loadings`.
+
+    Returns:
+        A model without segments.
+    """
+    return SegmentModel(
+        recipe=settings.recipe,
+        as_of_date=figures["as_of_date"],
+        limits=Limits(figures["max_age"], figures["max_income"]),
+        income_median=figures["income_median"],
+        scaler=scaling.read_scaler(scaler),
+        components=components.read_components(loadings),
+        centroids=np.empty((0, components.COMPONENTS)),
+        segment_ids=(),
+        personas=(),
+    )
+
+
+def _model_rows(outcome: Outcome) -> Rows:
+    parts = {"in_force": outcome.in_force, "challenger": outcome.challenger}
+    return [
+        {
+            "part": part,
+            "model_version": champion.version,
+            "origin": champion.origin,
+            "named_segments": outcome.named,
+            "document": json.dumps(champion_document(champion)),
+        }
+        for part, champion in parts.items()
+    ]
+
+
+def _centroid_rows(centroids: np.ndarray) -> Rows:
+    return [
+        {"kmeans_cluster": number} | dict(zip(components.NAMES, map(float, centre), strict=True))
+        for number, centre in enumerate(centroids)
+    ]

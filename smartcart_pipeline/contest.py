@@ -1,0 +1,301 @@
+"""The contest of a night: tonight's fit against the model in force, and which of the two customers are put in by.
+
+What belongs here: the order in which the verbs of `segmentation` are asked, by a run and by a simulation alike. What
+does not: the rules (see `segmentation.promotion`) and where models are kept (see `storage.models`).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import narwhals as nw
+import numpy as np
+
+from smartcart_pipeline.segmentation import Rows, clustering, components, drift, identity, promotion, sampling, scaling
+from smartcart_pipeline.segmentation.identity import Matching
+from smartcart_pipeline.segmentation.model import SegmentModel, assign_model, place_customers
+from smartcart_pipeline.segmentation.promotion import Champion, Decision, Evidence, Gate
+from smartcart_pipeline.segmentation.silhouette import mean_silhouettes
+
+DISTANCE = "distance"
+# Silhouettes of more customers than this take too much memory.
+COMPARED_CUSTOMERS = 3_000
+
+
+class Hands(Protocol):
+    """What a contest asks of an engine."""
+
+    def rows(self, frame: Any) -> Rows: ...  # noqa: D102
+    def array(self, frame: Any, columns: Sequence[str]) -> np.ndarray: ...  # noqa: D102
+    def keep(self, frame: Any) -> Any: ...  # noqa: D102
+    def refine_centroids(self, points: Any, centroids: np.ndarray) -> np.ndarray: ...  # noqa: D102
+
+
+@dataclass(frozen=True, eq=False)
+class Tonight:
+    """What a night brings to the contest.
+
+    Attributes:
+        night: Its number among those that were published, from 1.
+        features: All customers, described.
+        points: All customers on tonight's components.
+        candidates: The table `k_selection`.
+        fit: Tonight's scaler and components, with anything for centroids.
+        previous: The table `clusters` of the night before; None where there is none.
+        is_newest: Whether no later as-of date has been published.
+        seed: Seed of every random choice.
+        sample_customers: Customers of the sample that begins the fit.
+    """
+
+    night: int
+    features: Any
+    points: Any
+    candidates: Rows
+    fit: SegmentModel
+    previous: Any
+    is_newest: bool
+    seed: int
+    sample_customers: int
+
+
+@dataclass(frozen=True, eq=False)
+class Requested:
+    """A model that a person wants in force.
+
+    Attributes:
+        champion: The model.
+        keeps_ids: Whether its segments keep their ids, because it was in force before.
+        reason: The person's.
+    """
+
+    champion: Champion
+    keeps_ids: bool
+    reason: str
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """How a contest ended.
+
+    Attributes:
+        in_force: The model that customers are put into segments by tonight.
+        challenger: Tonight's; the same where it was promoted.
+        fitted: Tonight's fit, in canonical order.
+        decision: Whether the challenger was promoted, and why.
+        events: What became of each segment, rows of `segment_events` without the night; none on a held night.
+        drift: Rows of `feature_drift` without the night; none on the first night.
+        named: How many segment ids have ever been given.
+    """
+
+    in_force: Champion
+    challenger: Champion
+    fitted: np.ndarray
+    decision: Decision
+    events: Rows
+    drift: Rows
+    named: int
+
+
+def hold_contest(
+    hands: Hands,
+    tonight: Tonight,
+    champion: Champion | None,
+    named: int,
+    gate: Gate,
+    requested: Requested | None = None,
+) -> Outcome:
+    """Fit tonight's model, hold it against the one in force, and decide.
+
+    Args:
+        hands: The engine.
+        tonight: What the night brings.
+        champion: The model in force; None before the first.
+        named: How many segment ids have ever been given.
+        gate: When to promote.
+        requested: A model that a person wants in force instead.
+
+    Returns:
+        The outcome.
+    """
+    sample = hands.keep(sampling.sample_customers(tonight.features, tonight.sample_customers, tonight.seed))
+    if champion is None:
+        return _begin(hands, tonight, sample)
+    placed = hands.array(assign_model(sample, champion.model).sort("customer_id"), ["kmeans_cluster", DISTANCE])
+    is_far = placed[:, 1] > champion.far
+    begun = _begin_fit(hands, tonight, champion, placed[:, 0].astype(int))
+    fitted = replace(tonight.fit, centroids=hands.refine_centroids(tonight.points, begun))
+    adds_segment = requested is None and bool(is_far.mean() >= gate.unexplained_customers)
+    challenger = requested.champion.model if requested else fitted
+    if adds_segment:
+        points = hands.array(_project(sample, champion.model), components.NAMES)
+        centroids = promotion.extend_centroids(points, champion.model.centroids, is_far)
+        challenger = replace(champion.model, centroids=centroids)
+        stability = promotion.measure_extension(points, centroids, champion.far, tonight.seed)
+    else:
+        stability = _stability(tonight.candidates, len(fitted.centroids))
+
+    counts = _count(hands, tonight, champion, challenger)
+    drifted = drift.measure_drift(champion.reference, counts)
+    order = _spending_order(counts)
+    if challenger is fitted:
+        challenger, counts = _reorder(challenger, counts, order)
+        fitted = challenger
+    else:
+        fitted, _ = _reorder(fitted, [], _spending_order(_count(hands, tonight, champion, fitted)))
+    matching = _match(counts, champion, challenger, named, requested)
+    evidence = Evidence(
+        drifted_features=float(np.mean([row["verdict"] == "drifted" for row in drifted])),
+        unexplained_customers=float(is_far.mean()),
+        silhouette_gain=_silhouette_gain(hands, sample, tonight, champion.model, challenger),
+        stability=stability,
+        smallest_share=_smallest_share(counts, len(challenger.centroids)),
+        relabelled_share=promotion.count_relabelled(counts, champion.model.segment_ids, matching.segment_ids),
+        adds_segment=adds_segment,
+        is_newest=tonight.is_newest,
+    )
+    if requested:
+        decision = promotion.promote_first("person", f"Promoted by a person: {requested.reason}")
+        origin = f"{requested.champion.version} by a person"
+    else:
+        decision = promotion.decide_promotion(evidence, gate)
+        origin = f"{champion.version} and one more segment" if adds_segment else "fitted"
+    contender = _finish(hands, sample, tonight, replace(challenger, segment_ids=matching.segment_ids), origin)
+    promoted = decision.promoted
+    return Outcome(
+        in_force=contender if promoted else champion,
+        challenger=contender,
+        fitted=fitted.centroids,
+        decision=decision,
+        events=matching.events if promoted else [],
+        drift=drifted,
+        named=matching.named if promoted else named,
+    )
+
+
+def _begin(hands: Hands, tonight: Tonight, sample: Any) -> Outcome:
+    """The first night: tonight's fit is the model in force."""
+    k = next(row["k"] for row in tonight.candidates if row["is_selected"])
+    begun = clustering.fit_kmeans(_sampled_points(hands, tonight), k, tonight.seed)
+    fitted = replace(tonight.fit, centroids=hands.refine_centroids(tonight.points, begun))
+    counts = _count(hands, tonight, None, fitted)
+    fitted, _ = _reorder(fitted, counts, _spending_order(counts))
+    matching = identity.match_segments([], (), k, 0)
+    first = _finish(hands, sample, tonight, replace(fitted, segment_ids=matching.segment_ids), "fitted")
+    decision = promotion.promote_first("first_model", "Promoted: it is the first model of this home.")
+    return Outcome(first, first, fitted.centroids, decision, matching.events, [], matching.named)
+
+
+def _sampled_points(hands: Hands, tonight: Tonight) -> np.ndarray:
+    sample = sampling.sample_customers(tonight.points, tonight.sample_customers, tonight.seed)
+    return hands.array(sample, components.NAMES)
+
+
+def _begin_fit(hands: Hands, tonight: Tonight, champion: Champion, labels: np.ndarray) -> np.ndarray:
+    """Where tonight's fit begins: where the champion's customers are now, if its number of clusters is still good."""
+    points = _sampled_points(hands, tonight)
+    k = len(champion.model.centroids)
+    chosen = promotion.challenger_k(tonight.candidates, k)
+    if chosen == k and len(np.unique(labels)) == k:
+        return clustering.group_means(points, labels, k)
+    return clustering.fit_kmeans(points, chosen, tonight.seed)
+
+
+def _stability(candidates: Rows, k: int) -> float:
+    return float(next(row["stability"] for row in candidates if row["k"] == k))
+
+
+def _count(hands: Hands, tonight: Tonight, champion: Champion | None, challenger: SegmentModel) -> Rows:
+    """All that the contest must know of all customers, in one pass over them."""
+    frame = tonight.features
+    if tonight.previous is not None:
+        before = tonight.previous.select("customer_id", "segment_id")
+        frame = frame.join(before, on="customer_id", how="left")
+    else:
+        frame = frame.with_columns(nw.lit(None, nw.String).alias("segment_id"))
+    marks: list[nw.Expr] = []
+    labels = ["segment_id", "challenger"]
+    if champion is not None:
+        marks = drift.mark_bins(champion.reference)
+        frame = promotion.label_by(frame, champion.model, "champion")
+        labels.append("champion")
+    names = [f"bin_{number}" for number in range(len(marks))]
+    labelled = promotion.label_by(frame, challenger, "challenger").select(
+        *labels, nw.col("total_spending").cast(nw.Int64).alias("spending"), *marks
+    )
+    summed = labelled.group_by(*labels).agg(
+        nw.len().alias("customers"), nw.col("spending").sum(), *[nw.col(name).sum() for name in names]
+    )
+    counts = [row | {name: int(row[name]) for name in labels[1:]} for row in hands.rows(summed)]
+    if tonight.previous is None and champion is not None:
+        # Nobody knows the night before any more: the champion says where customers would have been.
+        return [row | {"segment_id": champion.model.segment_ids[row["champion"]]} for row in counts]
+    return counts
+
+
+def _spending_order(counts: Rows) -> list[int]:
+    return clustering.canonical_order(counts, "challenger")
+
+
+def _reorder(model: SegmentModel, counts: Rows, order: Sequence[int]) -> tuple[SegmentModel, Rows]:
+    """Number the clusters anew, in the canonical order."""
+    new = {old: number for number, old in enumerate(order)}
+    return (
+        replace(model, centroids=model.centroids[list(order)]),
+        [row | {"challenger": new[row["challenger"]]} for row in counts],
+    )
+
+
+def _match(
+    counts: Rows, champion: Champion, challenger: SegmentModel, named: int, requested: Requested | None
+) -> Matching:
+    overlaps = [
+        {"segment_id": row["segment_id"], "cluster": row["challenger"], "customers": row["customers"]}
+        for row in counts
+        if row["segment_id"] is not None
+    ]
+    keeps = challenger.segment_ids if requested and requested.keeps_ids else None
+    return identity.match_segments(overlaps, champion.model.segment_ids, len(challenger.centroids), named, keeps)
+
+
+def _smallest_share(counts: Rows, clusters: int) -> float:
+    sizes = identity.sum_segments(counts, "challenger")
+    return min(sizes[cluster] for cluster in range(clusters)) / max(sum(sizes.values()), 1)
+
+
+def _project(features: Any, model: SegmentModel) -> Any:
+    return place_customers(features, model).sort("customer_id")
+
+
+def _silhouette_gain(
+    hands: Hands, sample: Any, tonight: Tonight, champion: SegmentModel, challenger: SegmentModel
+) -> float:
+    """How much better the challenger's silhouette is, over all standardised features, where neither is at home."""
+    few = hands.keep(sampling.sample_customers(sample, COMPARED_CUSTOMERS, tonight.seed))
+    scaled = scaling.standardise(scaling.encode_features(few, tonight.fit.features), tonight.fit.scaler)
+    space = hands.array(scaled.sort("customer_id"), tonight.fit.features.names)
+    labels = [
+        promotion.nearest_labels(hands.array(_project(few, model), components.NAMES), model.centroids)
+        for model in (champion, challenger)
+    ]
+    if any(len(np.unique(of)) < 2 for of in labels):
+        return 0.0
+    before, after = mean_silhouettes(space, labels)
+    return after - before
+
+
+def _finish(hands: Hands, sample: Any, tonight: Tonight, model: SegmentModel, origin: str) -> Champion:
+    """What later nights are held against, beside the numbers themselves."""
+    model = replace(model, personas=model.segment_ids)
+    numeric = model.features.numeric
+    values = hands.array(sample.sort("customer_id"), numeric)
+    numbers = dict(zip(numeric, values.T, strict=True))
+    texts = [name for name, _ in model.features.categorical]
+    told = hands.rows(sample.sort("customer_id").select(*texts))
+    distances = hands.array(assign_model(sample, model).sort("customer_id"), [DISTANCE])[:, 0]
+    return Champion(
+        version=f"v{tonight.night}",
+        model=model,
+        reference=drift.describe_spread(numbers, {name: [row[name] for row in told] for name in texts}, model.features),
+        far=float(np.quantile(distances, promotion.FAR_QUANTILE, method="inverted_cdf")),
+        origin=origin,
+    )

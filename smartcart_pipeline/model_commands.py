@@ -1,0 +1,146 @@
+"""Commands about the segment models: which were made, which is in force and why, and asking for another one."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from smartcart_pipeline.storage.home import Home
+
+HomeOption = Annotated[
+    Path,
+    typer.Option("--home", envvar="SMARTCART_HOME", help="Folder for everything generated.", file_okay=False),
+]
+ReasonOption = Annotated[str, typer.Option(help="Why: it is kept with the decision.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+model = typer.Typer(
+    help="The segment models: list them, look at one, or put another one in force.", no_args_is_help=True
+)
+
+
+@model.command(name="list")
+def list_models(home: HomeOption = Path("data"), as_json: JsonOption = False) -> None:
+    """Show the models that nights have made, the newest first, and which was in force when."""
+    from smartcart_pipeline.storage.models import describe_models, read_record  # noqa: PLC0415  (imports numpy)
+
+    place = Home(home.resolve())
+    record = read_record(place)
+    models = describe_models(record)
+    if as_json:
+        typer.echo(json.dumps(models, indent=2, default=str))
+    elif models:
+        _show_models(models)
+        if record.request:
+            typer.echo(f"Asked for: {record.request.version}, by the next run. Reason: {record.request.reason}")
+    else:
+        typer.echo(f"No model has been made in {place.root} yet: smartcart run.")
+
+
+@model.command()
+def show(
+    version: Annotated[str | None, typer.Argument(help="Which. Default: the one in force.")] = None,
+    home: HomeOption = Path("data"),
+    as_json: JsonOption = False,
+) -> None:
+    """Show a model: how it came to be, and its segments."""
+    from smartcart_pipeline.contract import ExportError  # noqa: PLC0415
+    from smartcart_pipeline.storage.models import (  # noqa: PLC0415  (imports numpy)
+        champion_document,
+        describe_models,
+        read_record,
+        read_version,
+    )
+
+    place = Home(home.resolve())
+    record = read_record(place)
+    if version is None and record.last is None:
+        raise ExportError(f"No model has been made in {place.root} yet: smartcart run, or name a home with --home.")
+    champion = read_version(place, record, version or (record.last.version if record.last else ""))
+    if as_json:
+        typer.echo(json.dumps(champion_document(champion), indent=2))
+        return
+    [described] = [row for row in describe_models(record) if row["version"] == champion.version]
+    _show_model(champion, described)
+
+
+@model.command()
+def promote(
+    version: Annotated[str, typer.Argument(help="Which model.")], reason: ReasonOption, home: HomeOption = Path("data")
+) -> None:
+    """Put a model in force, with the next run: its segments are matched with tonight's by their customers."""
+    _ask(home, version, reason)
+
+
+@model.command()
+def rollback(reason: ReasonOption, home: HomeOption = Path("data")) -> None:
+    """Put the model in force again, with the next run, that was in force before this one."""
+    _ask(home, None, reason)
+
+
+@model.command()
+def replay(home: HomeOption = Path("data")) -> None:
+    """Build the membership history again from what each night published, and compare it with the one that is kept."""
+    from tempfile import TemporaryDirectory  # noqa: PLC0415
+
+    from smartcart_pipeline.engines.duckdb import DuckDBEngine  # noqa: PLC0415  (imports DuckDB)
+    from smartcart_pipeline.replay import replay_history  # noqa: PLC0415  (imports Dagster)
+
+    with TemporaryDirectory(prefix="smartcart-replay-") as folder:
+        found = replay_history(Home(home.resolve()), Path(folder), DuckDBEngine())
+    if not found.is_same:
+        raise RuntimeError(f"{found.kept}: the history is another than {found.nights} nights played again give.")
+    typer.echo(f"{found.nights} nights played again give the same bytes as {found.kept}")
+
+
+def _ask(home: Path, version: str | None, reason: str) -> None:
+    from smartcart_pipeline.storage.models import ask_for  # noqa: PLC0415  (imports numpy)
+
+    place = Home(home.resolve())
+    asked = ask_for(place, version, reason)
+    typer.echo(f"The next run puts {asked} in force, and publishes it. Until then nothing changes.")
+
+
+def _show_models(models: list[dict[str, Any]]) -> None:
+    from rich.console import Console  # noqa: PLC0415  (only to print a table)
+    from rich.markup import escape  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+
+    table = Table()
+    for name in ("Model", "Made for", "In force", "Nights"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("Why", overflow="fold")
+    for row in models:
+        since = (
+            f"since {row['since']}"
+            if row["is_in_force"]
+            else f"{row['since']} to {row['until']}"
+            if row["since"]
+            else ""
+        )
+        nights = f"{row['nights']:,}" if row["nights"] else ""
+        style = "bold" if row["is_in_force"] else None
+        table.add_row(row["version"], str(row["made_for"]), since, nights, escape(row["verdict"]), style=style)
+    Console(highlight=False).print(table)
+
+
+def _show_model(champion: Any, described: dict[str, Any]) -> None:
+    from rich.console import Console  # noqa: PLC0415  (only to print a table)
+    from rich.markup import escape  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+
+    console = Console(highlight=False)
+    known = champion.model
+    console.print(f"[bold]{champion.version}[/] of {described['made_for']}, {escape(champion.origin)}", soft_wrap=True)
+    console.print(escape(described["verdict"]), soft_wrap=True)
+    table = Table()
+    table.add_column("Segment", no_wrap=True)
+    for axis in ("Component 1", "Component 2", "Component 3"):
+        table.add_column(axis, justify="right")
+    for segment, centre in zip(known.segment_ids, known.centroids.tolist(), strict=True):
+        table.add_row(segment, *(f"{value:,.2f}" for value in centre))
+    console.print(table)
+    console.print(f"Features   {len(known.features.names)}, recipe {known.recipe}")
+    console.print(f"Customers  {champion.reference.customers:,} sampled, for drift")
+    console.print(f"Far        beyond {champion.far:,.2f} of every centroid")

@@ -1,0 +1,282 @@
+"""Several nights in one home: what is published stays what it was, and models change for a reason only."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pandas as pd
+import pytest
+
+from smartcart_pipeline.contract import ExportError
+from smartcart_pipeline.engines.duckdb import DuckDBEngine
+from smartcart_pipeline.night import run_job
+from smartcart_pipeline.replay import replay_history
+from smartcart_pipeline.storage.home import Home
+from smartcart_pipeline.storage.models import ask_for, read_record, read_version
+from smartcart_pipeline_tests.conftest import SAMPLE
+
+CUSTOMERS = 500
+# A night takes seconds, and the first test pays for five of them.
+pytestmark = pytest.mark.timeout(1_200)
+
+
+def ask(home: Home, query: str) -> list[tuple[Any, ...]]:
+    with duckdb.connect(str(home.warehouse), read_only=True) as warehouse:
+        return warehouse.sql(query).fetchall()
+
+
+@dataclass
+class Nights:
+    """A home, and what was published in it for each as-of date."""
+
+    home: Home
+    folder: Path
+    published: dict[str, dict[int, str]] = field(default_factory=dict)
+
+    def play(self, as_of: str, customers: pd.DataFrame, **settings: Any) -> None:
+        export = self.folder / f"export-{as_of}.csv"
+        customers.to_csv(export, index=False)
+        run_job(self.home, {"input": str(export), "recipe": "behavioural", "as_of": as_of, **settings}, quiet=True)
+        self.published[as_of] = dict(ask(self.home, "SELECT customer_id, segment_id FROM clusters"))
+
+
+def delivered() -> pd.DataFrame:
+    return pd.read_csv(SAMPLE).head(CUSTOMERS)
+
+
+def changed(customers: pd.DataFrame, number: int) -> pd.DataFrame:
+    """Some poor customers live as the richest one does."""
+    customers = customers.copy()
+    poor = customers.index[customers["Income"] < 35_000][:number]
+    rich = customers.loc[customers["MntWines"].idxmax()]
+    stays = ("ID", "Dt_Customer", "Marital_Status", "Year_Birth", "Education")
+    lived = [name for name in customers if name not in stays]
+    for name in lived:
+        customers.loc[poor, name] = rich[name]
+    return customers
+
+
+@pytest.fixture(scope="module")
+def nights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nights]:
+    """A home after five nights: two in order, one after customers were missing, a late one, and one told again."""
+    folder = tmp_path_factory.mktemp("nights")
+    environment = {name: os.environ.get(name) for name in ("DAGSTER_HOME", "SMARTCART_HOME")}
+    played = Nights(Home(folder / "home"), folder)
+    played.play("2014-07-01", delivered())
+    played.play("2014-07-02", changed(delivered(), 25).iloc[30:])
+    played.play("2014-07-04", changed(delivered(), 25))
+    played.play("2014-07-03", delivered().iloc[:-40])
+    played.play("2014-07-04", changed(delivered(), 35))
+    yield played
+    for name, value in environment.items():
+        os.environ.pop(name, None)
+        if value is not None:
+            os.environ[name] = value
+
+
+@pytest.fixture
+def copied(nights: Nights, tmp_path: Path) -> Nights:
+    """The same home, to be broken."""
+    shutil.copytree(nights.home.root, tmp_path / "home")
+    return Nights(Home(tmp_path / "home"), tmp_path, dict(nights.published))
+
+
+def test_the_membership_of_every_past_night_is_what_was_published_for_it(nights: Nights):
+    assert len(nights.published) >= 4
+    for as_of, published in nights.published.items():
+        members = ask(
+            nights.home,
+            "SELECT customer_id, segment_id FROM segment_membership "
+            f"WHERE valid_from <= DATE '{as_of}' AND (valid_to IS NULL OR DATE '{as_of}' < valid_to)",
+        )
+        assert len(members) == len(published)
+        assert dict(members) == published
+
+
+def test_who_is_missing_and_comes_back_has_two_stays(nights: Nights):
+    absent = delivered().iloc[:30]
+    missing = int(absent.loc[absent["Income"] > 35_000, "ID"].iloc[0])
+    stays = ask(
+        nights.home,
+        "SELECT valid_from::VARCHAR, valid_to::VARCHAR FROM segment_membership "
+        f"WHERE customer_id = {missing} ORDER BY valid_from",
+    )
+    assert stays == [("2014-07-01", "2014-07-02"), ("2014-07-03", None)]
+
+
+def test_held_nights_change_no_segment_and_say_why(nights: Nights):
+    rows = ask(nights.home, "SELECT night, as_of_date::VARCHAR, model_version, is_promoted FROM nights ORDER BY night")
+    assert rows == [
+        (1, "2014-07-01", "v1", True),
+        (2, "2014-07-02", "v1", False),
+        (3, "2014-07-04", "v1", False),
+        (4, "2014-07-03", "v1", False),
+        (5, "2014-07-04", "v1", False),
+    ]
+    criteria = "SELECT night, count(*), count(DISTINCT verdict) FROM promotion_decisions GROUP BY 1 ORDER BY 1"
+    assert ask(nights.home, criteria) == [(1, 1, 1), (2, 7, 1), (3, 7, 1), (4, 7, 1), (5, 7, 1)]
+    late = "SELECT passed FROM promotion_decisions WHERE night = 4 AND criterion = 'newest_night'"
+    assert ask(nights.home, late) == [(False,)]
+    assert ask(nights.home, "SELECT DISTINCT event FROM segment_events") == [("born",)]
+
+
+def test_who_changed_was_moved_and_the_cause_is_the_customer(nights: Nights):
+    moves = ask(nights.home, "SELECT cause, count(*) FROM segment_moves GROUP BY 1")
+    # The night before the last one is the late one, for which nobody had changed.
+    assert set(dict(moves)) <= {"customer", "borderline"}
+    assert dict(moves)["customer"] >= 30
+    totals = ask(
+        nights.home,
+        "SELECT sum(customers) FILTER (to_segment_id IS NOT NULL), sum(customers) FILTER (from_segment_id IS NOT NULL) "
+        "FROM segment_migration WHERE night = 5",
+    )
+    assert totals == [(len(nights.published["2014-07-04"]), len(nights.published["2014-07-03"]))]
+
+
+def test_a_replay_gives_the_same_bytes(nights: Nights, tmp_path: Path):
+    engine = DuckDBEngine()
+    found = replay_history(nights.home, tmp_path, engine)
+    engine.close()
+    assert (found.nights, found.is_same) == (5, True)
+
+
+def test_a_replay_begins_where_files_are_kept(copied: Nights, tmp_path: Path):
+    oldest = sorted((copied.home.lake / "clusters").glob("*.parquet"))[:2]
+    for path in oldest:
+        path.unlink()
+    engine = DuckDBEngine()
+    found = replay_history(copied.home, tmp_path, engine)
+    engine.close()
+    assert (found.nights, found.is_same) == (3, True)
+
+
+def test_a_person_promotes_a_model_and_goes_back(copied: Nights):
+    first = ask(copied.home, "SELECT segment_id, pc1, pc2, pc3 FROM centroids ORDER BY 1")
+    assert ask_for(copied.home, "v3", "the spring campaign needs it") == "v3"
+    copied.play("2014-07-05", changed(delivered(), 35))
+    assert ask(copied.home, "SELECT model_version, verdict FROM nights WHERE night = 6") == [
+        ("v6", "Promoted by a person: the spring campaign needs it")
+    ]
+    promoted = ask(copied.home, "SELECT segment_id, pc1, pc2, pc3 FROM centroids ORDER BY 1")
+    assert promoted != first
+    events = ask(copied.home, "SELECT segment_id, event FROM segment_events WHERE night = 6 ORDER BY 1")
+    assert events == [(segment, "continued") for segment, *_ in first]
+
+    assert ask_for(copied.home, None, "it was no good") == "v1"
+    copied.play("2014-07-06", changed(delivered(), 35))
+    assert ask(copied.home, "SELECT segment_id, pc1, pc2, pc3 FROM centroids ORDER BY 1") == first
+    record = read_record(copied.home)
+    assert [night.version for night in record.nights[-2:]] == ["v6", "v7"]
+    assert record.request is None
+    test_the_membership_of_every_past_night_is_what_was_published_for_it(copied)
+
+
+def test_always_promotes_and_never_does_not(copied: Nights):
+    copied.play("2014-07-05", delivered(), refit="always")
+    copied.play("2014-07-06", delivered(), refit="never")
+    told = ask(copied.home, "SELECT model_version, is_promoted FROM nights WHERE night > 5 ORDER BY night")
+    assert told == [("v6", True), ("v6", False)]
+    ids = ask(copied.home, "SELECT DISTINCT segment_id FROM clusters ORDER BY 1")
+    assert ids == ask(copied.home, "SELECT DISTINCT segment_id FROM segment_events WHERE night = 1 ORDER BY 1")
+
+
+def spoil(home: Home, how: str) -> None:
+    document, record = home.models / "v1" / "model.json", home.models / "champion.json"
+    if how == "document deleted":
+        document.unlink()
+    elif how == "document cut":
+        document.write_bytes(document.read_bytes()[:-100])
+    elif how == "number changed":
+        known = json.loads(document.read_text())
+        known["far"] *= 2
+        document.write_text(json.dumps(known))
+    elif how == "another version's document":
+        shutil.copy(home.models / "v2" / "model.json", document)
+    elif how == "record deleted":
+        record.unlink()
+    elif how == "record changed":
+        record.write_text(record.read_text().replace('"v1"', '"v2"'))
+    elif how == "models deleted":
+        shutil.rmtree(home.models)
+    elif how == "history deleted":
+        shutil.rmtree(home.lake / "segment_membership")
+
+
+SPOILT = [
+    ("document deleted", "v1/model.json: the document of the model v1 is missing."),
+    ("document cut", "v1/model.json: the file is damaged"),
+    ("number changed", "v1/model.json: the file is damaged or was changed"),
+    ("another version's document", "v1/model.json: this is not the document that was written for v1."),
+    ("record deleted", "champion.json: the record of the model in force is missing"),
+    ("record changed", "champion.json: the file is damaged or was changed"),
+    ("models deleted", "champion.json: the record of the model in force is missing"),
+]
+
+
+@pytest.mark.parametrize(("how", "said"), SPOILT)
+def test_a_spoilt_model_is_named_with_what_to_do(copied: Nights, how: str, said: str):
+    spoil(copied.home, how)
+    with pytest.raises(ExportError) as refused:
+        read_version(copied.home, read_record(copied.home, recover=True), "v1")
+    assert said in str(refused.value)
+    assert "from a backup" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("how", "said"), [SPOILT[0], SPOILT[-1], ("history deleted", "segment_membership: the history of run ")]
+)
+def test_a_spoilt_home_stops_the_run_and_no_model_is_fitted_in_its_place(copied: Nights, how: str, said: str):
+    before = ask(copied.home, "SELECT run_id FROM publication")
+    spoil(copied.home, how)
+    with pytest.raises(ExportError) as refused:
+        copied.play("2014-07-05", delivered())
+    assert said in str(refused.value)
+    assert ask(copied.home, "SELECT run_id FROM publication") == before
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from smartcart_pipeline.assets import publish
+from smartcart_pipeline.night import run_job
+from smartcart_pipeline.storage.home import Home
+
+def die(*_, **__):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+setattr(publish, sys.argv[3], die)
+run_job(Home(Path(sys.argv[1])), {"input": sys.argv[2], "recipe": "behavioural", "as_of": "2014-07-05",
+                                  "refit": "always"}, quiet=True)
+"""
+
+
+@pytest.mark.parametrize(("step", "has_published"), [("publish", False), ("commit_record", True)])
+def test_a_run_killed_around_its_publication_leaves_a_home_that_works(copied: Nights, step: str, has_published: bool):
+    export = copied.folder / "export.csv"
+    delivered().to_csv(export, index=False)
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED, str(copied.home.root), str(export), step],
+        capture_output=True,
+        timeout=240,
+        check=False,
+    )
+    assert killed.returncode == -signal.SIGKILL
+    versions = ask(copied.home, "SELECT model_version FROM publication")
+    assert versions == [("v6",) if has_published else ("v1",)]
+
+    copied.play("2014-07-06", delivered())
+    told = ask(copied.home, "SELECT as_of_date::VARCHAR, model_version FROM nights WHERE night > 5 ORDER BY night")
+    both = [("2014-07-05", "v6"), ("2014-07-06", "v6")]
+    assert told == (both if has_published else [("2014-07-06", "v1")])
+    engine = DuckDBEngine()
+    assert replay_history(copied.home, copied.folder, engine).is_same
+    engine.close()
+    assert not list(copied.home.models.glob(".*"))

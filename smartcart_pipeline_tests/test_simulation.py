@@ -1,0 +1,92 @@
+"""Simulated worlds are what they say, and over a few nights the segments in them are steady."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from smartcart_pipeline import simulation
+from smartcart_pipeline.segmentation.hysteresis import Hysteresis
+from smartcart_pipeline.segmentation.promotion import Gate
+from smartcart_pipeline.simulation import Identity, as_of, describe_night, make_world, play_world
+
+
+def test_a_base_grows_by_customers_that_join_on_their_night():
+    world = make_world("unchanged", 500, 6, 1)
+    sizes = [len(world.export(night)[1]) for night in range(6)]
+    assert sizes == [500 + 2 * night for night in range(6)]
+    frame, here = world.export(3)
+    joined = frame["dt_customer"].to_numpy()[world.arrives[here] == 3]
+    assert {str(day)[:10] for day in joined} == {str(as_of(3))}
+
+
+def test_who_does_not_change_looks_the_same_but_for_the_days():
+    world = make_world("unchanged", 500, 6, 1)
+    first, last = (world.export(night)[0].to_native() for night in (0, 5))
+    moving = ["recency", "as_of_date", "response"]
+    assert first.drop(columns=moving).equals(last.head(500).drop(columns=moving))
+
+
+def test_who_changes_does_so_over_nights_and_nobody_else_does():
+    world = make_world("gradual", 800, 60, 1)
+    changing = np.flatnonzero(world.changes >= 0)
+    assert 80 < len(changing) < 200
+    first, last = (world.export(night)[0].to_native().head(800) for night in (0, 59))
+    differs = (first[["income", "mnt_wines", "marital_status"]] != last[["income", "mnt_wines", "marital_status"]]).any(
+        axis=1
+    )
+    assert set(np.flatnonzero(differs)) <= set(changing)
+    assert differs[changing].mean() > 0.95
+
+
+def test_the_new_group_comes_all_on_one_night(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(simulation, "ARRIVAL", 3)
+    world = make_world("sudden", 1_000, 6, 1)
+    _, before = world.export(2)
+    _, after = world.export(3)
+    assert not world.is_new_group[before].any()
+    assert world.is_new_group[after].sum() == 80
+
+
+def test_the_new_group_gets_its_segment_and_nobody_is_moved_before(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(simulation, "ARRIVAL", 3)
+    played = play_world(make_world("sudden", 1_500, 6, 1), 6, 1, Gate(), Hysteresis())
+    ours = played["identity"]
+    assert ours.promotions == [3]
+    assert ours.found == 0
+    assert max(ours.relabelled[:2]) <= 0.001
+    assert ours.right_causes is None or ours.right_causes >= 0.95
+
+
+def test_a_person_can_ask_for_a_model_of_another_night():
+    world = make_world("unchanged", 600, 3, 1)
+    player = Identity(1, replace(Gate(), refit="always"), Hysteresis())
+    for night in range(2):
+        player.publish(describe_night(world.export(night)[0], night, 1), 1)
+    first, asked = player.champion, player.champion
+    assert first is not None
+    assert asked is not None
+    request = simulation.Requested(asked, True, "why not")
+    player.publish(describe_night(world.export(2)[0], 2, 1), 1, request)
+    assert player.verdicts[-1] == "Promoted by a person: why not"
+    assert player.champion is not None
+    assert player.champion.model.segment_ids == first.model.segment_ids
+    assert player.champion.model.centroids.tolist() == first.model.centroids.tolist()
+
+
+def test_the_command_plays_all_worlds():
+    done = subprocess.run(
+        [sys.executable, "-m", "smartcart_pipeline.cli", "simulate", "--nights", "2", "--customers", "500", "--json"],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=True,
+    )
+    rows = json.loads(done.stdout)
+    assert [(row["world"], row["policy"]) for row in rows] == [
+        (world, policy) for world in simulation.WORLDS for policy in ("identity", "matching", "refit")
+    ]
+    assert all(0 <= row["mean_relabelled"] <= row["worst_relabelled"] <= 1 for row in rows)
