@@ -216,10 +216,10 @@ def _count(hands: Hands, tonight: Tonight, champion: Champion | None, challenger
     labels = ["segment_id", "challenger"]
     if champion is not None:
         marks = drift.mark_bins(champion.reference)
-        frame = promotion.label_by(frame, champion.model, "champion")
+        frame = promotion.label_by(frame, champion.model, {"champion": champion.model.centroids})
         labels.append("champion")
     names = [f"bin_{number}" for number in range(len(marks))]
-    labelled = promotion.label_by(frame, challenger, "challenger").select(
+    labelled = promotion.label_by(frame, challenger, {"challenger": challenger.centroids}).select(
         *labels, nw.col("total_spending").cast(nw.Int64).alias("spending"), *marks
     )
     summed = labelled.group_by(*labels).agg(

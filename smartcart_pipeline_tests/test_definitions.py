@@ -40,7 +40,6 @@ CLUSTERED_FROM = {
     "scaler",
     "loadings",
     "pca_components",
-    "scaled",
 }
 MIGRATED_FROM = {
     "cleaning_figures",

@@ -22,6 +22,7 @@ from smartcart_pipeline.segmentation import (
     personas,
     profiling,
     sampling,
+    scaling,
     spending,
 )
 from smartcart_pipeline.segmentation.clustering import Ward
@@ -60,7 +61,6 @@ def clustering_customers(
     scaler: nw.LazyFrame,
     loadings: nw.LazyFrame,
     pca_components: nw.LazyFrame,
-    scaled: nw.LazyFrame,
 ) -> tuple[dg.Output[Any], dg.Output[Any], dg.Output[Any]]:
     """`clusters`: a customer. `centroids`: a segment. `algorithm_comparison`: an algorithm and space."""
     [figures] = engine.rows(cleaning_figures)
@@ -73,18 +73,18 @@ def clustering_customers(
     )
     customers = engine.rows(pca_components.select(nw.len().alias("customers")))[0]["customers"]
     sample = engine.keep(sampling.sample_customers(pca_components, settings.sample_customers, settings.seed))
-    ward = _fit_ward(engine, sample, fit, scaled, settings, customers)
+    ward = _fit_ward(engine, sample, fit, features, settings, customers)
 
-    measured = _label(sampling.sample_customers(sample, settings.comparison_customers, settings.seed), fit, ward)
-    comparison = _compare(
-        engine, measured, scaled, settings, {"kmeans": customers, "agglomerative": ward.fitted_customers}
-    )
-    shown: Any = sampling.sample_customers(features, PLOTTED, settings.seed)
-    plotted = model.assign_model(shown, in_force).join(sample, on="customer_id", how="inner").sort("customer_id")
+    # One look at all customers serves both: a smaller sample by the same seed is a part of a larger one.
+    few = engine.keep(sampling.sample_customers(features, max(settings.comparison_customers, PLOTTED), settings.seed))
+    measured = sampling.sample_customers(few, settings.comparison_customers, settings.seed)
+    comparison = _compare(engine, measured, fit, ward, {"kmeans": customers, "agglomerative": ward.fitted_customers})
+    shown: Any = sampling.sample_customers(few, PLOTTED, settings.seed)
+    points = model.place_customers(shown, fit)
+    plotted = model.assign_model(shown, in_force).join(points, on="customer_id", how="inner").sort("customer_id")
     previous = lake.read_of(before.run_id, "clusters") if before else None
     placed = _place(features, in_force, fit, ward)
     published = hysteresis.settle_segments(placed, previous, in_force.segment_ids, settings.hysteresis)
-    fitted_on = [pca_components.select(*components.NAMES), scaled.select("total_spending")]
     return (
         dg.Output(
             published.select(*CLUSTERS.names),
@@ -97,7 +97,7 @@ def clustering_customers(
             )
         ),
         dg.Output(
-            Fitted(comparison, [*fitted_on, scaled.select(*settings.features.names)]),
+            Fitted(comparison, [pca_components.select(*components.NAMES), features.drop("customer_id", "response")]),
             metadata={"adjusted_rand_index": comparison[0]["adjusted_rand_index"]},
         ),
     )
@@ -170,7 +170,7 @@ def profiles(
 
 
 def _fit_ward(
-    engine: Engine, sample: Frame, fit: SegmentModel, scaled: Frame, settings: Settings, customers: int
+    engine: Engine, sample: Frame, fit: SegmentModel, features: Frame, settings: Settings, customers: int
 ) -> Ward:
     """Ward's clusters of a sample, numbered in the canonical order."""
     sample = sampling.sample_customers(sample, settings.ward_customers, settings.seed)
@@ -182,35 +182,32 @@ def _fit_ward(
         ids = engine.fetch(sample.select("customer_id")).column("customer_id")
         fitted = engine.frame(pa.table({"customer_id": ids, "ward_label": pa.array(labels, pa.int32())}))
         ward = replace(ward, labels=fitted)
-    placed = components.project(scaled, fit.components, beside=("total_spending",))
-    order = clustering.canonical_order(engine.rows(clustering.sum_spending(_label(placed, fit, ward))), "ward_label")
+    placed = clustering.label_customers(model.place_customers(features, fit, beside=("total_spending",)), ward)
+    order = clustering.canonical_order(engine.rows(clustering.sum_spending(placed, "ward_label")), "ward_label")
     if ward.labels is not None:
         renumbered = clustering.renumber("ward_label", order).alias("ward_label")
         ward = replace(ward, labels=ward.labels.with_columns(renumbered))
     return replace(ward, centres=ward.centres[order])
 
 
-def _label(points: Frame, fit: SegmentModel, ward: Ward) -> Frame:
-    """Labels of customers by both fits of tonight: `kmeans_label` and `ward_label`."""
-    return clustering.label_customers(clustering.nearest_centroid(points, fit.centroids, "kmeans_label"), ward)
-
-
 def _place(features: Frame, in_force: SegmentModel, fit: SegmentModel, ward: Ward) -> Frame:
     """Put customers into segments by the model in force, and into the clusters of both fits of tonight."""
-    labelled = label_by(features, fit, "kmeans_label")
-    if ward.labels is None:
-        labelled = label_by(labelled, replace(fit, centroids=ward.centres), "ward_label")
-    else:
+    nearest = {"kmeans_label": fit.centroids} | ({"ward_label": ward.centres} if ward.labels is None else {})
+    labelled = label_by(features, fit, nearest)
+    if ward.labels is not None:
         labelled = labelled.join(ward.labels, on="customer_id", how="inner")
     placed = model.assign_model(labelled, in_force, beside=("kmeans_label", "ward_label")).drop("kmeans_cluster")
     return placed.rename({"kmeans_label": "kmeans_cluster", "ward_label": "agglomerative_cluster"})
 
 
 def _compare(
-    engine: Engine, placed: Frame, scaled: Frame, settings: Settings, fitted_customers: dict[str, int]
+    engine: Engine, few: Frame, fit: SegmentModel, ward: Ward, fitted_customers: dict[str, int]
 ) -> list[dict[str, Any]]:
-    names = settings.features.names
-    measured = placed.join(scaled, on="customer_id", how="inner").sort("customer_id")
+    """Hold both fits of tonight against each other, on the components and on all standardised features."""
+    names = fit.features.names
+    placed = clustering.nearest_centroid(model.place_customers(few, fit), fit.centroids, "kmeans_label")
+    scaled = scaling.standardise(scaling.encode_features(few, fit.features), fit.scaler)
+    measured = clustering.label_customers(placed, ward).join(scaled, on="customer_id", how="inner").sort("customer_id")
     values = engine.array(measured, [*components.NAMES, *names, "kmeans_label", "ward_label"])
     dimensions = len(components.NAMES)
     return clustering.compare_algorithms(

@@ -149,18 +149,19 @@ def number_segments(k: int) -> tuple[str, ...]:
     return tuple(f"S{number:02d}" for number in range(1, k + 1))
 
 
-def sum_spending(labelled: FrameT) -> FrameT:
-    """What the customers of each pair of labels spend, in one pass.
+def sum_spending(labelled: FrameT, label: str) -> FrameT:
+    """What the customers of each label spend, in one pass.
 
     Args:
-        labelled: Customers with `kmeans_label`, `ward_label` and standardised `total_spending`.
+        labelled: Customers with the label and `total_spending` (whole currency units).
+        label: Name of the label's column.
 
     Returns:
-        One row a pair that occurs: the labels, `customers`, and `spending` (the sum, in `UNIT`ths).
+        One row a label that occurs: the label, `customers`, and `spending` (the sum, in currency units).
     """
     return (
-        labelled.with_columns(_whole("total_spending").alias("spending"))
-        .group_by("kmeans_label", "ward_label")
+        labelled.with_columns(nw.col("total_spending").cast(nw.Int64).alias("spending"))
+        .group_by(label)
         .agg(nw.len().alias("customers"), nw.col("spending").sum())
     )
 

@@ -4,7 +4,7 @@ A challenger is promoted where there is a reason to change and every criterion o
 of `promotion_decisions`, so that anyone can see what spoke for and against.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -237,20 +237,22 @@ def nearest_labels(points: np.ndarray, centroids: np.ndarray) -> np.ndarray:
     return labels
 
 
-def label_by(features: FrameT, model: SegmentModel, label: str) -> FrameT:
-    """Add the cluster that a model puts each customer in, and keep all columns.
+def label_by(features: FrameT, model: SegmentModel, centroids: Mapping[str, np.ndarray]) -> FrameT:
+    """Add the clusters that customers are in by centroids on a model's components, and keep all columns.
 
     Args:
         features: Customers from `engineer_features`, with any further columns but `pc1`, `pc2` and `pc3`.
-        model: The model.
-        label: Name of the column to add.
+        model: The model whose components they are.
+        centroids: For each column to add, the centroids, shape (k, 3).
 
     Returns:
-        The same columns and `label` (Int32), the `kmeans_cluster` of `assign_model`.
+        The same columns and those labels (Int32); by the model's own centroids, the `kmeans_cluster` of `assign_model`.
     """
     beside = [name for name in features.collect_schema().names() if name != "customer_id"]
     points = place_customers(features, model, tuple(beside))
-    return nearest_centroid(points, model.centroids, label).drop(*NAMES)
+    for label, places in centroids.items():
+        points = nearest_centroid(points, places, label)
+    return points.drop(*NAMES)
 
 
 def count_relabelled(overlaps: Rows, champion_ids: Sequence[str], challenger_ids: Sequence[str]) -> float:

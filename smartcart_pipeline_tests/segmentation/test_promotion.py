@@ -140,7 +140,7 @@ def test_relabelled_are_the_known_customers_whose_segment_differs():
 
 def test_labels_are_the_clusters_of_the_model(as_frame: Frames):
     features, model = random_features(2), random_model(1, k=3)
-    labelled = to_pandas(label_by(as_frame(features), model, "label")).sort_values("customer_id")
+    labelled = to_pandas(label_by(as_frame(features), model, {"label": model.centroids})).sort_values("customer_id")
     placed = to_pandas(assign_model(as_frame(features), model)).sort_values("customer_id")
     assert labelled["label"].tolist() == placed["kmeans_cluster"].tolist()
     assert set(labelled) == {*features, "label"}
