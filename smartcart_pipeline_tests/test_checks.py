@@ -323,6 +323,16 @@ def repeating(*ids: int) -> Tables:
 WAVE, LINE, COUNTER = [1.0, -1.0, 1.0, -1.0], [3.0, 1.0, -1.0, -3.0], [1.0, -1.0, -1.0, 1.0]
 SQUARE = ([1.0, 1.0, -1.0, -1.0], [1.0, -1.0, 1.0, -1.0])
 
+# Two customers of one segment who spend 5 each on average, in two categories, and one of another who spends 5.
+SPENT = rows_of("clusters", 3, segment_id=["S01", "S01", "S02"]) | rows_of(
+    "category_spending",
+    3,
+    segment_id=["S01", "S01", "S02"],
+    category=["wine", "fish", "wine"],
+    mean_spending=[3.5, 1.5, 5.0],
+)
+
+
 JUDGED: list[tuple[str, str, Tables, bool, str]] = [
     ("raw_customers", "no_repeats", rows_of("raw_customers", 3, recency=[1, 2, 3]), True, "No row repeats."),
     (
@@ -409,6 +419,15 @@ JUDGED: list[tuple[str, str, Tables, bool, str]] = [
     ("profiles", "add_up", rows_of("profiles", 2, customers=[3, 4]) | rows_of("clusters", 7), True, "7 profiled"),
     ("profiles", "add_up", rows_of("profiles", 2, customers=[3, 4]) | rows_of("clusters", 8), False, "8 clustered"),
     ("profiles", "add_up", rows_of("profiles", 0) | rows_of("clusters", 1), False, "0 profiled, 1 clustered"),
+    ("category_spending", "adds_up", SPENT | rows_of("features", 3, total_spending=[8, 2, 5]), True, "15 by all"),
+    ("category_spending", "adds_up", SPENT | rows_of("features", 3, total_spending=[8, 2, 6]), False, "16 by all"),
+    (
+        "category_spending",
+        "adds_up",
+        rows_of("clusters", 0) | rows_of("features", 1, total_spending=[4]) | rows_of("category_spending", 0),
+        False,
+        "0 spent by category, 4 by all",
+    ),
     ("segment_rules", "add_up", rows_of("segment_rules", 2, customers=[3, 4]) | rows_of("features", 7), True, "7 meet"),
     ("segment_rules", "add_up", rows_of("segment_rules", 2, customers=[3, 4]) | rows_of("features", 8), False, "of 8"),
     ("segment_rules", "add_up", rows_of("segment_rules", 0) | rows_of("features", 1), False, "0 meet a rule, of 1"),
