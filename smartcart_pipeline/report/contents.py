@@ -8,6 +8,7 @@ from typing import Any
 
 from smartcart_pipeline.drawing import look_of
 from smartcart_pipeline.report import charts
+from smartcart_pipeline.report.changes import tell_changes
 from smartcart_pipeline.report.reading import CHANNELS, Findings
 from smartcart_pipeline.report.wording import (
     CHANNEL_WORDS,
@@ -32,11 +33,14 @@ CONTENTS = (
     ("income", "Income and spending"),
     ("like", "What each is like"),
     ("sizes", "Sizes"),
+    ("changed", "What changed"),
     ("space", "How they lie"),
     ("buying", "Where and what they buy"),
     ("response", "Campaign response"),
     ("do", "What to do"),
     ("rules", "Who belongs where"),
+    ("decision", "Tonight's decision"),
+    ("drift", "Drift"),
     ("k", "Choice of k"),
     ("algorithms", "Algorithms"),
     ("loadings", "Components"),
@@ -143,6 +147,7 @@ def put_together(findings: Findings) -> dict[str, Any]:
     """
     segments = _segments(findings)
     return {
+        **tell_changes(findings),
         "contents": CONTENTS,
         "publication": findings.publication,
         "published": f"{findings.publication['published_at']:%Y-%m-%d %H:%M}",
