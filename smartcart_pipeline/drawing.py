@@ -66,6 +66,11 @@ class Band:
         """Whether nobody in it moves."""
         return self.start == self.end
 
+    @property
+    def whither(self) -> str:
+        """What follows after its number: where its customers go, as it begins where they were."""
+        return "stayed" if self.stays else "left" if self.end is None else f"to {self.end}"
+
 
 @dataclass(frozen=True)
 class Block:

@@ -230,9 +230,8 @@ def _draw_band(axes: "Axes", band: Band) -> None:
     low, high = middle - band.width / 2, middle + band.width / 2
     axes.fill_between(x, low, high, color=colour, alpha=alpha, linewidth=line, zorder=1 if band.stays else 2)
     if band.is_labelled:
-        end = "stayed" if band.stays else "left" if band.end is None else f"to {band.end}"
         paper = {"facecolor": "white", "alpha": 0.8, "linewidth": 0, "pad": 0.8}
-        label = f"{band.customers:,} {end}"
+        label = f"{band.customers:,} {band.whither}"
         axes.text(0.015, band.left, label, va="center", fontsize=8, bbox=paper, zorder=4)
 
 

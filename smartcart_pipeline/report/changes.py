@@ -94,9 +94,9 @@ class Flow:
         return look_of(self.band.start or self.band.end or "").colour
 
     @property
-    def end(self) -> str:
-        """What follows after its number in the picture."""
-        return "stayed" if self.band.stays else "left" if self.band.end is None else f"to {self.band.end}"
+    def written(self) -> str:
+        """What stands at its start."""
+        return f"{self.figure} {self.band.whither}"
 
 
 @dataclass(frozen=True)
@@ -244,10 +244,12 @@ def tell_flows(name: str, rows: Rows) -> Sentence:
         return Figure(count_customers(rows, *causes), ",", f"flows.{what}[{name}]")
 
     moved = figure("moved", None, *CAUSE_WORDS)
+    causes = [cause for cause in CAUSE_WORDS if count_customers(rows, cause)]
     why: Sentence = ()
-    for cause, words in CAUSE_WORDS.items():
-        if count_customers(rows, cause):
-            why += (", " if why else ": ", figure(cause, cause), f" {words}")
+    for cause in causes:
+        why += (", " if why else ": ", figure(cause, cause), f" {CAUSE_WORDS[cause]}")
+    if len(causes) == 1 and figure(causes[0], causes[0]).value == moved.value:
+        why = (f", {'all ' if moved.value > 1 else ''}{CAUSE_WORDS[causes[0]]}",)
     return (
         *(figure("stayed", "stayed"), " customers stayed in their segment. ", moved, " moved to another", *why, ". "),
         *(figure("arrived", "arrived"), " arrived, ", figure("left", "left"), " left."),
