@@ -195,15 +195,11 @@ def plot_flows(rows: Rows) -> Plot:
     """Customers between segments since the night before, as bands.
 
     Args:
-        rows: Flows of a night and period, rows of `segment_migration`; none on the first night.
+        rows: Flows of a night and period, rows of `segment_migration`.
 
     Returns:
         The picture.
     """
-    if not rows:
-        figure = _figure(8, 1.2)
-        figure.text(0.5, 0.5, "There is no earlier night to compare with.", ha="center", va="center")
-        return _finish(figure, "No earlier night to compare with")
     flows: Counter[Any] = Counter()
     for row in rows:
         flows[row["from_segment_id"], row["to_segment_id"]] += row["customers"]

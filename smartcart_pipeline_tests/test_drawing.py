@@ -114,7 +114,7 @@ def test_a_plot_colours_a_segment_by_its_id() -> None:
     assert drawn[COLOURS[0]] == drawn[COLOURS[2]] == 0
 
 
-def test_flows_are_drawn_and_the_first_night_says_that_there_are_none() -> None:
+def test_flows_are_drawn_in_the_colours_of_their_segments() -> None:
     flow = {"since": date(2014, 7, 1), "cause": None, "to_segment_id": "S03"}
     rows = [flow | {"from_segment_id": segment, "customers": 90} for segment in ("S03", "S05", None)]
     plot = plot_flows([*rows, rows[1] | {"cause": "model"}])
@@ -122,4 +122,3 @@ def test_flows_are_drawn_and_the_first_night_says_that_there_are_none() -> None:
     assert min(drawn[COLOURS[2]], drawn[COLOURS[4]]) > 100
     assert drawn[COLOURS[1]] == 0
     assert plot.caption.endswith("since 2014-07-01")
-    assert plot_flows([]).caption == "No earlier night to compare with"

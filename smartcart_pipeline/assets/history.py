@@ -138,7 +138,7 @@ def migrating(
     return (
         dg.Output(
             Fitted([*kept_rows(lake, record, "segment_migration"), *(dated | row for row in tonights)], seen),
-            metadata={"flows": picture(plot_flows(last_night))},
+            metadata={"flows": picture(plot_flows(last_night))} if last_night else {},
         ),
         dg.Output(Fitted([*kept_rows(lake, record, "nights"), night_row], [clusters, promotion_decisions])),
     )
