@@ -1,15 +1,18 @@
 """Pictures of a run: small PNGs that read well in Dagster's UI, in the light and in the dark theme."""
 
 import io
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from smartcart_pipeline.drawing import Band, Block, lay_out_flows, look_of
 from smartcart_pipeline.segmentation import Rows
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 # Okabe and Ito's colours, told apart by colour-blind readers too; markers say the same without colour.
@@ -48,6 +51,11 @@ def _finish(figure: "Figure", caption: str) -> Plot:
 
 def _style(number: int) -> dict[str, Any]:
     return {"color": COLOURS[number % len(COLOURS)], "marker": MARKERS[number % len(MARKERS)]}
+
+
+def _look(segment_id: str) -> dict[str, Any]:
+    look = look_of(segment_id)
+    return {"color": COLOURS[look.colour], "marker": MARKERS[look.shape]}
 
 
 def plot_k_selection(rows: Rows) -> Plot:
@@ -125,10 +133,10 @@ def plot_components(rows: Rows) -> Plot:
 
     figure = _figure(8, 6.5)
     axes = figure.add_subplot(projection="3d")
-    for number, segment in enumerate(sorted({row["segment_id"] for row in rows})):
+    for segment in sorted({row["segment_id"] for row in rows}):
         members = [row for row in rows if row["segment_id"] == segment]
         points = np.array([[row["pc1"], row["pc2"], row["pc3"]] for row in members])
-        axes.scatter(*points.T, s=9, alpha=0.6, linewidths=0, label=segment, **_style(number))
+        axes.scatter(*points.T, s=9, alpha=0.6, linewidths=0, label=segment, **_look(segment))
     axes.set(xlabel="Component 1", ylabel="Component 2", zlabel="Component 3", title="Customers on the components")
     figure.legend(title="Segment", loc="outside right center", frameon=False, markerscale=2.5)
     return _finish(figure, "Customers on the first three components, by segment")
@@ -148,11 +156,11 @@ def plot_income_and_spending(rows: Rows, profiles: Rows) -> Plot:
 
     figure = _figure(8, 5.5)
     axes = figure.subplots()
-    for number, profile in enumerate(profiles):
+    for profile in profiles:
         members = [row for row in rows if row["segment_id"] == profile["segment_id"]]
         x, y = [row["income"] for row in members], [row["total_spending"] for row in members]
         label = f"{profile['segment_id']} {profile['persona']}"
-        axes.scatter(x, y, s=11, alpha=0.55, linewidths=0, label=label, **_style(number))
+        axes.scatter(x, y, s=11, alpha=0.55, linewidths=0, label=label, **_look(profile["segment_id"]))
     axes.set(xlabel="Yearly income", ylabel="Spending in two years", title="Income against spending")
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
@@ -173,10 +181,59 @@ def plot_sizes(profiles: Rows) -> Plot:
     figure = _figure(8, 1.2 + 0.5 * len(profiles))
     axes = figure.subplots()
     names = [f"{profile['segment_id']} {profile['persona']}" for profile in profiles]
-    bars = axes.barh(names, [profile["customers"] for profile in profiles], color=COLOURS[: len(profiles)])
+    colours = [_look(profile["segment_id"])["color"] for profile in profiles]
+    bars = axes.barh(names, [profile["customers"] for profile in profiles], color=colours)
     axes.bar_label(bars, [f"{profile['customers']:,} ({profile['share']:.1%})" for profile in profiles], padding=4)
     axes.invert_yaxis()
     axes.margins(x=0.18)
     axes.set(xlabel="Customers", title="Segment sizes")
     axes.spines[["top", "right"]].set_visible(False)
     return _finish(figure, "Segment sizes")
+
+
+def plot_flows(rows: Rows) -> Plot:
+    """Customers between segments since the night before, as bands.
+
+    Args:
+        rows: Flows of a night and period, rows of `segment_migration`.
+
+    Returns:
+        The picture.
+    """
+    flows: Counter[Any] = Counter()
+    for row in rows:
+        flows[row["from_segment_id"], row["to_segment_id"]] += row["customers"]
+    laid = lay_out_flows(flows, width=220, room=15, gap=16, labelled=12)
+    figure = _figure(8, 0.8 + laid.height / 75)
+    axes = figure.subplots()
+    for band in laid.bands:
+        _draw_band(axes, band)
+    for block in laid.before:
+        _draw_block(axes, block, 0, "arrived")
+    for block in laid.after:
+        _draw_block(axes, block, 1, "left")
+    axes.set(xlim=(-0.2, 1.2), ylim=(laid.height + 4, -4), title=f"Customers since {rows[0]['since']}")
+    axes.axis("off")
+    return _finish(figure, f"Customers who stayed, moved, arrived and left since {rows[0]['since']}")
+
+
+def _draw_band(axes: "Axes", band: Band) -> None:
+    x = np.linspace(0, 1, 60)
+    middle = band.left + (band.right - band.left) * x * x * (3 - 2 * x)
+    colour = _look(band.start or band.end or "")["color"]
+    # What moved must be seen even where it is few; what stayed is only its background.
+    alpha, line = (0.18, 0) if band.stays else (0.6, 0.8)
+    low, high = middle - band.width / 2, middle + band.width / 2
+    axes.fill_between(x, low, high, color=colour, alpha=alpha, linewidth=line, zorder=1 if band.stays else 2)
+    if band.is_labelled:
+        paper = {"facecolor": "white", "alpha": 0.8, "linewidth": 0, "pad": 0.8}
+        label = f"{band.customers:,} {band.whither}"
+        axes.text(0.015, band.left, label, va="center", fontsize=8, bbox=paper, zorder=4)
+
+
+def _draw_block(axes: "Axes", block: Block, side: int, nowhere: str) -> None:
+    colour = "0.5" if block.segment is None else _look(block.segment)["color"]
+    axes.fill_between([side - 0.004, side + 0.004], block.top, block.top + block.height, color=colour, zorder=3)
+    label = f"{block.segment or nowhere}\n{block.customers:,}"
+    place = (side + (0.02 if side else -0.02), block.top + block.height / 2)
+    axes.text(*place, label, ha="left" if side else "right", va="center", fontsize=9)

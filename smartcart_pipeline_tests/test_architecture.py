@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parents[1] / "smartcart_pipeline"
 RANKS = (
     ("contract", "lineage", "progress"),
     ("segmentation",),
-    ("tables", "views", "sample", "plots"),
+    ("tables", "views", "sample", "drawing", "plots"),
     ("contest",),
     ("engines", "storage"),
     ("settings_file",),

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import duckdb
 import pandas as pd
 import pytest
@@ -139,6 +140,21 @@ def test_who_changed_was_moved_and_the_cause_is_the_customer(nights: Nights):
         "FROM segment_migration WHERE night = 5",
     )
     assert totals == [(len(nights.published["2014-07-04"]), len(nights.published["2014-07-03"]))]
+
+
+def test_the_flows_of_a_night_are_a_picture_in_dagster_and_the_verdict_stands_with_the_decision(nights: Nights):
+    with dg.DagsterInstance.from_config(str(nights.home.dagster)) as instance:
+        shown = {
+            name: instance.get_latest_materialization_event(dg.AssetKey(name))
+            for name in ("segment_migration", "promotion_decisions")
+        }
+    told = {name: event.asset_materialization.metadata for name, event in shown.items()}
+    [(since,)] = ask(
+        nights.home, "SELECT DISTINCT since::VARCHAR FROM segment_migration WHERE night = 5 AND period = 'night'"
+    )
+    assert f"since {since}](data:image/png;base64," in told["segment_migration"]["flows"].value
+    [(verdict,)] = ask(nights.home, "SELECT verdict FROM nights WHERE night = 5")
+    assert told["promotion_decisions"]["why"].value == verdict
 
 
 def test_a_replay_gives_the_same_bytes(nights: Nights, tmp_path: Path):

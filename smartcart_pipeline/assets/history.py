@@ -6,11 +6,12 @@ from typing import Any
 import dagster as dg
 import narwhals as nw
 
-from smartcart_pipeline.assets import described, out
+from smartcart_pipeline.assets import described, out, picture
 from smartcart_pipeline.assets.promotion import kept_rows
 from smartcart_pipeline.assets.segments import read_models
 from smartcart_pipeline.contract import ExportError
 from smartcart_pipeline.engines import Engine
+from smartcart_pipeline.plots import plot_flows
 from smartcart_pipeline.resources import Settings, blaming_the_input
 from smartcart_pipeline.segmentation import Rows, hysteresis, migration
 from smartcart_pipeline.segmentation import history as stays
@@ -124,10 +125,8 @@ def migrating(
     night = len(record.nights) + 1
     dated = {"night": night, "as_of_date": as_of}
     flows = engine.rows(migration.count_flows(clusters))
-    tonights = [
-        *_since_night(lake, flows, engine.rows(migration.count_causes(segment_moves)), record.before(as_of)),
-        *_since_month(engine, segment_membership, record, as_of),
-    ]
+    last_night = _since_night(lake, flows, engine.rows(migration.count_causes(segment_moves)), record.before(as_of))
+    tonights = [*last_night, *_since_month(engine, segment_membership, record, as_of)]
     told = engine.rows(promotion_decisions.filter(nw.col("night") == night))[0]
     night_row = dated | {
         "model_version": in_force.version,
@@ -138,7 +137,10 @@ def migrating(
     }
     seen = [clusters, segment_moves]
     return (
-        dg.Output(Fitted([*kept_rows(lake, record, "segment_migration"), *(dated | row for row in tonights)], seen)),
+        dg.Output(
+            Fitted([*kept_rows(lake, record, "segment_migration"), *(dated | row for row in tonights)], seen),
+            metadata={"flows": picture(plot_flows(last_night))} if last_night else {},
+        ),
         dg.Output(Fitted([*kept_rows(lake, record, "nights"), night_row], [clusters, promotion_decisions])),
     )
 

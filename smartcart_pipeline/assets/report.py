@@ -6,7 +6,7 @@ import dagster as dg
 
 from smartcart_pipeline.assets import OWNERS, source_version
 from smartcart_pipeline.engines import Engine
-from smartcart_pipeline.report import charts, contents, reading, rendering, wording
+from smartcart_pipeline.report import changes, charts, contents, reading, rendering, wording
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.publications import readable
 
@@ -17,7 +17,7 @@ from smartcart_pipeline.storage.publications import readable
     group_name="publish",
     owners=OWNERS,
     kinds={"html"},
-    code_version=source_version(reading, wording, charts, contents, rendering),
+    code_version=source_version(reading, wording, changes, charts, contents, rendering),
 )
 def report(engine: dg.ResourceParam[Engine], home: dg.ResourceParam[Home]) -> dg.MaterializeResult[Any]:
     """One page about the published warehouse."""

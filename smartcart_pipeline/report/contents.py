@@ -1,13 +1,14 @@
 """What stands on the page: findings put together as the template shows them, pictures as shapes and places."""
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from typing import Any
 
+from smartcart_pipeline.drawing import look_of
 from smartcart_pipeline.report import charts
+from smartcart_pipeline.report.changes import tell_changes
 from smartcart_pipeline.report.reading import CHANNELS, Findings
 from smartcart_pipeline.report.wording import (
     CHANNEL_WORDS,
@@ -32,11 +33,14 @@ CONTENTS = (
     ("income", "Income and spending"),
     ("like", "What each is like"),
     ("sizes", "Sizes"),
+    ("changed", "What changed"),
     ("space", "How they lie"),
     ("buying", "Where and what they buy"),
     ("response", "Campaign response"),
     ("do", "What to do"),
     ("rules", "Who belongs where"),
+    ("decision", "Tonight's decision"),
+    ("drift", "Drift"),
     ("k", "Choice of k"),
     ("algorithms", "Algorithms"),
     ("loadings", "Components"),
@@ -64,7 +68,7 @@ class Segment:
     """A segment as the page shows it.
 
     Attributes:
-        number: Its place, from 0, which gives it its colour.
+        number: The number of its colour.
         shape: The shape of its marks.
         profile: Its row of `profiles`.
         differences: From all customers, in every measure.
@@ -143,6 +147,7 @@ def put_together(findings: Findings) -> dict[str, Any]:
     """
     segments = _segments(findings)
     return {
+        **tell_changes(findings),
         "contents": CONTENTS,
         "publication": findings.publication,
         "published": f"{findings.publication['published_at']:%Y-%m-%d %H:%M}",
@@ -197,17 +202,18 @@ def _segments(findings: Findings) -> list[Segment]:
     plotted: dict[str, Rows] = {profile["segment_id"]: [] for profile in findings.profiles}
     for row in findings.plotted:
         plotted[row["segment_id"]].append(row)
+    looks = [look_of(profile["segment_id"]) for profile in findings.profiles]
     return [
         Segment(
-            number % len(charts.SHAPES),
-            charts.SHAPES[number % len(charts.SHAPES)],
+            look.colour,
+            charts.SHAPES[look.shape],
             profile,
             compare(profile, findings),
             advice[profile["segment_id"]],
             response,
             plotted[profile["segment_id"]],
         )
-        for number, (profile, response) in enumerate(zip(findings.profiles, findings.responses, strict=True))
+        for look, profile, response in zip(looks, findings.profiles, findings.responses, strict=True)
     ]
 
 
@@ -260,7 +266,7 @@ def _draw_space(segments: list[Segment], findings: Findings) -> dict[str, Any]:
 
 
 def _points(segments: list[Segment]) -> dict[str, Any]:
-    symbols = itertools.cycle(charts.SHAPES[:8])
+    symbols = [charts.SHAPES[charts.SHAPES.index(segment.shape) % 8] for segment in segments]
     return {
         "eye": EYE,
         "segments": [
@@ -273,7 +279,7 @@ def _points(segments: list[Segment]) -> dict[str, Any]:
                     for axis, name in zip("xyz", NAMES, strict=True)
                 },
             }
-            for segment, symbol in zip(segments, symbols, strict=False)
+            for segment, symbol in zip(segments, symbols, strict=True)
         ],
     }
 

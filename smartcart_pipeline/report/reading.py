@@ -46,6 +46,12 @@ class Findings:
         rejected: One row a reason.
         examples: The first refused lines.
         checks: One row a check.
+        night: Tonight's row of `nights`.
+        before: That of the night that tonight is compared with; None where no earlier day has been published.
+        flows: Tonight's flows of customers since the night before and since a month ago.
+        events: What became of each segment tonight; none where the model in force stayed.
+        decision: One row a criterion of tonight's decision, reasons first.
+        drift: One row a feature, the worst first; none on the first night.
     """
 
     publication: Row
@@ -64,6 +70,12 @@ class Findings:
     rejected: Rows
     examples: Rows
     checks: Rows
+    night: Row
+    before: Row | None
+    flows: Rows
+    events: Rows
+    decision: Rows
+    drift: Rows
 
 
 def read_findings(engine: DuckDBEngine, warehouse: Path) -> Findings:
@@ -129,7 +141,20 @@ def _ask(connection: "duckdb.DuckDBPyConnection") -> Findings:
             f"SELECT line_number, reason, detail FROM rejected_customers ORDER BY line_number LIMIT {EXAMPLES}"
         ),
         checks=ask("FROM checks ORDER BY table_name, check_name"),
+        night=ask(f"FROM nights {TONIGHT}")[0],
+        before=next(iter(ask(BEFORE)), None),
+        flows=ask(f"FROM segment_migration {TONIGHT} ORDER BY ALL"),
+        events=ask(f"FROM segment_events {TONIGHT} ORDER BY segment_id"),
+        decision=ask(f"FROM promotion_decisions {TONIGHT} ORDER BY role, criterion"),
+        drift=ask(f"FROM feature_drift {TONIGHT} ORDER BY psi DESC, feature"),
     )
+
+
+# Tables that grow by every night end with the one that this warehouse was published by.
+TONIGHT = "WHERE night = (SELECT max(night) FROM nights)"
+BEFORE = f"""
+FROM nights WHERE as_of_date < (SELECT as_of_date FROM nights {TONIGHT}) ORDER BY as_of_date DESC, night DESC LIMIT 1
+"""
 
 
 def _channels(segment: str, measure: str) -> str:

@@ -331,7 +331,7 @@ def _response(segment: str, findings: Findings) -> Suggestion:
         for row in findings.responses
         if row is not answer and row["rate_low"] <= answer["rate_high"] and row["rate_high"] >= answer["rate_low"]
     ]
-    overlap: Sentence = (f" The interval overlaps with that of {_enumerate(alike)}.",) if alike else ()
+    overlap: Sentence = (f" The interval overlaps with that of {enumerate_names(alike)}.",) if alike else ()
     return Suggestion("response", do, interval + rest + overlap, abs(rate.value - everyone.value))
 
 
@@ -497,8 +497,16 @@ def describe_component(loadings: Rows) -> str:
     # Signs are fixed so that the strongest loading of a component is positive.
     grows = [FEATURE_WORDS[row["feature"]] for row in strongest if row["loading"] > 0]
     falls = [FEATURE_WORDS[row["feature"]] for row in strongest if row["loading"] <= 0]
-    return f"grows with {_enumerate(grows)}" + (f", and falls with {_enumerate(falls)}" if falls else "")
+    return f"grows with {enumerate_names(grows)}" + (f", and falls with {enumerate_names(falls)}" if falls else "")
 
 
-def _enumerate(names: list[str]) -> str:
+def enumerate_names(names: list[str]) -> str:
+    """Names as a sentence lists them.
+
+    Args:
+        names: At least one.
+
+    Returns:
+        For example "S01, S02 and S03".
+    """
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

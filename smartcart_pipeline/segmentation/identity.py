@@ -47,6 +47,18 @@ def name_segment(number: int) -> str:
     return f"S{number:02d}"
 
 
+def number_segment(segment_id: str) -> int:
+    """Which of all segments that were ever named this one is.
+
+    Args:
+        segment_id: From `name_segment`.
+
+    Returns:
+        From 1.
+    """
+    return int(segment_id.removeprefix("S"))
+
+
 def overlap_customers(labelled: FrameT, *labels: str) -> FrameT:
     """Count the customers of each combination of labels, in one pass.
 

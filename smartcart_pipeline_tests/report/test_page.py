@@ -1,6 +1,7 @@
 """The page in a real browser: it shows what the warehouse holds, keeps to itself, turns, prints, runs no one's script.
 
-The export is hostile: its name and two of its categories are HTML.
+The exports are hostile: their name and two of their categories are HTML, and so is the reason that a person gives for
+tonight's model. There are three nights, the last a month after the first: customers moved, arrived and left.
 """
 
 import html
@@ -16,9 +17,11 @@ import pytest
 from scipy.stats import binomtest
 
 from smartcart_pipeline.night import run_job
+from smartcart_pipeline.report import changes
 from smartcart_pipeline.report.wording import MEASURES
 from smartcart_pipeline.segmentation.spending import CATEGORIES
 from smartcart_pipeline.storage.home import Home
+from smartcart_pipeline.storage.models import ask_for
 from smartcart_pipeline_tests.conftest import SAMPLE
 
 NAME = "<script>document.title='stolen'<&>\".csv"
@@ -35,20 +38,40 @@ MEMBERS = "features JOIN clusters USING (customer_id)"
 BOUGHT = "cleaned JOIN clusters USING (customer_id)"
 
 
+FIRST, BEFORE, TONIGHT = "2014-07-01", "2014-08-10", "2014-08-11"
+
+
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
-    """A home after a run over a hostile export."""
+    """A home after three nights over hostile exports; on the last, a person promotes the fit of the second."""
     folder = tmp_path_factory.mktemp("page")
     delivered = pd.read_csv(SAMPLE, dtype=str, keep_default_na=False)
     delivered.loc[10, "Education"] = SCRIPT
     delivered.loc[20, "Marital_Status"] = PICTURE
-    delivered.to_csv(folder / NAME, index=False)
     place = Home(folder / "home")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DAGSTER_HOME", str(place.dagster))
         patch.setenv("SMARTCART_HOME", str(place.root))
-        run_job(place, {"input": str(folder / NAME), "recipe": "behavioural"}, quiet=True)
+        play(place, folder, FIRST, delivered.iloc[:2_000])
+        play(place, folder, BEFORE, delivered.iloc[:2_100])
+        ask_for(place, "v2", PICTURE)
+        play(place, folder, TONIGHT, enriched(delivered.drop(index=range(100, 130)), 40))
     return place
+
+
+def play(home: Home, folder: Path, as_of: str, customers: pd.DataFrame) -> None:
+    customers.to_csv(folder / NAME, index=False)
+    run_job(home, {"input": str(folder / NAME), "recipe": "behavioural", "as_of": as_of}, quiet=True)
+
+
+def enriched(customers: pd.DataFrame, number: int) -> pd.DataFrame:
+    """Some poor customers buy as the one does who drinks the most wine."""
+    incomes, wines = (pd.to_numeric(customers[name]) for name in ("Income", "MntWines"))
+    poor = customers.index[incomes < 30_000][:number]
+    lived = [name for name in customers if name.startswith(("Mnt", "Num", "Income", "Recency"))]
+    changed = customers.copy()
+    changed.loc[poor, lived] = customers.loc[wines.idxmax(), lived].to_numpy()
+    return changed
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +147,8 @@ def desk(visit: Visits) -> Visit:
 def figures(desk: Visit) -> list[tuple[str, float, str]]:
     """Every figure on the page: where it says it comes from, its value, and what a reader sees."""
     found = desk.page.eval_on_selector_all(
-        "data[data-source]", "all => all.map(it => [it.dataset.source, Number(it.value), it.innerText])"
+        "[data-source]",
+        "all => all.map(it => [it.dataset.source, Number(it.value ?? it.dataset.value), it.textContent.split(' ')[0]])",
     )
     return [(source, value, text) for source, value, text in found]
 
@@ -161,7 +185,41 @@ KEYS = {
     "algorithm_comparison": ["algorithm", "space"],
     "loadings": ["component", "feature"],
     "rejected": ["reason"],
+    "promotion_decisions": ["criterion"],
+    "feature_drift": ["feature"],
+    "segment_events": ["segment_id"],
 }
+TODAY = "night = (SELECT max(night) FROM nights)"
+SINCE = {"night": BEFORE, "month": FIRST}
+# A flow as the membership of two days tells it.
+FLOWS = {
+    "stayed": "a.segment_id = b.segment_id",
+    "moved": "a.segment_id <> b.segment_id",
+    "arrived": "a.segment_id IS NULL",
+    "left": "b.segment_id IS NULL",
+}
+
+
+def members_on(day: str) -> str:
+    return (
+        "(SELECT customer_id, segment_id FROM segment_membership "
+        f"WHERE valid_from <= DATE '{day}' AND (valid_to IS NULL OR DATE '{day}' < valid_to))"
+    )
+
+
+def count_flow(period: str, condition: str) -> str:
+    sides = f"{members_on(SINCE[period])} AS a FULL JOIN {members_on(TONIGHT)} AS b USING (customer_id)"
+    return f"SELECT count(*) FROM {sides} WHERE {condition}"
+
+
+def is_in(side: str, segment: str) -> str:
+    return f"{side}.segment_id = '{segment}'" if segment else f"{side}.segment_id IS NULL"
+
+
+def count_cause(cause: str, _: str, __: list[str]) -> str:
+    return f"SELECT count(*) FROM segment_moves WHERE cause = '{cause}'"
+
+
 # For each kind of figure a query, of its column, the customers it is about, and its keys.
 QUERIES: dict[str, Callable[[str, str, list[str]], str]] = {
     "profiles": lambda column, where, _: f"SELECT {of_customers(column)} FROM {MEMBERS} {where}",
@@ -187,6 +245,14 @@ QUERIES: dict[str, Callable[[str, str, list[str]], str]] = {
     "k_selection": lambda column, where, _: f"SELECT {column} FROM k_selection {where}",
     "algorithm_comparison": lambda column, where, _: f"SELECT {column} FROM algorithm_comparison {where}",
     "loadings": lambda column, where, _: f"SELECT DISTINCT {column} FROM loadings {where}",
+    **dict.fromkeys((f"flows.{cause}" for cause in ("customer", "model", "borderline")), count_cause),
+    "flows.customers": lambda _, __, keys: count_flow(keys[0], f"{is_in('a', keys[1])} AND {is_in('b', keys[2])}"),
+    "flows.before": lambda _, __, keys: count_flow(keys[0], is_in("a", keys[1])),
+    "flows.after": lambda _, __, keys: count_flow(keys[0], is_in("b", keys[1])),
+    "flows": lambda column, _, keys: count_flow(keys[0], FLOWS[column]),
+    "promotion_decisions": lambda column, where, _: f'SELECT "{column}" FROM promotion_decisions {where} AND {TODAY}',
+    "feature_drift": lambda column, where, _: f"SELECT {column} FROM feature_drift {where} AND {TODAY}",
+    "segment_events": lambda column, where, _: f"SELECT {column} FROM segment_events {where} AND {TODAY}",
 }
 
 
@@ -241,6 +307,15 @@ def test_all_that_the_page_promises_is_there(
         keys = warehouse.sql(f"SELECT DISTINCT {names} FROM {table}").fetchall()
         prefix = "loadings.loading" if table == "loadings" else "rejected.customers"
         wanted |= {f"{prefix}[{','.join(key)}]" for key in keys}
+    for period in SINCE:
+        wanted |= {f"flows.{what}[{period}]" for what in FLOWS}
+        sides = [*segments, ""]
+        wanted |= {f"flows.customers[{period},{a},{b}]" for a in sides for b in sides if a or b}
+        wanted |= {f"flows.{side}[{period},{a}]" for side in ("before", "after") for a in sides}
+    features = warehouse.sql(f"SELECT feature FROM feature_drift WHERE {TODAY}").fetchall()
+    assert len(features) > 10
+    wanted |= {f"feature_drift.{name}[{feature}]" for [feature] in features for name in ("psi", "effect")}
+    wanted |= {"promotion_decisions.value[person]", "promotion_decisions.limit[person]"}
     assert wanted - shown == set()
 
 
@@ -272,6 +347,72 @@ def test_repeats_are_told_as_the_check_found_them(desk: Visit, warehouse: duckdb
     ).fetchall()
     assert found.startswith(f"{repeats} rows repeat")
     assert found in desk.page.locator("#quality").inner_text()
+
+
+# What changed
+
+
+def test_every_flow_is_drawn_as_wide_as_it_is_many(desk: Visit, warehouse: duckdb.DuckDBPyConnection) -> None:
+    for period in SINCE:
+        published = warehouse.sql(
+            "SELECT coalesce(from_segment_id, ''), coalesce(to_segment_id, ''), sum(customers) "
+            f"FROM segment_migration WHERE {TODAY} AND period = '{period}' GROUP BY ALL"
+        ).fetchall()
+        assert {(bool(a), bool(b), a == b) for a, b, _ in published} == {
+            *((True, True, True), (True, True, False), (False, True, False), (True, False, False)),
+        }
+        drawn = desk.page.eval_on_selector_all(
+            f"svg[data-period={period}] .flow", "all => all.map(it => Number(it.getAttribute('stroke-width')))"
+        )
+        customers = sorted(int(number) for _, _, number in published)
+        assert len(drawn) == len(customers)
+        widest = max(drawn) / customers[-1]
+        assert sorted(drawn) == pytest.approx([max(number * widest, 1.2) for number in customers], abs=0.01)
+
+
+def test_what_changed_is_said_in_words(desk: Visit, warehouse: duckdb.DuckDBPyConnection) -> None:
+    said = desk.page.locator("#changed").inner_text()
+    [(version,)] = warehouse.sql(f"SELECT model_version FROM nights WHERE {TODAY}").fetchall()
+    assert f"The segments are the same, but {version} is their new model." in said
+    assert "S01, S02, S03 and S04 continue: " in said
+    moved = dict(warehouse.sql("SELECT cause, count(*) FROM segment_moves GROUP BY 1").fetchall())
+    assert moved["customer"] >= 40
+    if len(moved) == 1:
+        assert f"{moved['customer']} moved to another, all {changes.CAUSE_WORDS['customer']}." in said
+    for cause, words in changes.CAUSE_WORDS.items():
+        assert (words in said) == (cause in moved)
+    assert f"Since the night before (as of {BEFORE})" in said
+    assert f"Since a month ago (as of {FIRST})" in said
+
+
+def test_the_worst_drift_stands_first(desk: Visit, warehouse: duckdb.DuckDBPyConnection) -> None:
+    rows = warehouse.sql(f"SELECT feature, verdict FROM feature_drift WHERE {TODAY} ORDER BY psi DESC, feature")
+    shown = desk.page.eval_on_selector_all(
+        "#drift tbody tr", "all => all.map(it => [it.cells[0].textContent, it.cells[3].textContent])"
+    )
+    assert list(map(tuple, shown)) == rows.fetchall()
+
+
+def test_the_decision_is_told_with_the_reason_that_a_person_gave_as_text(desk: Visit) -> None:
+    assert desk.page.locator("#decision p").first.inner_text().endswith(f"Promoted by a person: {PICTURE}")
+
+
+def test_flows_are_read_on_a_phone_without_overlap(visit: Visits) -> None:
+    here = visit("phone")
+    boxes = here.page.eval_on_selector_all(
+        "svg[data-period=night] text",
+        "all => all.map(it => (({x, y, right, bottom}) => [x, y, right, bottom])(it.getBoundingClientRect()))",
+    )
+    assert all(left >= 0 and right <= WIDTHS["phone"][0] for left, _, right, _ in boxes)
+    # Lines of text may touch; what stands upon another would share more than a third of its height.
+    overlaps = [
+        (one, other)
+        for number, one in enumerate(boxes)
+        for other in boxes[:number]
+        if min(one[2], other[2]) - max(one[0], other[0]) > 1
+        and min(one[3], other[3]) - max(one[1], other[1]) > (one[3] - one[1]) / 3
+    ]
+    assert overlaps == []
 
 
 # What it does by itself

@@ -68,6 +68,13 @@ def findings(*segments: dict[str, Any]) -> Findings:
         rejected=[],
         examples=[],
         checks=[],
+        night={"night": 1, "as_of_date": date(2014, 6, 29), "model_version": "v1", "is_promoted": True}
+        | {"customers": 1_000, "segments": len(segments), "verdict": "Promoted: it is the first model of this home."},
+        before=None,
+        flows=[],
+        events=[],
+        decision=[{"criterion": "first_model", "role": "reason", "value": 1.0, "limit": 1.0, "passed": True}],
+        drift=[],
     )
 
 
