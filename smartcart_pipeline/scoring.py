@@ -45,22 +45,22 @@ class Scores:
     rejected_path: Path | None
 
 
-def published_model(publication: Path) -> SegmentModel:
+def published_model(publication: Path) -> tuple[str, SegmentModel]:
     """The model of a publication.
 
     Args:
         publication: The DuckDB file.
 
     Returns:
-        The model.
+        Its version and the model.
 
     Raises:
         ExportError: If it holds no model that can be read.
     """
     try:
         with duckdb.connect(str(publication), read_only=True) as connection:
-            [(document,)] = connection.execute("SELECT document FROM segment_model").fetchall()
-        return read_model(json.loads(document))
+            [(version, document)] = connection.execute("SELECT model_version, document FROM segment_model").fetchall()
+        return version, read_model(json.loads(document))
     except duckdb.CatalogException:
         raise ExportError(f"{publication}: the warehouse holds no model. Publish one: smartcart run.") from None
     except duckdb.Error as error:
@@ -113,11 +113,12 @@ def score_file(publication: Path, file: Path, output: str, named_format: str | N
     chosen = choose_format(output, named_format)
     target = None if output == STANDARD_OUTPUT else Path(output)
     _require_places(file, target)
-    model = published_model(publication)
+    version, model = published_model(publication)
     with tempfile.TemporaryDirectory(prefix="smartcart-") as folder:
         engine = DuckDBEngine(spill_directory=Path(folder) / "spill")
         try:
-            return _score(engine, model, file, target, chosen, Path(folder))
+            made = _score(engine, model, file, target, chosen, Path(folder))
+            return Scores(version, *made)
         except (OSError, duckdb.IOException) as error:
             raise ExportError(
                 f"{output}: cannot be written ({str(error).splitlines()[0]}). Make room, or name another --output."
@@ -128,7 +129,8 @@ def score_file(publication: Path, file: Path, output: str, named_format: str | N
 
 def _score(
     engine: DuckDBEngine, model: SegmentModel, file: Path, target: Path | None, chosen: str, folder: Path
-) -> Scores:
+) -> tuple[int, dict[str, int], str, Path | None]:
+    """Score a file: what `Scores` says of it, but for the model's version."""
     delivered = engine.write(engine.read_export(inspect_export(file))[0], RAW_CUSTOMERS, folder / "raw.parquet")
     # Several passes follow, and reading text as numbers and dates is the dearest part of each.
     judged = _judge(engine, engine.scan(folder / "raw.parquet", "raw_customers"))
@@ -143,7 +145,7 @@ def _score(
     # As in the table `clusters`.
     narrow = [nw.col(name).cast(nw.Float32) for name in ("distance", "margin")]
     _write(scored.with_columns(*narrow), target, chosen, folder)
-    return Scores(model.version, delivered - rejects, _count_reasons(engine, rejected), examples, rejected_path)
+    return delivered - rejects, _count_reasons(engine, rejected), examples, rejected_path
 
 
 def _require_places(file: Path, target: Path | None) -> None:

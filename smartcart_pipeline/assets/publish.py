@@ -25,9 +25,12 @@ from smartcart_pipeline.storage.models import (
     read_champion,
     read_record,
 )
-from smartcart_pipeline.storage.publications import publish
+from smartcart_pipeline.storage.publications import publish, run_of
 from smartcart_pipeline.storage.warehouse import Contents, Publication, now
 from smartcart_pipeline.tables import TABLES
+
+# What the next night reads of this one: only a run that made all of them is a night of its own.
+HANDED_ON = ("features", "contested_models", "clusters", "segment_membership", "nights")
 
 
 @dg.asset(
@@ -50,14 +53,16 @@ def warehouse(
     with blaming_the_input():
         record = read_record(home)
     night = _describe_night(engine, lake, record)
+    is_new = night != record.last
     made = trace_files(context.instance, files)
     publication = _describe(engine, lake, settings, made["raw_customers"].metadata, night)
     lineage = lineage_rows(made, publication.run_id, publication.code_version, publication.published_at)
     checks = check_rows(context.instance, made)
     contents = Contents(publication, files, lineage, column_lineage_rows(made), settings.copied_rows, checks)
-    pending = _prepare_record(engine, lake, home, record, night)
+    pending = _prepare_record(engine, lake, home, record, night) if is_new else None
     done = publish(engine.local, contents, home, settings.kept_publications)
-    commit_record(home, pending)
+    if pending:
+        commit_record(home, pending)
     notes = {NOTE: publications.tell_set_aside(done.set_aside)} if done.set_aside else {}
     for note in notes.values():
         context.log.warning(note)
@@ -96,17 +101,20 @@ def _describe(
 
 
 def _describe_night(engine: Engine, lake: Lake, record: Record) -> PublishedNight:
+    """Tonight; or the night before once more, where this run made some of the tables only."""
+    if any(run_of(lake.path(name)) != lake.run_id for name in HANDED_ON):
+        if record.last is None:
+            raise dg.Failure("No night has been published yet: run the whole job.", allow_retries=False)
+        return record.last
     number = len(record.nights) + 1
-    found = engine.rows(lake.read("nights").filter(nw.col("night") == number))
-    if not found:
-        raise dg.Failure("The newest tables are those of a night that is published: run the whole job.")
+    [tonight] = engine.rows(lake.read("nights").filter(nw.col("night") == number))
     return PublishedNight(
         night=number,
         run_id=lake.run_id,
-        as_of_date=found[0]["as_of_date"],
-        version=found[0]["model_version"],
-        promoted=found[0]["is_promoted"],
-        verdict=found[0]["verdict"],
+        as_of_date=tonight["as_of_date"],
+        version=tonight["model_version"],
+        promoted=tonight["is_promoted"],
+        verdict=tonight["verdict"],
     )
 
 

@@ -3,7 +3,6 @@
 It is kept as a JSON document. Reading one never runs code, and every number comes back bit for bit.
 """
 
-import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -67,11 +66,6 @@ class SegmentModel:
         """The centroids as standardised features, shape (k, features): where PCA puts them back (Jolliffe 2002)."""
         centres: np.ndarray = self.centroids @ self.components.loadings
         return centres
-
-    @property
-    def version(self) -> str:
-        """Twelve hexadecimal digits of a hash of the document: two models of one version are the same."""
-        return hashlib.sha256(json.dumps(self.document(), sort_keys=True).encode()).hexdigest()[:12]
 
     def document(self) -> dict[str, Any]:
         """The model as plain data, fit for JSON.
