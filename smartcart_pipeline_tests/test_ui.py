@@ -13,6 +13,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import duckdb
 import pytest
@@ -327,13 +328,17 @@ def tab(server: str, nodes: dict[str, Any], browser: Any) -> Iterator[Any]:
     context.close()
 
 
-def test_the_asset_graph_is_drawn_with_every_asset(tab: Any) -> None:
-    tab.goto("/asset-groups")
+def test_the_asset_graph_is_drawn(tab: Any) -> None:
+    # The whole graph is larger than the window, and only what is in the window is drawn.
+    tab.goto(f"/asset-groups?asset-selection={quote('group:publish')}")
     tab.get_by_text("publish", exact=True).first.wait_for()
-    # Groups are shut at first; this opens all of them.
+    # Groups are shut at first; this opens them.
     tab.keyboard.press("Alt+E")
-    for name in ("raw_customers", "clusters", "profiles", "warehouse", "report"):
+    for name in ("warehouse", "report"):
         tab.get_by_text(name, exact=True).first.wait_for()
+    tab.goto("/asset-groups")
+    for group in ("ingest", "prepare", "model", "segments", "publish"):
+        tab.get_by_text(group, exact=True).first.wait_for()
 
 
 @pytest.mark.parametrize("name", ["raw_customers", "clusters", "profiles"])

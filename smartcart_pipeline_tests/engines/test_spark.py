@@ -18,7 +18,7 @@ from smartcart_pipeline.engines.duckdb import DuckDBEngine
 from smartcart_pipeline.sample import write_sample
 from smartcart_pipeline.storage.exports import inspect_export
 from smartcart_pipeline.storage.home import Home
-from smartcart_pipeline.tables import TABLES
+from smartcart_pipeline.tables import RECORDS, TABLES
 from smartcart_pipeline_tests.conftest import REAL, SAMPLE
 from smartcart_pipeline_tests.spark_cluster import Cluster, missing_for_spark, running_cluster
 
@@ -115,7 +115,7 @@ def test_the_warehouse_is_published_as_ever(nights: tuple[Home, Home]):
     for home in nights:
         with duckdb.connect(str(home.warehouse), read_only=True) as warehouse:
             found = {row[0] for row in warehouse.sql("SELECT table_name FROM duckdb_tables()").fetchall()}
-            assert found == {*TABLES, "publication"}
+            assert found == {*TABLES, *RECORDS}
             answers.append(warehouse.sql("SELECT count(*), sum(income) FROM features").fetchall())
     assert answers[0] == answers[1]
 
