@@ -122,12 +122,12 @@ def migrating(
     with blaming_the_input():
         record = read_record(home)
         in_force = read_models(engine, contested_models)["in_force"]
-    night = len(record.nights) + 1
-    dated = {"night": night, "as_of_date": as_of}
+    # Tonight, or the night before once more, where these tables are made alone.
+    told = max(engine.rows(promotion_decisions), key=lambda row: row["night"])
+    dated = {"night": told["night"], "as_of_date": as_of}
     flows = engine.rows(migration.count_flows(clusters))
     last_night = _since_night(lake, flows, engine.rows(migration.count_causes(segment_moves)), record.before(as_of))
     tonights = [*last_night, *_since_month(engine, segment_membership, record, as_of)]
-    told = engine.rows(promotion_decisions.filter(nw.col("night") == night))[0]
     night_row = dated | {
         "model_version": in_force.version,
         "is_promoted": told["is_promoted"],
@@ -136,12 +136,16 @@ def migrating(
         "verdict": told["verdict"],
     }
     seen = [clusters, segment_moves]
+
+    def so_far(name: str) -> Rows:
+        return [row for row in kept_rows(lake, record, name) if row["night"] < told["night"]]
+
     return (
         dg.Output(
-            Fitted([*kept_rows(lake, record, "segment_migration"), *(dated | row for row in tonights)], seen),
+            Fitted([*so_far("segment_migration"), *(dated | row for row in tonights)], seen),
             metadata={"flows": picture(plot_flows(last_night))} if last_night else {},
         ),
-        dg.Output(Fitted([*kept_rows(lake, record, "nights"), night_row], [clusters, promotion_decisions])),
+        dg.Output(Fitted([*so_far("nights"), night_row], [clusters, promotion_decisions])),
     )
 
 
