@@ -150,7 +150,7 @@ def test_an_earlier_runs_model_scores_as_it_did(home: Home, clusters: pd.DataFra
     later = home.publications / "99990629T000000000000Z_later.duckdb"
     with duckdb.connect(str(later)) as warehouse:
         document = json.dumps(random_model(1).document())
-        warehouse.execute("CREATE TABLE segment_model AS SELECT $1 AS document", [document])
+        warehouse.execute("CREATE TABLE segment_model AS SELECT 'v9' AS model_version, $1 AS document", [document])
     try:
         for named, same in ((run[:8], True), ("later", False)):
             done = score(SAMPLE, "--home", home.root, "--as-of-run", named)
@@ -178,7 +178,9 @@ def test_no_spreadsheet_takes_a_persona_for_a_formula(tmp_path: Path):
         segment["persona"] = persona
     home.publications.mkdir(parents=True)
     with duckdb.connect(str(home.publications / "20140629T000000000000Z_run.duckdb")) as warehouse:
-        warehouse.execute("CREATE TABLE segment_model AS SELECT $1 AS document", [json.dumps(document)])
+        warehouse.execute(
+            "CREATE TABLE segment_model AS SELECT 'v9' AS model_version, $1 AS document", [json.dumps(document)]
+        )
     texts = score(SAMPLE, "--home", home.root)
     kept = tmp_path / "scores.parquet"
     assert score(SAMPLE, "--home", home.root, "--output", kept).returncode == 0
