@@ -5,6 +5,7 @@ run, views. How a finished file becomes the published one is told in `publicatio
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -98,7 +99,9 @@ def build(engine: DuckDBEngine, contents: Contents, path: Path) -> None:
             add(connection, contents)
         connection.execute("COMMIT; CHECKPOINT building")
     except Exception:
-        connection.execute("ROLLBACK")
+        # A commit that the disk had no room for has ended the transaction already.
+        with suppress(duckdb.TransactionException):
+            connection.execute("ROLLBACK")
         raise
     finally:
         connection.execute("USE memory; RESET preserve_insertion_order")
