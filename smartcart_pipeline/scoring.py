@@ -14,7 +14,7 @@ import narwhals as nw
 
 from smartcart_pipeline.contract import ExportError
 from smartcart_pipeline.engines.duckdb import BATCH, DuckDBEngine
-from smartcart_pipeline.segmentation.cleaning import find_repeats, judge_customers, reject_customers, tell_lines
+from smartcart_pipeline.segmentation.cleaning import judge_export, reject_customers, tell_lines
 from smartcart_pipeline.segmentation.model import SegmentModel, read_model, score_customers
 from smartcart_pipeline.storage.exports import inspect_export
 from smartcart_pipeline.storage.home import put_in_place
@@ -133,7 +133,7 @@ def _score(
     """Score a file: what `Scores` says of it, but for the model's version."""
     delivered = engine.write(engine.read_export(inspect_export(file))[0], RAW_CUSTOMERS, folder / "raw.parquet")
     # Several passes follow, and reading text as numbers and dates is the dearest part of each.
-    judged = _judge(engine, engine.scan(folder / "raw.parquet", "raw_customers"))
+    judged = judge_export(engine.scan(folder / "raw.parquet", "raw_customers"), engine.keep, engine.rows)
     refused = reject_customers(judged, model.as_of_date, model.limits, newcomers=True).sort("line_number")
     rejects = engine.write(refused, REJECTED_CUSTOMERS, folder / "rejected.parquet")
     rejected = engine.scan(folder / "rejected.parquet", "rejected_customers")
@@ -157,13 +157,6 @@ def _require_places(file: Path, target: Path | None) -> None:
         raise ExportError(f"{target}: is the file to score. Name another --output.")
     if target.is_dir() or not os.access(target.parent, os.W_OK):
         raise ExportError(f"{target}: cannot be written. Name a file in a folder that you may write to, with --output.")
-
-
-def _judge(engine: DuckDBEngine, raw: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
-    """The rows of the file, held against the contract."""
-    repeats = engine.keep(find_repeats(raw))
-    repeated = engine.rows(repeats.select(nw.len().alias("ids")))[0]["ids"]
-    return judge_customers(raw, repeats if repeated else None)
 
 
 def _count_reasons(engine: DuckDBEngine, rejected: nw.LazyFrame[Any]) -> dict[str, int]:

@@ -26,9 +26,7 @@ def cleaning_rules(
     settings: Settings, engine: dg.ResourceParam[Engine], raw_customers: nw.LazyFrame
 ) -> tuple[dg.Output[Any], dg.Output[Any], dg.Output[Any]]:
     """`cleaned`: a customer. `rejected_customers`: a refused line. `cleaning_figures`: what both went by."""
-    repeats = engine.keep(cleaning.find_repeats(raw_customers))
-    repeated = engine.rows(repeats.select(nw.len().alias("ids")))[0]["ids"]
-    judged = cleaning.judge_customers(raw_customers, repeats if repeated else None)
+    judged = cleaning.judge_export(raw_customers, engine.keep, engine.rows)
     with blaming_the_input():
         accepted = engine.rows(cleaning.summarise_accepted(judged))[0]
         refused = cleaning.reject_customers(judged, None, settings.limits).sort("line_number").head(3)

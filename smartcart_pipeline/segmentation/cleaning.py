@@ -4,7 +4,7 @@ A row is never dropped silently: `clean_customers` keeps the rows that hold, `re
 reason. What holds is one expression; reasons are put into words only for the few rows that need one.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from functools import reduce
@@ -85,6 +85,22 @@ def judge_customers(raw: FrameT, repeats: FrameT | None) -> FrameT:
         (_holds_contract() & later).alias("is_repeat"), (_holds_contract() & ~later).alias("is_accepted")
     )
     return marked.drop("first_line")
+
+
+def judge_export(raw: FrameT, keep: Callable[[FrameT], FrameT], rows: Callable[[FrameT], Rows]) -> FrameT:
+    """Find the ids that repeat, and hold every row against the contract.
+
+    Args:
+        raw: Rows of the export: the contract's columns, `line_number` and `unreadable`.
+        keep: Computes a small frame once.
+        rows: Fetches a small frame.
+
+    Returns:
+        Rows as from `judge_customers`; without a join where no id repeats.
+    """
+    repeats = keep(find_repeats(raw))
+    repeated = rows(repeats.select(nw.len().alias("ids")))[0]["ids"]
+    return judge_customers(raw, repeats if repeated else None)
 
 
 def summarise_accepted(judged: FrameT) -> FrameT:
