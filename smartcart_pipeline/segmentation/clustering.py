@@ -137,18 +137,6 @@ def group_means(points: np.ndarray, labels: np.ndarray, k: int) -> np.ndarray:
     return np.array([points[labels == label].mean(axis=0) for label in range(k)])
 
 
-def number_segments(k: int) -> tuple[str, ...]:
-    """Ids for segments that have none yet, by their place in the canonical order.
-
-    Args:
-        k: Number of segments.
-
-    Returns:
-        `S01`, `S02`, …
-    """
-    return tuple(f"S{number:02d}" for number in range(1, k + 1))
-
-
 def sum_spending(labelled: FrameT, label: str) -> FrameT:
     """What the customers of each label spend, in one pass.
 

@@ -104,6 +104,18 @@ def require_space(home: Home, customers: int, copied_rows: int) -> None:
         )
 
 
+def remove(path: Path) -> None:
+    """Remove a file, or a folder with all that is in it; nothing happens if there is none.
+
+    Args:
+        path: The file or folder.
+    """
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
 def flush_to_disk(path: Path) -> None:
     """Make sure that a file, or a folder's list of names, survives a power cut.
 

@@ -1,6 +1,5 @@
 """The lake: one Parquet file per table and run, or a folder of such, written once and never changed."""
 
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -12,7 +11,7 @@ import narwhals as nw
 from smartcart_pipeline.engines import Engine
 from smartcart_pipeline.lineage import Columns, merge_sources
 from smartcart_pipeline.segmentation import Rows
-from smartcart_pipeline.storage.home import put_in_place
+from smartcart_pipeline.storage.home import put_in_place, remove
 from smartcart_pipeline.tables import BEFORE, TABLES, Table
 
 
@@ -87,9 +86,7 @@ class Lake:
             rows = self.engine.write(frame, table, writing, report)
             put_in_place(writing, path)
         finally:
-            if writing.is_dir():
-                shutil.rmtree(writing)
-            writing.unlink(missing_ok=True)
+            remove(writing)
         return Stored(path, rows, self._trace(table, content))
 
     def read(self, name: str) -> nw.LazyFrame[Any]:

@@ -17,7 +17,7 @@ import duckdb
 from smartcart_pipeline.contract import ExportError
 from smartcart_pipeline.engines.duckdb import DuckDBEngine
 from smartcart_pipeline.segmentation import Rows
-from smartcart_pipeline.storage.home import Home, flush_to_disk, put_in_place
+from smartcart_pipeline.storage.home import Home, flush_to_disk, put_in_place, remove
 from smartcart_pipeline.storage.run_lock import HomeBusyError, try_to_hold
 from smartcart_pipeline.storage.warehouse import Contents, build, runs_in
 
@@ -316,8 +316,5 @@ def prune(home: Home, kept: int, shown: Path) -> list[Path]:
     tables = [sorted(folder.glob("[0-9]*.parquet")) for folder in home.lake.iterdir() if folder.is_dir()]
     unneeded = [file for files in tables for file in files[:-1] if run_of(file) not in needed]
     for file in unneeded:
-        if file.is_dir():
-            shutil.rmtree(file)
-        else:
-            file.unlink()
+        remove(file)
     return old + unneeded

@@ -3,7 +3,6 @@
 import fcntl
 import json
 import os
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TextIO
 
-from smartcart_pipeline.storage.home import Home
+from smartcart_pipeline.storage.home import Home, remove
 
 POLL_SECONDS = 0.2
 # A lock that is held for less than this is no run, only a look at whether there is one.
@@ -87,10 +86,7 @@ def sweep(home: Home) -> None:
         *home.lake.glob("*/.*.writing"),
         home.spill,
     ):
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
+        remove(path)
 
 
 def _taken(lock: TextIO) -> bool:

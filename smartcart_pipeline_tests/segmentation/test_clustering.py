@@ -18,11 +18,11 @@ from smartcart_pipeline.segmentation.clustering import (
     group_means,
     label_customers,
     nearest_centroid,
-    number_segments,
     refine_centroids,
     renumber,
     sum_spending,
 )
+from smartcart_pipeline.segmentation.identity import name_segment
 from smartcart_pipeline_tests.conftest import Frames, to_pandas
 
 CENTROIDS = np.array([[0.0, 0.0, 0.0], [4.0, 0.0, 0.0], [0.0, 3.0, 0.0]])
@@ -77,7 +77,9 @@ def test_assignment_equals_numpys(seed: int, k: int):
     random = np.random.default_rng(seed)
     points, centroids = random.normal(size=(50, 3)), random.normal(size=(k, 3))
     result = to_pandas(
-        assign_segments(nw.from_native(points_frame(*map(tuple, points))), centroids, number_segments(k))
+        assign_segments(
+            nw.from_native(points_frame(*map(tuple, points))), centroids, tuple(map(name_segment, range(1, k + 1)))
+        )
     )
 
     distances = np.linalg.norm(points[:, None] - centroids[None], axis=2)
@@ -145,7 +147,7 @@ def test_numbers_do_not_depend_on_a_fits_labels(labels: list[int], spending: lis
 
 
 def test_segment_names_sort_like_their_numbers():
-    names = number_segments(10)
+    names = tuple(map(name_segment, range(1, 11)))
     assert (names[0], names[8], names[9]) == ("S01", "S09", "S10")
     assert sorted(names) == list(names)
 
