@@ -9,7 +9,9 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.timing import run
+from smartcart_pipeline.night import open_records
 from smartcart_pipeline.simulation_commands import POLICIES, play
+from smartcart_pipeline.storage.home import Home
 
 # Shares of known customers, nights and moves that the pipeline is to reach.
 WORST_RELABELLED, NIGHTS_TO_FIND, CAUSES_RIGHT = 0.001, 3, 0.95
@@ -53,8 +55,6 @@ def judge(nights: int, customers: int, seed: int) -> None:
 
 def measure_cost(customers: int, folder: Path) -> None:
     """Run two nights over many customers, and say what the steps for identity take of the second."""
-    import dagster as dg  # noqa: PLC0415  (slow to import)
-
     smartcart = [sys.executable, "-m", "smartcart_pipeline.cli"]
     export, home = folder / "export.parquet", folder / "home"
     run([*smartcart, "generate", "--customers", str(customers), "--output", str(export)])
@@ -62,7 +62,7 @@ def measure_cost(customers: int, folder: Path) -> None:
         run([*smartcart, "run", "--input", str(export), "--home", str(home), "--as-of", day])
         for day in ("2014-06-29", "2014-06-30")
     ]
-    with dg.DagsterInstance.from_config(str(home / "dagster")) as instance:
+    with open_records(Home(home)) as instance:
         [last] = instance.get_runs(limit=1)
         steps = {step.step_key: step.end_time - step.start_time for step in instance.get_run_step_stats(last.run_id)}
     print(f"\nTwo nights over {customers:,} customers")

@@ -13,6 +13,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.timing import Run, report, run
+from smartcart_pipeline.storage.home import Home
 
 MILLION = 1_000_000
 # Customers, and how many times faster than the notebook the run is to be.
@@ -97,8 +98,9 @@ def profile(folder: Path, customers: int, finished: Run) -> str:
     """
     import dagster as dg  # noqa: PLC0415
 
-    home = folder / f"home-{customers}" / "dagster"
-    with dg.DagsterInstance.from_config(str(home)) as instance:
+    from smartcart_pipeline.night import open_records  # noqa: PLC0415
+
+    with open_records(Home(folder / f"home-{customers}")) as instance:
         [last] = instance.get_runs(limit=1)
         steps = sorted(instance.get_run_step_stats(last.run_id), key=lambda step: step.start_time)
         records = instance.get_records_for_run(last.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION).records

@@ -50,7 +50,7 @@ def prepare_home(home: Home) -> None:
             migrated = home.dagster / ".migrated"
             if not migrated.is_file() or migrated.read_text(encoding="utf-8") != dg.__version__:
                 # Dagster prints what it does; nobody asked.
-                with redirect_stdout(io.StringIO()), dg.DagsterInstance.from_config(str(home.dagster)) as instance:
+                with redirect_stdout(io.StringIO()), open_records(home) as instance:
                     instance.upgrade()
                 _update(migrated, dg.__version__)
     except OSError as error:
@@ -58,6 +58,19 @@ def prepare_home(home: Home) -> None:
             f"{home.root}: the home cannot be written ({error.strerror}). "
             "Give the pipeline's user the right to, or name another folder with --home."
         ) from None
+
+
+def open_records(home: Home) -> dg.DagsterInstance:
+    """Dagster's records of a home, from here on this process's own.
+
+    Args:
+        home: The home, prepared.
+
+    Returns:
+        The instance, to be closed.
+    """
+    os.environ["DAGSTER_HOME"] = str(home.dagster)
+    return dg.DagsterInstance.get()
 
 
 def run_job(
@@ -83,7 +96,7 @@ def run_job(
     _require_settings(settings)
     settings["input"] = str(find_export(home, settings.get("input")).resolve())
     prepare_home(home)
-    os.environ["DAGSTER_HOME"], os.environ["SMARTCART_HOME"] = str(home.dagster), str(home.root)
+    os.environ["SMARTCART_HOME"] = str(home.root)
     warnings.filterwarnings("ignore", category=dg.BetaWarning)
     warnings.filterwarnings("ignore", category=dg.PreviewWarning)
     from smartcart_pipeline.automation import (  # noqa: PLC0415
@@ -101,7 +114,7 @@ def run_job(
     with (
         _telling_of_the_disk(home),
         hold(home, settings.get("wait_seconds", Settings().wait_seconds), _say),
-        dg.DagsterInstance.get() as instance,
+        open_records(home) as instance,
         _watched(quiet),
     ):
         fail_abandoned(instance)
@@ -147,7 +160,7 @@ def record_rollback(home: Home, run_id: str, instead_of: str | None) -> None:
     """
     prepare_home(home)
     facts = {"rolled_back_to": run_id, "instead_of": instead_of or "a file that somebody had changed"}
-    with dg.DagsterInstance.from_config(str(home.dagster)) as instance:
+    with open_records(home) as instance:
         instance.report_runless_asset_event(dg.AssetObservation("warehouse", metadata=facts))
 
 

@@ -17,7 +17,7 @@ import duckdb
 import pytest
 
 from smartcart_pipeline.automation import new_export
-from smartcart_pipeline.night import prepare_home
+from smartcart_pipeline.night import open_records, prepare_home
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.publications import kept_publications, published, run_of
 from smartcart_pipeline_tests.conftest import SAMPLE
@@ -154,7 +154,7 @@ def killed(night: Home, tmp_path: Path) -> tuple[Home, str]:
     home = Home(tmp_path / "killed")
     shutil.copytree(night.root, home.root)
     process = start(home, "--input", SAMPLE)
-    with dg.DagsterInstance.from_config(str(home.dagster)) as instance:
+    with open_records(home) as instance:
         under_way = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])
         [run] = wait_for(lambda: instance.get_runs(under_way), 120)
         process.send_signal(signal.SIGKILL)
@@ -166,7 +166,7 @@ def killed(night: Home, tmp_path: Path) -> tuple[Home, str]:
 def test_a_run_that_was_killed_is_recorded_as_failed_by_whoever_looks_next(killed: tuple[Home, str]) -> None:
     home, run_id = killed
     with (
-        dg.DagsterInstance.from_config(str(home.dagster)) as instance,
+        open_records(home) as instance,
         dg.build_sensor_context(instance=instance, resources={"home": home}) as context,
     ):
         new_export.evaluate_tick(context)
@@ -180,7 +180,7 @@ def test_a_run_that_is_alive_is_left_alone(night: Home, tmp_path: Path) -> None:
     home = Home(tmp_path / "alive")
     shutil.copytree(night.root, home.root)
     process = start(home, "--input", SAMPLE)
-    with dg.DagsterInstance.from_config(str(home.dagster)) as instance:
+    with open_records(home) as instance:
         [run] = wait_for(lambda: instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])), 120)
         with dg.build_sensor_context(instance=instance, resources={"home": home}) as context:
             new_export.evaluate_tick(context)
@@ -210,7 +210,7 @@ def test_the_daemon_runs_the_next_night_after_a_run_that_was_killed(killed: tupl
             [Path(sys.executable).with_name("dagster-daemon"), "run", *module], env=night, stdout=log, stderr=log
         )
         try:
-            with dg.DagsterInstance.from_config(str(home.dagster)) as instance:
+            with open_records(home) as instance:
                 [queued] = [one for one in instance.get_runs(limit=1) if one.run_id != run_id]
 
                 def ended() -> Any:

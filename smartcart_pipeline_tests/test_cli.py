@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 
 from smartcart_pipeline.contract import CONTRACT, ExportError
-from smartcart_pipeline.night import run_job
+from smartcart_pipeline.night import open_records, run_job
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.tables import TABLES
 
@@ -158,7 +158,7 @@ def test_progress_goes_to_standard_error_with_the_rows_of_each_table(first: Firs
 
 
 def test_the_run_is_the_nightly_job_and_recorded_like_any_other(first: First) -> None:
-    with dg.DagsterInstance.from_config(str(first.home.dagster)) as instance:
+    with open_records(first.home) as instance:
         run = instance.get_runs()[-1]
         assert (run.job_name, run.status) == ("nightly_refresh", dg.DagsterRunStatus.SUCCESS)
         assert run.run_config["resources"]["settings"]["config"]["input"] == str(SAMPLE)
@@ -261,7 +261,7 @@ def test_every_format_gives_the_same_segments(
     assert ask(other, "SELECT run_id FROM publication") == [(outcome["run_id"],)]
     clusters = "SELECT * FROM clusters ORDER BY customer_id"
     assert ask(other, clusters) == ask(first.home, clusters)
-    with dg.DagsterInstance.from_config(str(other.dagster)) as instance:
+    with open_records(other) as instance:
         event = instance.get_latest_materialization_event(dg.AssetKey("raw_customers"))
         assert event
         assert event.run_id == outcome["run_id"]

@@ -292,10 +292,11 @@ def test_the_workspace_names_a_module_that_holds_the_definitions(tmp_path: Path)
     assert "All code locations passed validation" in found.stderr + found.stdout
 
 
-def test_dagster_yaml_is_valid_and_says_what_it_should(tmp_path: Path) -> None:
+def test_dagster_yaml_is_valid_and_says_what_it_should(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = (REPOSITORY / "dagster.yaml").read_text(encoding="utf-8")
     (tmp_path / "dagster.yaml").write_text(text, encoding="utf-8")
-    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    with dg.DagsterInstance.get() as instance:
         assert not instance.telemetry_enabled
         assert not instance.nux_enabled
         assert instance.run_retries_enabled

@@ -18,7 +18,7 @@ import pytest
 
 from smartcart_pipeline.contract import ExportError
 from smartcart_pipeline.engines.duckdb import DuckDBEngine
-from smartcart_pipeline.night import run_job
+from smartcart_pipeline.night import open_records, run_job
 from smartcart_pipeline.replay import replay_history
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.models import ask_for, read_record, read_version
@@ -143,7 +143,7 @@ def test_who_changed_was_moved_and_the_cause_is_the_customer(nights: Nights):
 
 
 def test_the_flows_of_a_night_are_a_picture_in_dagster_and_the_verdict_stands_with_the_decision(nights: Nights):
-    with dg.DagsterInstance.from_config(str(nights.home.dagster)) as instance:
+    with open_records(nights.home) as instance:
         shown = {
             name: instance.get_latest_materialization_event(dg.AssetKey(name))
             for name in ("segment_migration", "promotion_decisions")

@@ -18,7 +18,7 @@ import pytest
 from smartcart_pipeline.contract import BY_NAME, CONTRACT
 from smartcart_pipeline.definitions import build_defs
 from smartcart_pipeline.lineage import trace_tables
-from smartcart_pipeline.night import run_job
+from smartcart_pipeline.night import open_records, run_job
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.publications import kept_publications, run_of
 from smartcart_pipeline.tables import RECORDS, TABLES
@@ -316,7 +316,7 @@ def test_a_rollback_is_recorded_and_the_report_follows(nights: tuple[Home, str, 
     assert f"is again that of run {first}" in done.stdout
     assert ask(home, "SELECT run_id FROM publication") == [(first,)]
     assert first in home.report.read_text()
-    with dg.DagsterInstance.from_config(str(home.dagster)) as instance:
+    with open_records(home) as instance:
         [record] = instance.fetch_observations(dg.AssetKey("warehouse"), limit=1).records
         assert record.asset_observation
         facts = {key: value.value for key, value in record.asset_observation.metadata.items()}
@@ -331,7 +331,7 @@ def test_a_rollback_is_recorded_and_the_report_follows(nights: tuple[Home, str, 
 def test_of_a_table_made_alone_lineage_tells_the_run_that_made_it(nights: tuple[Home, str, str]) -> None:
     home, _, second = nights
     job = build_defs(home).resolve_implicit_global_asset_job_def()
-    with dg.DagsterInstance.from_config(str(home.dagster)) as instance:
+    with open_records(home) as instance:
         alone = job.execute_in_process(instance=instance, asset_selection=[dg.AssetKey("features")])
         publishing = job.execute_in_process(instance=instance, asset_selection=[dg.AssetKey("warehouse")])
     assert run_of(kept_publications(home)[0]) == publishing.run_id
@@ -375,7 +375,7 @@ def test_a_run_beside_a_reader_and_a_session_that_was_killed_warns_and_loses_not
     [path] = home.set_aside.glob("*.duckdb")
     [note] = [warning for warning in outcome["warnings"] if "read-write session" in warning]
     assert note.endswith(f"Read it with: duckdb -readonly {path}")
-    with dg.DagsterInstance.from_config(str(home.dagster)) as instance:
+    with open_records(home) as instance:
         event = instance.get_latest_materialization_event(dg.AssetKey("warehouse"))
         assert event
         assert event.asset_materialization

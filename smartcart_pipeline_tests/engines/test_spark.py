@@ -15,6 +15,7 @@ import pytest
 from pyarrow import parquet
 
 from smartcart_pipeline.engines.duckdb import DuckDBEngine
+from smartcart_pipeline.night import open_records
 from smartcart_pipeline.sample import write_sample
 from smartcart_pipeline.storage.exports import inspect_export
 from smartcart_pipeline.storage.home import Home
@@ -214,7 +215,7 @@ def test_lineage_is_the_same(nights: tuple[Home, Home]):
 
     told = []
     for home in nights:
-        with dg.DagsterInstance.from_config(str(home.dagster)) as instance:
+        with open_records(home) as instance:
             [run] = instance.get_runs(limit=1)
             records = instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)
             events = [record.event_log_entry.get_dagster_event() for record in records.records]
