@@ -64,8 +64,10 @@ def trace_files(instance: dg.DagsterInstance, files: Mapping[str, Path]) -> dict
     """
     begun: dict[str, dict[str, float | None]] = {}
     made = {}
+    keys = [dg.AssetKey(name) for name in files]
+    known = {asset.asset_entry.asset_key.path[-1]: asset for asset in instance.get_asset_records(keys)}
     for name, file in files.items():
-        record = instance.get_latest_materialization_event(dg.AssetKey(name))
+        record = known[name].asset_entry.last_materialization if name in known else None
         if record is None or Path(Made(file, record, None).metadata["path"]).name != file.name:
             made[name] = Made(file, None, None)
             continue

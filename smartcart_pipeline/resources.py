@@ -262,14 +262,17 @@ class LakeIOManager(dg.IOManager):
     def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
         """Write a table and say in the metadata what was written."""
         name = context.asset_key.path[-1]
-        expected = self._expect_rows(context)
         started = time.monotonic()
 
         def say(rows: float, about: str) -> None:
             rate = rows / max(time.monotonic() - started, 0.001)
             context.log.info(f"{name}: {about}{rows:,.0f} rows, {rate:,.0f} a second")
 
-        stored = self.tables.write(name, obj, lambda share: say(share * expected, f"of {expected:,} rows about "))
+        def say_share(share: float) -> None:
+            expected = self._expect_rows(context)
+            say(share * expected, f"of {expected:,} rows about ")
+
+        stored = self.tables.write(name, obj, say_share)
         say(stored.rows, "")
         context.add_output_metadata(describe_stored(name, stored))
 

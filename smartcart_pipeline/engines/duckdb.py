@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +40,7 @@ class DuckDBEngine:
         """Take note of the limits; the connection opens with the first use."""
         self.memory_limit = memory_limit
         self.spill_directory = spill_directory
+        self._scanned: dict[str, tuple[Path, nw.LazyFrame[Any]]] = {}
 
     @cached_property
     def connection(self) -> duckdb.DuckDBPyConnection:
@@ -61,6 +62,7 @@ class DuckDBEngine:
         """Let go of the connection and of all memory; frames of this engine can be used no more."""
         if "connection" in vars(self):
             vars(self).pop("connection").close()
+        self._scanned.clear()
 
     def read_export(self, export: Export) -> "tuple[nw.LazyFrame[Any], DateReading]":
         """See `duckdb_exports.read_export`."""
@@ -78,10 +80,15 @@ class DuckDBEngine:
         Returns:
             A frame that reads the file when it is used.
         """
-        self.connection.execute(
-            f"CREATE OR REPLACE TEMP VIEW {identifier(name)} AS SELECT * FROM read_parquet({literal(str(path))})"
-        )
-        return nw.from_native(self.connection.table(name))
+        # Files of the lake never change: one that is read again and again is opened and looked into once.
+        known, frame = self._scanned.get(name, (None, None))
+        if known != path or frame is None:
+            self.connection.execute(
+                f"CREATE OR REPLACE TEMP VIEW {identifier(name)} AS SELECT * FROM read_parquet({literal(str(path))})"
+            )
+            frame = nw.from_native(self.connection.table(name))
+            self._scanned[name] = path, frame
+        return frame
 
     def frame(self, rows: Rows | Any) -> nw.LazyFrame[Any]:
         """Rows, or an Arrow table, as a frame.
@@ -117,9 +124,7 @@ class DuckDBEngine:
         Returns:
             For each column, in order, its (table, column) sources, sorted.
         """
-        tables = {name: table.names for name, table in TABLES.items()}
-        before = {f"{name}{BEFORE}": columns for name, columns in tables.items()}
-        return trace_columns(self.query(frame), tables | before)
+        return _trace_query(self.query(frame))
 
     def rows(self, frame: nw.LazyFrame[Any]) -> Rows:
         """Fetch a small frame.
@@ -217,10 +222,10 @@ class DuckDBEngine:
             How many rows there are beyond the different ones.
         """
         hashed = f"hash({', '.join(map(identifier, columns))})"
-        row = self.connection.execute(
+        [(repeats,)] = self.connection.execute(
             f"SELECT count(*) - count(DISTINCT {hashed}) FROM ({self.query(frame)})"
-        ).fetchone()
-        return int(row[0]) if row else 0
+        ).fetchall()
+        return int(repeats)
 
     def array(self, frame: nw.LazyFrame[Any], columns: Sequence[str]) -> np.ndarray:
         """Fetch columns of a frame that is known to be small enough.
@@ -257,11 +262,11 @@ class DuckDBEngine:
             *map(identifier, extra),
         ]
         with self._reporting(report):
-            row = self.connection.execute(
+            [(rows,)] = self.connection.execute(
                 f"COPY (SELECT {', '.join(columns)} FROM ({self.query(frame)})) TO {literal(str(path))} "
                 f"(FORMAT parquet, COMPRESSION snappy, ROW_GROUP_SIZE {BATCH})"
-            ).fetchone()
-        return int(row[0]) if row else 0
+            ).fetchall()
+        return int(rows)
 
     def fit_scaler(self, encoded: nw.LazyFrame[Any], names: tuple[str, ...]) -> tuple[Scaler, np.ndarray]:
         """See `scaling.fit_scaler` and `scaling.correlate`; one pass serves both."""
@@ -299,6 +304,14 @@ class DuckDBEngine:
         finally:
             done.set()
             watcher.join()
+
+
+@lru_cache(maxsize=64)
+def _trace_query(query: str) -> Columns:
+    """Several tables of a step are made from the same frames; reading their SQL once is enough."""
+    tables = {name: table.names for name, table in TABLES.items()}
+    before = {f"{name}{BEFORE}": columns for name, columns in tables.items()}
+    return trace_columns(query, tables | before)
 
 
 def split_counts(counted: Any, columns: Sequence[str]) -> dict[int, dict[str, tuple[np.ndarray, np.ndarray]]]:

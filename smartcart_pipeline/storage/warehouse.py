@@ -182,8 +182,10 @@ def _count(connection: Any, source: str) -> int:
 def _comment(connection: Any, kind: str, name: str, declared: Table | View) -> None:
     """Put the declared descriptions where analysts see them."""
     target, text = identifier(name), f"{declared.description} One row is {declared.grain}."
-    connection.execute(f"COMMENT ON {kind} {target} IS {literal(text)}")
     found = {row[0] for row in connection.execute(f"DESCRIBE {target}").fetchall()}
-    for column in declared.columns:
-        if column.name in found:
-            connection.execute(f"COMMENT ON COLUMN {target}.{identifier(column.name)} IS {literal(column.description)}")
+    comments = [f"COMMENT ON {kind} {target} IS {literal(text)}"] + [
+        f"COMMENT ON COLUMN {target}.{identifier(column.name)} IS {literal(column.description)}"
+        for column in declared.columns
+        if column.name in found
+    ]
+    connection.execute("; ".join(comments))
