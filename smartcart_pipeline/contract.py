@@ -63,6 +63,8 @@ class DeliveredColumn(Column):
 
 
 EDUCATIONS = ("Basic", "2n Cycle", "Graduation", "Master", "PhD")
+# All amounts of a customer together still are a number of 32 bits.
+MAX_AMOUNT = 100_000_000
 MARITAL_STATUSES = ("Single", "Together", "Married", "Divorced", "Widow", "Alone", "Absurd", "YOLO")
 
 
@@ -72,6 +74,7 @@ def _amount(name: str, header: str, what: str) -> DeliveredColumn:
         "INTEGER",
         f"Spent on {what} in the last two years, in whole currency units (cents are rounded).",
         minimum=0,
+        maximum=MAX_AMOUNT,
         header=header,
     )
 

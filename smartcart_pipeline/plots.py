@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000", "#999999", "#882255")
 MARKERS = ("o", "^", "s", "D", "v", "P", "X", "*", "<", ">")
 DPI = 100
+# Inches: about a letter of a label, a line of a legend, and the paper around everything.
+LETTER, LINE, EDGE = 0.085, 0.24, 0.15
 
 
 @dataclass(frozen=True)
@@ -34,12 +36,20 @@ class Plot:
     caption: str
 
 
-def _figure(width: float, height: float) -> "Figure":
+def _figure(
+    width: float, height: float, left: float = 0.9, right: float = EDGE, top: float = 0.45, bottom: float = 0.6
+) -> "Figure":
+    """A figure with so much room around its axes, in inches: measuring every label would double the drawing."""
     from matplotlib.figure import Figure  # noqa: PLC0415  (slow to import)
 
     figure = Figure(figsize=(width, height), dpi=DPI, facecolor="white")
-    figure.set_layout_engine("constrained", w_pad=0.12, h_pad=0.12)
+    figure.subplots_adjust(left / width, bottom / height, 1 - right / width, 1 - top / height, hspace=0.1)
     return figure
+
+
+def _room(labels: Sequence[str]) -> float:
+    """Inches that the longest of some labels takes."""
+    return max(map(len, labels)) * LETTER + 2 * EDGE
 
 
 def _finish(figure: "Figure", caption: str) -> Plot:
@@ -104,10 +114,10 @@ def plot_correlations(matrix: np.ndarray, names: Sequence[str]) -> Plot:
     Returns:
         The picture.
     """
-    figure = _figure(8, 7)
+    labels = [name.replace("_", " ") for name in names]
+    figure = _figure(8, 7, left=_room(labels), right=0.1, bottom=0.65 * _room(labels))
     axes = figure.subplots()
     image = axes.imshow(matrix, cmap="RdBu_r", vmin=-1, vmax=1)
-    labels = [name.replace("_", " ") for name in names]
     axes.set_xticks(range(len(names)), labels, rotation=40, ha="right", rotation_mode="anchor")
     axes.set_yticks(range(len(names)), labels)
     for row in range(len(names)):
@@ -131,14 +141,14 @@ def plot_components(rows: Rows) -> Plot:
     """
     import mpl_toolkits.mplot3d  # noqa: F401, PLC0415  (registers the 3-D projection)
 
-    figure = _figure(8, 6.5)
+    figure = _figure(8, 6.5, left=0.2, right=1.2, bottom=0.3)
     axes = figure.add_subplot(projection="3d")
     for segment in sorted({row["segment_id"] for row in rows}):
         members = [row for row in rows if row["segment_id"] == segment]
         points = np.array([[row["pc1"], row["pc2"], row["pc3"]] for row in members])
         axes.scatter(*points.T, s=9, alpha=0.6, linewidths=0, label=segment, **_look(segment))
     axes.set(xlabel="Component 1", ylabel="Component 2", zlabel="Component 3", title="Customers on the components")
-    figure.legend(title="Segment", loc="outside right center", frameon=False, markerscale=2.5)
+    figure.legend(title="Segment", loc="center right", frameon=False, markerscale=2.5)
     return _finish(figure, "Customers on the first three components, by segment")
 
 
@@ -154,7 +164,7 @@ def plot_income_and_spending(rows: Rows, profiles: Rows) -> Plot:
     """
     from matplotlib.ticker import StrMethodFormatter  # noqa: PLC0415  (slow to import)
 
-    figure = _figure(8, 5.5)
+    figure = _figure(8, 5.5, bottom=0.7 + LINE * ((len(profiles) + 1) // 2))
     axes = figure.subplots()
     for profile in profiles:
         members = [row for row in rows if row["segment_id"] == profile["segment_id"]]
@@ -165,7 +175,7 @@ def plot_income_and_spending(rows: Rows, profiles: Rows) -> Plot:
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     axes.spines[["top", "right"]].set_visible(False)
-    figure.legend(loc="outside lower center", frameon=False, markerscale=2, ncols=2)
+    figure.legend(loc="lower center", frameon=False, markerscale=2, ncols=2)
     return _finish(figure, "Income against spending, by segment")
 
 
@@ -178,14 +188,14 @@ def plot_sizes(profiles: Rows) -> Plot:
     Returns:
         The picture.
     """
-    figure = _figure(8, 1.2 + 0.5 * len(profiles))
-    axes = figure.subplots()
     names = [f"{profile['segment_id']} {profile['persona']}" for profile in profiles]
+    figure = _figure(8, 1.2 + 0.5 * len(profiles), left=_room(names))
+    axes = figure.subplots()
     colours = [_look(profile["segment_id"])["color"] for profile in profiles]
     bars = axes.barh(names, [profile["customers"] for profile in profiles], color=colours)
     axes.bar_label(bars, [f"{profile['customers']:,} ({profile['share']:.1%})" for profile in profiles], padding=4)
     axes.invert_yaxis()
-    axes.margins(x=0.18)
+    axes.margins(x=0.28)
     axes.set(xlabel="Customers", title="Segment sizes")
     axes.spines[["top", "right"]].set_visible(False)
     return _finish(figure, "Segment sizes")
@@ -204,7 +214,7 @@ def plot_flows(rows: Rows) -> Plot:
     for row in rows:
         flows[row["from_segment_id"], row["to_segment_id"]] += row["customers"]
     laid = lay_out_flows(flows, width=220, room=15, gap=16, labelled=12)
-    figure = _figure(8, 0.8 + laid.height / 75)
+    figure = _figure(8, 0.8 + laid.height / 75, left=EDGE, bottom=EDGE)
     axes = figure.subplots()
     for band in laid.bands:
         _draw_band(axes, band)

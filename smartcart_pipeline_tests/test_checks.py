@@ -100,11 +100,11 @@ def faults_of(column: Column, values: list[Any]) -> Iterator[str]:
     rules = {
         f"{column.name} is null": 0 if column.nullable else len(values) - len(there),
         f"{column.name} is not finite": sum(isinstance(v, float) and not math.isfinite(v) for v in there),
-        f"{column.name} < {column.minimum or 0:g}": sum(
+        f"{column.name} < {column.minimum or 0:.9g}": sum(
             column.minimum is not None and v < column.minimum for v in there
         ),
         # DuckDB holds a NaN for greater than any number.
-        f"{column.name} > {column.maximum or 0:g}": sum(
+        f"{column.name} > {column.maximum or 0:.9g}": sum(
             column.maximum is not None and not v <= column.maximum for v in there
         ),
         f"{column.name} not in {list(column.categories)}": sum(

@@ -27,8 +27,8 @@ IDENTITY = GUIDES / "identity.md"
 def contract_table() -> str:
     lines = ["| column | what it is | values |", "|---|---|---|"]
     for column in CONTRACT:
-        limits = [f"{column.minimum:g} or more"] if column.minimum is not None else []
-        limits += [f"{column.maximum:g} or less"] if column.maximum is not None else []
+        limits = [f"{column.minimum:.9g} or more"] if column.minimum is not None else []
+        limits += [f"{column.maximum:.9g} or less"] if column.maximum is not None else []
         values = ", ".join(f"`{category}`" for category in column.categories) or " and ".join(limits)
         kind = {"DATE": "a date", "VARCHAR": "", "DOUBLE": "a number, ", "INTEGER": "a number, "}
         text = kind.get(column.type, "a whole number, ") + values

@@ -285,10 +285,10 @@ def _column_problems(column: DeliveredColumn) -> Iterator[Problem]:
         reason = "missing_id" if column.unique else "missing_value"
         yield Problem(reason, value.is_null() & nw.col("unreadable").is_null(), nw.lit(f"{column.header} is missing"))
     if column.minimum is not None:
-        expected = f": expected {column.minimum:g} or more"
+        expected = f": expected {column.minimum:.9g} or more"
         yield Problem("out_of_range", value < column.minimum, _sentence(f"{column.header} is ", column.name, expected))
     if column.maximum is not None:
-        expected = f": expected {column.maximum:g} or less"
+        expected = f": expected {column.maximum:.9g} or less"
         yield Problem("out_of_range", value > column.maximum, _sentence(f"{column.header} is ", column.name, expected))
     if column.categories:
         expected = f"': expected one of {', '.join(column.categories)}"

@@ -152,6 +152,7 @@ def test_a_refused_row_is_kept_as_it_was(as_frame: Frames):
         ({"income": -0.5}, "out_of_range", "Income is -0.5: expected 0 or more"),
         ({"recency": -1}, "out_of_range", "Recency is -1: expected 0 or more"),
         ({"mnt_wines": -7}, "out_of_range", "MntWines is -7: expected 0 or more"),
+        ({"mnt_wines": 2_147_483_647}, "out_of_range", "MntWines is 2147483647: expected 100000000 or less"),
         ({"complain": 2}, "out_of_range", "Complain is 2: expected 1 or less"),
         ({"response": -1}, "out_of_range", "Response is -1: expected 0 or more"),
         (

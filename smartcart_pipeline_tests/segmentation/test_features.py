@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from smartcart_pipeline.contract import NAMES
+from smartcart_pipeline.contract import AMOUNTS, MAX_AMOUNT, NAMES
 from smartcart_pipeline.segmentation.features import engineer_features
 from smartcart_pipeline.tables import FEATURES
 from smartcart_pipeline_tests.conftest import Frames
@@ -48,6 +48,12 @@ def test_a_customer_is_described_by_what_is_compared(as_frame: Frames):
         "response": 1,
     }
     assert tuple(row) == FEATURES.names
+
+
+def test_the_largest_amounts_of_the_contract_can_be_added(as_frame: Frames):
+    [row] = features(as_frame, dict.fromkeys(AMOUNTS, MAX_AMOUNT) | {"kidhome": 127, "teenhome": 127})
+    assert row["total_spending"] == MAX_AMOUNT * len(AMOUNTS)
+    assert row["total_children"] == 254
 
 
 @pytest.mark.parametrize(
