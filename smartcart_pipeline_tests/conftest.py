@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import hypothesis
 import narwhals as nw
 import pandas as pd
 import pytest
@@ -18,6 +19,18 @@ SAMPLE = REPOSITORY / "data" / "smartcart_customers.csv"
 REAL = REPOSITORY.parent / "shared" / "data" / "smartcart_customers.csv"
 
 Frames = Callable[[pd.DataFrame], Any]
+
+# The longest first, or one process works alone at the end.
+LONGEST = ("test_killing.py", "test_spark.py", "test_identity_nights.py", "test_cli.py", "test_adversity.py")
+
+# What is slow is for the benchmarks to find: an example that met a busy machine is no fault.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest."""
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
 
 
 @pytest.fixture

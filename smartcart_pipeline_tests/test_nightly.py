@@ -157,10 +157,11 @@ def test_rows_that_repeat_another_are_kept_and_warned_about(real_export: Path, t
     assert outcome["customers"] == 2236
 
 
-def test_a_run_never_builds_a_pandas_frame(tmp_path: Path):
+def test_a_run_never_builds_a_pandas_frame_and_imports_nothing_of_spark(tmp_path: Path):
     """Not one frame of any length is made, at a size where sampling has begun."""
     script = f"""
 import json
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -183,6 +184,7 @@ root = Path({str(tmp_path)!r})
 write_sample(root / "export.parquet", 60_000, 1)
 settings = {{"input": str(root / "export.parquet"), "recipe": "behavioural", "as_of": None}}
 outcome = run_job(Home(root / "home"), settings, quiet=True)
+assert not [name for name in sys.modules if name.startswith(("pyspark", "py4j"))]
 print(json.dumps([outcome["customers"], len(outcome["segments"]), max(lengths)]))
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=240)

@@ -232,14 +232,3 @@ def test_lineage_is_the_same(nights: tuple[Home, Home]):
             )
     assert set(told[0]) == set(TABLES)
     assert told[0] == told[1]
-
-
-def test_nothing_of_spark_is_imported_where_duckdb_is_the_engine(tmp_path: Path):
-    script = (
-        "import sys; from pathlib import Path; from smartcart_pipeline.night import run_job; "
-        "from smartcart_pipeline.storage.home import Home; "
-        f"run_job(Home(Path({str(tmp_path)!r})), "
-        f"{{'input': {str(SAMPLE)!r}, 'recipe': 'behavioural', 'as_of': None}}, quiet=True); "
-        "sys.exit(any(name.startswith(('pyspark', 'py4j')) for name in sys.modules))"
-    )
-    subprocess.run([sys.executable, "-c", script], check=True, env=os.environ, capture_output=True)
