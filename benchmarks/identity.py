@@ -17,7 +17,7 @@ from smartcart_pipeline.storage.home import Home
 WORST_RELABELLED, NIGHTS_TO_FIND, CAUSES_RIGHT = 0.001, 3, 0.95
 # Of a run's time, all that is there for identity alone is to take this share at most.
 SHARE = 0.15
-# Steps that only identity needs. The fit itself, a few passes of `promoting`, a run without identity needs too.
+# Steps that identity needs; part of the first, the fit itself, a run without it needs too.
 STEPS = (
     "promoting",
     "check_promotion",
@@ -54,7 +54,10 @@ def judge(nights: int, customers: int, seed: int) -> None:
 
 
 def measure_cost(customers: int, folder: Path) -> None:
-    """Run two nights over many customers, and say what the steps for identity take of the second."""
+    """Run two nights over many customers, and say what identity adds to the second.
+
+    The first night has no model to be held against: what it takes to fit one is what a run without identity needs, too.
+    """
     smartcart = [sys.executable, "-m", "smartcart_pipeline.cli"]
     export, home = folder / "export.parquet", folder / "home"
     run([*smartcart, "generate", "--customers", str(customers), "--output", str(export)])
@@ -63,16 +66,20 @@ def measure_cost(customers: int, folder: Path) -> None:
         for day in ("2014-06-29", "2014-06-30")
     ]
     with open_records(Home(home)) as instance:
-        [last] = instance.get_runs(limit=1)
-        steps = {step.step_key: step.end_time - step.start_time for step in instance.get_run_step_stats(last.run_id)}
+        steps, first = (
+            {step.step_key: step.end_time - step.start_time for step in instance.get_run_step_stats(night.run_id)}
+            for night in instance.get_runs(limit=2)
+        )
     print(f"\nTwo nights over {customers:,} customers")
     for number, one in enumerate(runs, start=1):
         print(f"  night {number}: {one.seconds:.1f} s wall, {one.peak_megabytes:,.0f} MB peak")
     for step in (*STEPS, "clustering_customers", "profiles"):
         print(f"  {step:<22}{steps[step]:6.1f} s, {steps[step] / runs[1].seconds:.1%}")
-    share = sum(steps[step] for step in STEPS) / runs[1].seconds
+    spent = sum(steps[step] for step in STEPS)
+    share = (spent - first["promoting"]) / runs[1].seconds
     met = "met" if share <= SHARE else "MISSED"
-    print(f"  steps for identity: {share:.1%} of the run, to be at most {SHARE:.0%}: {met}")
+    print(f"  steps for identity: {spent:.1f} s, of which fitting {first['promoting']:.1f} s on the first night")
+    print(f"  identity adds {share:.1%} of the run, to be at most {SHARE:.0%}: {met}")
 
 
 def main(arguments: list[str] | None = None) -> None:

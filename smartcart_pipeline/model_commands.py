@@ -81,17 +81,22 @@ def rollback(reason: ReasonOption, home: HomeOption = Path("data")) -> None:
 
 @model.command()
 def replay(home: HomeOption = Path("data")) -> None:
-    """Build the membership history again from what each night published, and compare it with the one that is kept."""
+    """Build the history tables again from what each night published, and compare them with those that are kept."""
     from tempfile import TemporaryDirectory  # noqa: PLC0415
 
     from smartcart_pipeline.engines.duckdb import DuckDBEngine  # noqa: PLC0415  (imports DuckDB)
     from smartcart_pipeline.replay import replay_history  # noqa: PLC0415  (imports Dagster)
+    from smartcart_pipeline.resources import Settings, read_home  # noqa: PLC0415
 
+    place = Home(home.resolve())
+    band = Settings(**read_home(place)["settings"]).band
     with TemporaryDirectory(prefix="smartcart-replay-") as folder:
-        found = replay_history(Home(home.resolve()), Path(folder), DuckDBEngine())
-    if not found.is_same:
-        raise RuntimeError(f"{found.kept}: the history is another than {found.nights} nights played again give.")
-    typer.echo(f"{found.nights} nights played again give the same bytes as {found.kept}")
+        found = replay_history(place, Path(folder), DuckDBEngine(), band)
+    if found.other:
+        paths = ", ".join(map(str, found.other))
+        raise RuntimeError(f"{paths}: the history is another than {found.nights} nights played again give.")
+    told = ", ".join(f"{number} of {name}" for name, number in found.compared.items())
+    typer.echo(f"{found.nights} nights played again give the same bytes as the lake holds: {told}.")
 
 
 def _ask(home: Path, version: str | None, reason: str) -> None:

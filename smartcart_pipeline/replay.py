@@ -1,17 +1,20 @@
-"""Replay: the membership history once more, from what each night published, to show that it is what it should be."""
+"""Replay: the history tables once more, from what each night published, to show that they are what they should be."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from smartcart_pipeline.assets.history import add_night
+from smartcart_pipeline.assets.history import add_night, explain_night, flows_since_month, flows_since_night
 from smartcart_pipeline.contract import ExportError
 from smartcart_pipeline.engines.duckdb import DuckDBEngine
+from smartcart_pipeline.segmentation import Rows, migration
 from smartcart_pipeline.storage.home import Home
-from smartcart_pipeline.storage.lake import Lake
-from smartcart_pipeline.storage.models import Record, read_record
+from smartcart_pipeline.storage.lake import Lake, as_arrow
+from smartcart_pipeline.storage.models import PublishedNight, Record, read_record, read_version
 from smartcart_pipeline.tables import BEFORE, TABLES
 
-NAME = "segment_membership"
+STAYS, MOVES, FLOWS = "segment_membership", "segment_moves", "segment_migration"
 
 
 @dataclass(frozen=True)
@@ -20,26 +23,26 @@ class Replayed:
 
     Attributes:
         nights: How many nights were played again.
-        kept: The file that the last of them wrote.
-        again: The file that the replay wrote.
-        is_same: Whether the two are the same bytes.
+        compared: How many files were compared, by table.
+        other: The files of the lake that hold other bytes than the replay.
     """
 
     nights: int
-    kept: Path
-    again: Path
-    is_same: bool
+    compared: dict[str, int]
+    other: tuple[Path, ...]
 
 
-def replay_history(home: Home, folder: Path, engine: DuckDBEngine) -> Replayed:
-    """Build the history of a home again, from the clusters that each night wrote, in the order of publication.
+def replay_history(home: Home, folder: Path, engine: DuckDBEngine, band: float) -> Replayed:
+    """Build the history of a home again, from the features and clusters that each night wrote.
 
-    Where the files of the oldest nights are no longer kept, it begins with the history of the last of those.
+    The nights are played in the order of their publication. Where the files of the oldest are no longer kept, it begins
+    with the history of the last of those, and moves and flows with the first night whose night before is kept.
 
     Args:
         home: The home.
         folder: Where the replay writes.
         engine: What computes.
+        band: Within which a customer is borderline, as it was set in those nights.
 
     Returns:
         What was found.
@@ -50,19 +53,55 @@ def replay_history(home: Home, folder: Path, engine: DuckDBEngine) -> Replayed:
     record = read_record(home)
     lake = Lake(home.lake, "replay", engine)
     first = _first_kept(lake, record)
-    so_far = lake.read_of(record.nights[first - 1].run_id, NAME) if first else None
-    path = folder / f"{NAME}.parquet"
+    compared = dict.fromkeys((STAYS, MOVES, FLOWS), 0)
+    other = []
+    for kept, again in _play(home, lake, record, first, folder, band):
+        compared[kept.parent.name] += 1
+        if kept.read_bytes() != again.read_bytes():
+            other.append(kept)
+    return Replayed(len(record.nights) - first, compared, tuple(other))
+
+
+def _play(home: Home, lake: Lake, record: Record, first: int, folder: Path, band: float) -> Iterator[tuple[Path, Path]]:
+    """The history files of each night: the one that is kept, and the one that the replay wrote."""
+    stays = lake.read_of(record.nights[first - 1].run_id, STAYS) if first else None
     for number in range(first, len(record.nights)):
-        night = record.nights[number]
-        clusters = lake.read_of(night.run_id, "clusters")
-        before = replace(record, nights=record.nights[:number])
-        frame = add_night(so_far, before, clusters, night.as_of_date, night.version)
-        written = folder / f"{NAME}.{number % 2}.parquet"
-        engine.write(frame, TABLES[NAME], written)
-        so_far = engine.scan(written, f"{NAME}{BEFORE}")
-        path = written
-    kept = _newest(lake, record.nights[-1].run_id)
-    return Replayed(len(record.nights) - first, kept, path, path.read_bytes() == kept.read_bytes())
+        night, so_far = record.nights[number], replace(record, nights=record.nights[:number])
+        as_of = night.as_of_date
+        clusters: Any = lake.read_of(night.run_id, "clusters")
+        written = _write(lake, folder, STAYS, number, add_night(stays, so_far, clusters, as_of, night.version))
+        yield _kept(lake, night, STAYS), written
+        stays = lake.engine.scan(written, f"{STAYS}{BEFORE}")
+        before = so_far.before(as_of)
+        features = lake.read_of(night.run_id, "features")
+        if before is not None and not all(_is_kept(lake, before.run_id, name) for name in ("features", "clusters")):
+            continue
+        model = read_version(home, record, night.version).model
+        moved = explain_night(home, lake, so_far, as_of, clusters, features, model, band)
+        written = _write(lake, folder, MOVES, number, moved)
+        yield _kept(lake, night, MOVES), written
+        moves = lake.engine.scan(written, f"{MOVES}{BEFORE}")
+        flows = _flows(lake, so_far, night, clusters, moves, stays)
+        yield _kept(lake, night, FLOWS), _write(lake, folder, FLOWS, number, flows)
+
+
+def _flows(lake: Lake, so_far: Record, night: PublishedNight, clusters: Any, moves: Any, stays: Any) -> Any:
+    """All flows up to a night: those of earlier nights as they are kept, and the night's own."""
+    engine, as_of = lake.engine, night.as_of_date
+    tonights = [
+        *flows_since_night(lake, so_far, as_of, engine.rows(migration.count_flows(clusters)), moves),
+        *flows_since_month(engine, so_far, as_of, stays),
+    ]
+    last = lake.read_of(so_far.last.run_id, FLOWS) if so_far.last else None
+    earlier: Rows = [] if last is None else [row for row in engine.rows(last) if row["night"] < night.night]
+    dated = {"night": night.night, "as_of_date": as_of}
+    return engine.frame(as_arrow(TABLES[FLOWS], [*earlier, *(dated | row for row in tonights)]))
+
+
+def _write(lake: Lake, folder: Path, name: str, number: int, frame: Any) -> Path:
+    path = folder / f"{name}.{number}.parquet"
+    lake.engine.write(frame, TABLES[name], path)
+    return path
 
 
 def _first_kept(lake: Lake, record: Record) -> int:
@@ -70,7 +109,7 @@ def _first_kept(lake: Lake, record: Record) -> int:
     first = len(record.nights)
     while first and _is_kept(lake, record.nights[first - 1].run_id, "clusters"):
         first -= 1
-    if first and not _is_kept(lake, record.nights[first - 1].run_id, NAME):
+    if first and not _is_kept(lake, record.nights[first - 1].run_id, STAYS):
         first += 1
     if not record.nights or first >= len(record.nights):
         raise ExportError(f"{lake.root}: no night is kept that could be played again. Publish one: smartcart run.")
@@ -81,5 +120,5 @@ def _is_kept(lake: Lake, run_id: str, name: str) -> bool:
     return any((lake.root / name).glob(f"[0-9]*_{run_id}.parquet"))
 
 
-def _newest(lake: Lake, run_id: str) -> Path:
-    return sorted((lake.root / NAME).glob(f"[0-9]*_{run_id}.parquet"))[-1]
+def _kept(lake: Lake, night: PublishedNight, name: str) -> Path:
+    return sorted((lake.root / name).glob(f"[0-9]*_{night.run_id}.parquet"))[-1]

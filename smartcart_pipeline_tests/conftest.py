@@ -59,6 +59,15 @@ def real_export() -> Path:
     return REAL
 
 
+@pytest.fixture(scope="session")
+def older_duckdb() -> Path:
+    """A Python with DuckDB 1.5, which most tools carry today."""
+    path = REPOSITORY / ".venv-duckdb15" / "bin" / "python"
+    if not path.exists():
+        pytest.skip(f"DuckDB 1.5 is not at {path.relative_to(REPOSITORY)}: make test sets it up")
+    return path
+
+
 @pytest.fixture(params=["pandas", "duckdb"])
 def as_frame(request: pytest.FixtureRequest, engine: DuckDBEngine) -> Frames:
     """Turns a pandas frame into a narwhals frame, of each kind that the verbs work on."""

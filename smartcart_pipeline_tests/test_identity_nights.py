@@ -15,11 +15,13 @@ import dagster as dg
 import duckdb
 import pandas as pd
 import pytest
+from pyarrow import parquet
 
 from smartcart_pipeline.contract import ExportError
 from smartcart_pipeline.engines.duckdb import DuckDBEngine
 from smartcart_pipeline.night import open_records, run_job
-from smartcart_pipeline.replay import replay_history
+from smartcart_pipeline.replay import Replayed, replay_history
+from smartcart_pipeline.resources import Settings
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.models import ask_for, read_record, read_version
 from smartcart_pipeline_tests.conftest import SAMPLE
@@ -159,9 +161,9 @@ def test_the_flows_of_a_night_are_a_picture_in_dagster_and_the_verdict_stands_wi
 
 def test_a_replay_gives_the_same_bytes(nights: Nights, tmp_path: Path):
     engine = DuckDBEngine()
-    found = replay_history(nights.home, tmp_path, engine)
+    found = replay_history(nights.home, tmp_path, engine, Settings().band)
     engine.close()
-    assert (found.nights, found.is_same) == (5, True)
+    assert found == Replayed(5, dict.fromkeys(("segment_membership", "segment_moves", "segment_migration"), 5), ())
 
 
 def test_a_replay_begins_where_files_are_kept(copied: Nights, tmp_path: Path):
@@ -169,9 +171,23 @@ def test_a_replay_begins_where_files_are_kept(copied: Nights, tmp_path: Path):
     for path in oldest:
         path.unlink()
     engine = DuckDBEngine()
-    found = replay_history(copied.home, tmp_path, engine)
+    found = replay_history(copied.home, tmp_path, engine, Settings().band)
     engine.close()
-    assert (found.nights, found.is_same) == (3, True)
+    # The night before the third, and that before the late one, are no longer kept.
+    assert found == Replayed(3, {"segment_membership": 3, "segment_moves": 1, "segment_migration": 1}, ())
+
+
+def test_a_replay_finds_what_was_changed(copied: Nights, tmp_path: Path):
+    engine = DuckDBEngine()
+    changed_files = []
+    for name in ("segment_moves", "segment_migration"):
+        path = sorted((copied.home.lake / name).glob("*.parquet"))[-1]
+        rows = engine.connection.sql(f"SELECT * FROM read_parquet('{path}')").to_arrow_table()
+        parquet.write_table(rows.slice(1), path)
+        changed_files.append(path)
+    found = replay_history(copied.home, tmp_path, engine, Settings().band)
+    engine.close()
+    assert found.other == tuple(changed_files)
 
 
 def test_a_person_promotes_a_model_and_goes_back(copied: Nights):

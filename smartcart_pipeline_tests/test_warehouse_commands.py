@@ -23,9 +23,7 @@ from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.publications import kept_publications, run_of
 from smartcart_pipeline.tables import RECORDS, TABLES
 from smartcart_pipeline.views import VIEWS
-from smartcart_pipeline_tests.conftest import REPOSITORY, SAMPLE
-
-OLDER_DUCKDB = REPOSITORY / ".venv-duckdb15" / "bin" / "python"
+from smartcart_pipeline_tests.conftest import SAMPLE
 
 
 def smartcart(*arguments: object, width: int = 120) -> subprocess.CompletedProcess[str]:
@@ -179,9 +177,7 @@ def test_a_home_without_a_publication_is_told(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_older_duckdb_reads_every_table_and_view(home: Home) -> None:
-    if not OLDER_DUCKDB.exists():
-        pytest.skip(f"DuckDB 1.5 is not at {OLDER_DUCKDB.relative_to(REPOSITORY)}: make test sets it up")
+def test_the_older_duckdb_reads_every_table_and_view(home: Home, older_duckdb: Path) -> None:
     names = [*TABLES, *RECORDS, *VIEWS]
     program = (
         "import duckdb, json, sys\n"
@@ -193,7 +189,7 @@ def test_the_older_duckdb_reads_every_table_and_view(home: Home) -> None:
     )
     for path in (home.warehouse, kept_publications(home)[-1]):
         done = subprocess.run(
-            [OLDER_DUCKDB, "-c", program, path, *names], capture_output=True, text=True, check=True, timeout=100
+            [older_duckdb, "-c", program, path, *names], capture_output=True, text=True, check=True, timeout=100
         )
         version, counts, comments = json.loads(done.stdout)
         assert version.startswith("1.5.")

@@ -16,9 +16,10 @@ from smartcart_pipeline.resources import Settings, blaming_the_input
 from smartcart_pipeline.segmentation import Rows, hysteresis, migration
 from smartcart_pipeline.segmentation import history as stays
 from smartcart_pipeline.segmentation.history import begin_history, extend_history, insert_night, take_back_night
+from smartcart_pipeline.segmentation.model import SegmentModel
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.lake import Fitted, Lake
-from smartcart_pipeline.storage.models import PublishedNight, Record, read_record, read_version
+from smartcart_pipeline.storage.models import Record, read_record, read_version
 
 Made = dg.Output[Any]
 
@@ -90,14 +91,42 @@ def segment_moves(
     clusters: nw.LazyFrame,
 ) -> dg.Output[Any]:
     """One row a customer that moved."""
+    as_of = engine.rows(cleaning_figures)[0]["as_of_date"]
     with blaming_the_input():
         record = read_record(home)
-        new = read_models(engine, contested_models)["in_force"]
-        before = record.before(engine.rows(cleaning_figures)[0]["as_of_date"])
-        old = read_version(home, record, before.version) if before else new
+        model = read_models(engine, contested_models)["in_force"].model
+        return dg.Output(explain_night(home, lake, record, as_of, clusters, features, model, settings.band))
+
+
+def explain_night(
+    home: Home,
+    lake: Lake,
+    record: Record,
+    as_of: date,
+    clusters: Any,
+    features: Any,
+    model: SegmentModel,
+    band: float,
+) -> Any:
+    """Find who moved since the night before, and why.
+
+    Args:
+        home: Holds the model of the night before.
+        lake: Holds its features.
+        record: The nights so far.
+        as_of: As-of date of the night.
+        clusters: The table `clusters` of the night.
+        features: The table `features` of the night.
+        model: The model in force.
+        band: Within which a customer is borderline.
+
+    Returns:
+        Moves, a frame as `segment_moves` declares it.
+    """
+    before = record.before(as_of)
+    old = read_version(home, record, before.version).model if before else model
     features_before = lake.read_of(before.run_id, "features") if before else None
-    moves = migration.find_moves(clusters)
-    return dg.Output(migration.explain_moves(moves, features, features_before, old.model, new.model, settings.band))
+    return migration.explain_moves(migration.find_moves(clusters), features, features_before, old, model, band)
 
 
 @dg.multi_asset(
@@ -126,8 +155,8 @@ def migrating(
     told = max(engine.rows(promotion_decisions), key=lambda row: row["night"])
     dated = {"night": told["night"], "as_of_date": as_of}
     flows = engine.rows(migration.count_flows(clusters))
-    last_night = _since_night(lake, flows, engine.rows(migration.count_causes(segment_moves)), record.before(as_of))
-    tonights = [*last_night, *_since_month(engine, segment_membership, record, as_of)]
+    last_night = flows_since_night(lake, record, as_of, flows, segment_moves)
+    tonights = [*last_night, *flows_since_month(engine, record, as_of, segment_membership)]
     night_row = dated | {
         "model_version": in_force.version,
         "is_promoted": told["is_promoted"],
@@ -149,17 +178,40 @@ def migrating(
     )
 
 
-def _since_night(lake: Lake, flows: Rows, moved: Rows, before: PublishedNight | None) -> Rows:
+def flows_since_night(lake: Lake, record: Record, as_of: date, flows: Rows, moves: Any) -> Rows:
+    """Flows of customers since the night before.
+
+    Args:
+        lake: Holds the clusters of the night before.
+        record: The nights so far.
+        as_of: As-of date of the night.
+        flows: Customers by segment then and now, from `migration.count_flows`.
+        moves: The table `segment_moves` of the night.
+
+    Returns:
+        Rows of `segment_migration` without the night; none for the first.
+    """
+    before = record.before(as_of)
     if before is None:
         return []
     kept = lake.read_of(before.run_id, "clusters")
     sizes = {} if kept is None else _sizes(lake.engine, kept)
-    rows = migration.migration_rows(flows, moved, sizes)
+    rows = migration.migration_rows(flows, lake.engine.rows(migration.count_causes(moves)), sizes)
     return [{"since": before.as_of_date, "period": "night"} | row for row in rows]
 
 
-def _since_month(engine: Engine, history: Any, record: Record, as_of: date) -> Rows:
-    """Flows since the last night that is a month ago or more; none for a night that comes late."""
+def flows_since_month(engine: Engine, record: Record, as_of: date, history: Any) -> Rows:
+    """Flows since the last night that is a month ago or more.
+
+    Args:
+        engine: Computes.
+        record: The nights so far.
+        as_of: As-of date of the night.
+        history: The table `segment_membership` with the night.
+
+    Returns:
+        Rows of `segment_migration` without the night; none for a night that comes late.
+    """
     then = record.before(as_of - MONTH + timedelta(days=1))
     if then is None or not record.is_newest(as_of):
         return []

@@ -171,8 +171,12 @@ class DuckDBEngine:
             Arrays of shape (customers, columns), float64, of up to 122,880 customers.
         """
         for batch in nw.to_native(frame.select(*columns)).to_arrow_reader(BATCH):
-            # By DLPack, because pyarrow's own to_numpy imports pandas.
-            yield np.column_stack([np.from_dlpack(column) for column in batch.columns]).astype(np.float64, copy=False)
+            # Column beside column, as they come: a fifth of the time of putting them row by row.
+            values = np.empty((batch.num_rows, len(columns)), order="F")
+            for number, column in enumerate(batch.columns):
+                # By DLPack, because pyarrow's own to_numpy imports pandas.
+                values[:, number] = np.from_dlpack(column)
+            yield values
 
     def sum_moments(self, frame: nw.LazyFrame[Any], columns: Sequence[str]) -> Moments:
         """Sum up columns of a frame, in one pass.
@@ -238,7 +242,7 @@ class DuckDBEngine:
             Array of shape (customers, columns), float64.
         """
         batches = list(self.arrays(frame, columns))
-        return np.concatenate(batches) if batches else np.empty((0, len(columns)))
+        return np.ascontiguousarray(np.concatenate(batches)) if batches else np.empty((0, len(columns)))
 
     def write(
         self, frame: nw.LazyFrame[Any], table: Table, path: Path, report: Callable[[float], None] | None = None

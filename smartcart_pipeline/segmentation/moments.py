@@ -65,7 +65,8 @@ def sum_moments(batches: Iterable[np.ndarray], names: tuple[str, ...]) -> Moment
     for number, batch in enumerate(batches):
         if not number and len(batch):
             origin = np.rint(batch.mean(axis=0))
-        with_one = np.column_stack([np.ones(len(batch)), batch - origin])
+        with_one = np.ones((len(batch), size), order="F")
+        np.subtract(batch, origin, out=with_one[:, 1:])
         for start in range(0, len(batch), SLICE):
             part = with_one[start : start + SLICE]
             total, lost = _add(total, part.T @ part)

@@ -1,6 +1,7 @@
 """The macros of a published warehouse agree with the run that published it, on every customer."""
 
 import json
+import subprocess
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -106,6 +107,31 @@ def test_pulls_add_up_to_the_distances(warehouse: duckdb.DuckDBPyConnection):
     [(customers, largest)] = ask(warehouse, PULLS.format(limit=3_000))
     assert customers > 2_000
     assert largest < 1e-9
+
+
+def test_duckdb_1_5_scores_and_explains_alike(sample_warehouse: Path, older_duckdb: Path):
+    questions = [
+        AGREEMENT.format(customers="raw_customers"),
+        PULLS.format(limit=200),
+        "SELECT count(*) FROM segment_by_rules(features) JOIN clusters USING (customer_id, segment_id)",
+    ]
+    program = (
+        "import duckdb, json, sys\n"
+        "connection = duckdb.connect(sys.argv[1], read_only=True)\n"
+        "answers = [connection.execute(question).fetchall()[0] for question in sys.argv[2:]]\n"
+        "print(json.dumps([duckdb.__version__, *answers]))\n"
+    )
+    command = [older_duckdb, "-c", program, sample_warehouse, *questions]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=100)
+    version, agreement, pulls, ruled = json.loads(done.stdout)
+    assert version.startswith("1.5.")
+    with duckdb.connect(str(sample_warehouse), read_only=True) as newer:
+        [(everyone,)] = ask(newer, "SELECT count(*) FROM clusters")
+        assert agreement[:2] == [everyone, 0]
+        assert max(agreement[2:]) < 1e-6
+        assert pulls[0] == 200
+        assert pulls[1] < 1e-9
+        assert [tuple(ruled)] == ask(newer, questions[2])
 
 
 def test_the_rules_agree_as_often_as_they_say(warehouse: duckdb.DuckDBPyConnection):
