@@ -135,7 +135,7 @@ def hold_contest(
         stability = _stability(tonight.candidates, len(fitted.centroids))
 
     counts = _count(hands, tonight, champion, challenger)
-    drifted = drift.measure_drift(champion.reference, counts)
+    drifted = drift.measure_drift(champion.reference, _count_bins(hands, sample, champion))
     order = _spending_order(counts)
     if challenger is fitted:
         challenger, counts = _reorder(challenger, counts, order)
@@ -212,24 +212,26 @@ def _count(hands: Hands, tonight: Tonight, champion: Champion | None, challenger
         frame = frame.join(before, on="customer_id", how="left")
     else:
         frame = frame.with_columns(nw.lit(None, nw.String).alias("segment_id"))
-    marks: list[nw.Expr] = []
     labels = ["segment_id", "challenger"]
     if champion is not None:
-        marks = drift.mark_bins(champion.reference)
         frame = promotion.label_by(frame, champion.model, {"champion": champion.model.centroids})
         labels.append("champion")
-    names = [f"bin_{number}" for number in range(len(marks))]
     labelled = promotion.label_by(frame, challenger, {"challenger": challenger.centroids}).select(
-        *labels, nw.col("total_spending").cast(nw.Int64).alias("spending"), *marks
+        *labels, nw.col("total_spending").cast(nw.Int64).alias("spending")
     )
-    summed = labelled.group_by(*labels).agg(
-        nw.len().alias("customers"), nw.col("spending").sum(), *[nw.col(name).sum() for name in names]
-    )
+    summed = labelled.group_by(*labels).agg(nw.len().alias("customers"), nw.col("spending").sum())
     counts = [row | {name: int(row[name]) for name in labels[1:]} for row in hands.rows(summed)]
     if tonight.previous is None and champion is not None:
         # Nobody knows the night before any more: the champion says where customers would have been.
         return [row | {"segment_id": champion.model.segment_ids[row["champion"]]} for row in counts]
     return counts
+
+
+def _count_bins(hands: Hands, sample: Any, champion: Champion) -> Rows:
+    """How the sample spreads over the bins, which the champion's own sample made: one row."""
+    marked = sample.select(*drift.mark_bins(champion.reference))
+    sums = [nw.col(name).sum() for name in marked.collect_schema().names()]
+    return hands.rows(marked.select(nw.len().alias("customers"), *sums))
 
 
 def _spending_order(counts: Rows) -> list[int]:

@@ -68,12 +68,13 @@ def _play(home: Home, lake: Lake, record: Record, first: int, folder: Path, band
     for number in range(first, len(record.nights)):
         night, so_far = record.nights[number], replace(record, nights=record.nights[:number])
         as_of = night.as_of_date
-        clusters: Any = lake.read_of(night.run_id, "clusters")
+        # As a run does: tonight's tables by their own names, those of the night before by others.
+        clusters = lake.engine.scan(_kept(lake, night, "clusters"), "clusters")
         written = _write(lake, folder, STAYS, number, add_night(stays, so_far, clusters, as_of, night.version))
         yield _kept(lake, night, STAYS), written
         stays = lake.engine.scan(written, f"{STAYS}{BEFORE}")
         before = so_far.before(as_of)
-        features = lake.read_of(night.run_id, "features")
+        features = lake.engine.scan(_kept(lake, night, "features"), "features")
         if before is not None and not all(_is_kept(lake, before.run_id, name) for name in ("features", "clusters")):
             continue
         model = read_version(home, record, night.version).model

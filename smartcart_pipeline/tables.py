@@ -400,7 +400,7 @@ SEGMENT_EVENTS = Table(
 FEATURE_DRIFT = Table(
     "feature_drift",
     "a night and feature",
-    "How far the customers of each night are from those that the model in force was fitted on.",
+    "How far a sample of each night's customers is from the sample that the model in force keeps of its own.",
     (
         NIGHT,
         AS_OF,
