@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from smartcart_pipeline.assets.history import add_night, explain_night, flows_since_month, flows_since_night
+from smartcart_pipeline.assets.promotion import kept_rows
 from smartcart_pipeline.contract import ExportError
 from smartcart_pipeline.engines.duckdb import DuckDBEngine
-from smartcart_pipeline.segmentation import Rows, migration
+from smartcart_pipeline.segmentation import migration
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.lake import Lake, as_arrow
 from smartcart_pipeline.storage.models import PublishedNight, Record, read_record, read_version
@@ -67,23 +68,22 @@ def _play(home: Home, lake: Lake, record: Record, first: int, folder: Path, band
     stays = lake.read_of(record.nights[first - 1].run_id, STAYS) if first else None
     for number in range(first, len(record.nights)):
         night, so_far = record.nights[number], replace(record, nights=record.nights[:number])
-        as_of = night.as_of_date
-        # As a run does: tonight's tables by their own names, those of the night before by others.
-        clusters = lake.engine.scan(_kept(lake, night, "clusters"), "clusters")
+        # The lake as that night's run saw it.
+        own, as_of = replace(lake, run_id=night.run_id), night.as_of_date
+        clusters = own.read("clusters")
         written = _write(lake, folder, STAYS, number, add_night(stays, so_far, clusters, as_of, night.version))
-        yield _kept(lake, night, STAYS), written
+        yield own.path(STAYS), written
         stays = lake.engine.scan(written, f"{STAYS}{BEFORE}")
         before = so_far.before(as_of)
-        features = lake.engine.scan(_kept(lake, night, "features"), "features")
         if before is not None and not all(_is_kept(lake, before.run_id, name) for name in ("features", "clusters")):
             continue
         model = read_version(home, record, night.version).model
-        moved = explain_night(home, lake, so_far, as_of, clusters, features, model, band)
+        moved = explain_night(home, own, so_far, as_of, clusters, own.read("features"), model, band)
         written = _write(lake, folder, MOVES, number, moved)
-        yield _kept(lake, night, MOVES), written
+        yield own.path(MOVES), written
         moves = lake.engine.scan(written, f"{MOVES}{BEFORE}")
-        flows = _flows(lake, so_far, night, clusters, moves, stays)
-        yield _kept(lake, night, FLOWS), _write(lake, folder, FLOWS, number, flows)
+        flows = _flows(own, so_far, night, clusters, moves, stays)
+        yield own.path(FLOWS), _write(lake, folder, FLOWS, number, flows)
 
 
 def _flows(lake: Lake, so_far: Record, night: PublishedNight, clusters: Any, moves: Any, stays: Any) -> Any:
@@ -93,8 +93,7 @@ def _flows(lake: Lake, so_far: Record, night: PublishedNight, clusters: Any, mov
         *flows_since_night(lake, so_far, as_of, engine.rows(migration.count_flows(clusters)), moves),
         *flows_since_month(engine, so_far, as_of, stays),
     ]
-    last = lake.read_of(so_far.last.run_id, FLOWS) if so_far.last else None
-    earlier: Rows = [] if last is None else [row for row in engine.rows(last) if row["night"] < night.night]
+    earlier = [row for row in kept_rows(lake, so_far, FLOWS) if row["night"] < night.night]
     dated = {"night": night.night, "as_of_date": as_of}
     return engine.frame(as_arrow(TABLES[FLOWS], [*earlier, *(dated | row for row in tonights)]))
 
@@ -118,8 +117,4 @@ def _first_kept(lake: Lake, record: Record) -> int:
 
 
 def _is_kept(lake: Lake, run_id: str, name: str) -> bool:
-    return any((lake.root / name).glob(f"[0-9]*_{run_id}.parquet"))
-
-
-def _kept(lake: Lake, night: PublishedNight, name: str) -> Path:
-    return sorted((lake.root / name).glob(f"[0-9]*_{night.run_id}.parquet"))[-1]
+    return lake.path_of(run_id, name) is not None

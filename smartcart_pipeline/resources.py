@@ -258,30 +258,30 @@ class LakeIOManager(dg.IOManager):
     def __init__(self, tables: Lake) -> None:
         """Write to and read from these tables."""
         self.tables = tables
+        self._delivered: int | None = None
 
     def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
         """Write a table and say in the metadata what was written."""
         name = context.asset_key.path[-1]
+        expected = self._expect_rows(context)
         started = time.monotonic()
 
         def say(rows: float, about: str) -> None:
             rate = rows / max(time.monotonic() - started, 0.001)
             context.log.info(f"{name}: {about}{rows:,.0f} rows, {rate:,.0f} a second")
 
-        def say_share(share: float) -> None:
-            expected = self._expect_rows(context)
-            say(share * expected, f"of {expected:,} rows about ")
-
-        stored = self.tables.write(name, obj, say_share)
+        stored = self.tables.write(name, obj, lambda share: say(share * expected, f"of {expected:,} rows about "))
         say(stored.rows, "")
         context.add_output_metadata(describe_stored(name, stored))
 
     def _expect_rows(self, context: dg.OutputContext) -> int:
-        """About how many rows a table of customers will have."""
+        """About how many rows a table of customers will have; counted once a run, before anything is written."""
         delivered = (context.output_metadata or {}).get(DELIVERED_ROWS)
         if delivered is not None:
-            return int(delivered.value)
-        return self.tables.count("raw_customers") if self.tables.has("raw_customers") else 0
+            self._delivered = int(delivered.value)
+        elif self._delivered is None:
+            self._delivered = self.tables.count("raw_customers") if self.tables.has("raw_customers") else 0
+        return self._delivered
 
     def load_input(self, context: dg.InputContext) -> Any:
         """Read a table."""

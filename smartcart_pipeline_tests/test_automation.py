@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -28,6 +29,7 @@ from smartcart_pipeline.contract import ExportError
 from smartcart_pipeline.definitions import build_defs
 from smartcart_pipeline.engines.duckdb import DuckDBEngine
 from smartcart_pipeline.night import RunError, prepare_home, run_job
+from smartcart_pipeline.sample import write_sample
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.lake import Lake
 from smartcart_pipeline.storage.publications import kept_publications, roll_back, run_of
@@ -532,6 +534,21 @@ def test_an_asset_can_be_made_alone_after_a_whole_run(
     }
     assert {path: path.stat().st_mtime_ns for path in before} == before
     assert (night_home.warehouse.stat().st_mtime_ns != published) == (names == ["warehouse"])
+
+
+def test_a_long_table_is_told_with_rows_and_rate_while_it_is_written(
+    blank: dg.DagsterInstance, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("smartcart_pipeline.engines.duckdb.REPORT_SECONDS", 0.02)
+    export = home.incoming / "export.parquet"
+    export.parent.mkdir(parents=True, exist_ok=True)
+    write_sample(export, 300_000, seed=3)
+    result = materialise(blank, home, ["raw_customers", "cleaned", "rejected_customers", "cleaning_figures"])
+    assert result.success
+    said = [record.user_message for record in blank.all_logs(result.run_id) if record.user_message]
+    for name in ("raw_customers", "cleaned"):
+        assert [line for line in said if line.startswith(f"{name}: of 300,000 rows about ")]
+        assert [line for line in said if re.fullmatch(rf"{name}: [\d,]+ rows, [\d,]+ a second", line)]
 
 
 def test_an_asset_made_alone_reads_the_newest_upstream_table(

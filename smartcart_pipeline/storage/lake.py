@@ -113,8 +113,8 @@ class Lake:
         Returns:
             A frame; None where the run's file is no longer kept.
         """
-        files = sorted((self.root / name).glob(f"[0-9]*_{run_id}.parquet"))
-        return self.engine.scan(files[-1], f"{name}{BEFORE}") if files else None
+        path = self.path_of(run_id, name)
+        return None if path is None else self.engine.scan(path, f"{name}{BEFORE}")
 
     def count(self, name: str) -> int:
         """How many rows a table has: this run's, else the newest; read from the file's footer.
@@ -157,6 +157,18 @@ class Lake:
                 f"The table {name} has never been made: materialise the asset {name}, or run the whole job."
             )
         return (own or files)[-1]
+
+    def path_of(self, run_id: str, name: str) -> Path | None:
+        """The file of a table as a run wrote it.
+
+        Args:
+            run_id: The run.
+            name: The table's name.
+
+        Returns:
+            The file; None where it is no longer kept.
+        """
+        return max((self.root / name).glob(f"[0-9]*_{run_id}.parquet"), default=None)
 
     def _trace(self, table: Table, content: "nw.LazyFrame[Any] | Fitted") -> Columns:
         frames = content.sources if isinstance(content, Fitted) else [content]
