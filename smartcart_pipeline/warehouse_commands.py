@@ -113,12 +113,13 @@ def _show_publications(publications: list[dict[str, Any]]) -> None:
     from rich.markup import escape  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
 
-    table = Table()
+    table = Table(pad_edge=False)
     for name in ("Run", "Published (UTC)", "Export", "As of"):
-        table.add_column(name, no_wrap=name != "Export", overflow="fold")
+        # Where the window is narrow, a day stands above its time and a long name is folded.
+        table.add_column(name, no_wrap=name in ("Run", "As of"), overflow="fold", min_width=8)
     for name in ("Customers", "MB"):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("")
+    table.add_column("", no_wrap=True)
     for one in publications:
         table.add_row(
             one["run_id"][:8],
