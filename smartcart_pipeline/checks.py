@@ -14,6 +14,7 @@ import dagster as dg
 import narwhals as nw
 
 from smartcart_pipeline.contract import NAMES, Column, SqlType
+from smartcart_pipeline.engines import Engine
 from smartcart_pipeline.resources import AT_FAULT, Settings
 from smartcart_pipeline.segmentation import components
 from smartcart_pipeline.segmentation.cleaning import is_one_of, tell_lines
@@ -81,13 +82,13 @@ class Check:
         return dg.AssetCheckSpec(self.name, asset=self.table, description=self.description, blocking=self.blocking)
 
 
-def judge_schema(frame: nw.LazyFrame[Any], table: Table, rows: Callable[[nw.LazyFrame[Any]], Any]) -> Verdict:
+def judge_schema(frame: nw.LazyFrame[Any], table: Table, engine: Engine) -> Verdict:
     """Hold a table against its declaration: columns in order, types, nulls, ranges, categories, unique keys.
 
     Args:
         frame: The table.
         table: Its declaration.
-        rows: Fetches a small frame.
+        engine: Computes.
 
     Returns:
         The verdict, with every fault in its description.
@@ -102,15 +103,13 @@ def judge_schema(frame: nw.LazyFrame[Any], table: Table, rows: Callable[[nw.Lazy
         types = ", ".join(f"{column.name} is {schema[column.name]}, expected {column.type}" for column in wrong)
         return Verdict(False, f"Types are not as declared: {types}.", {})
     rules = dict(_rules(columns))
-    counts = rows(frame.select(nw.len().alias("rows"), *_counted(rules)))[0]
+    counts = engine.rows(frame.select(nw.len().alias("rows"), *_counted(rules)))[0]
     broken = {name: counts[f"rule_{number}"] for number, name in enumerate(rules)}
     faults = [f"{count:,} rows: {name}" for name, count in broken.items() if count]
     # That no id repeats in a table that follows another is what its check `same_customers` says.
     keys = [] if table.follows or table.grows else [table.key, *((column.name,) for column in columns if column.unique)]
-    for key in dict.fromkeys(keys):
-        distinct = rows(frame.select(*key).unique().select(nw.len().alias("distinct")))[0]["distinct"]
-        if repeated := counts["rows"] - distinct:
-            faults.append(f"{repeated:,} rows: repeated {', '.join(key)}")
+    repeated = {key: engine.count_repeats(frame, key) for key in dict.fromkeys(keys)}
+    faults += [f"{count:,} rows: repeated {', '.join(key)}" for key, count in repeated.items() if count]
     description = "; ".join(faults) or f"{counts['rows']:,} rows hold the declared schema."
     return Verdict(not faults, description, {"rows": counts["rows"], "rules": len(rules)})
 
@@ -291,7 +290,7 @@ def _rules_add_up(lake: Lake, settings: Settings) -> Verdict:  # noqa: ARG001
 
 def _schema_check(table: Table) -> Check:
     def judge(lake: Lake, settings: Settings) -> Verdict:  # noqa: ARG001
-        return judge_schema(lake.read(table.name), table, lake.engine.rows)
+        return judge_schema(lake.read(table.name), table, lake.engine)
 
     return Check(table.name, "schema", "Columns, types, nulls, ranges, categories and keys are as declared.", judge)
 
@@ -354,7 +353,7 @@ STEPS: dict[str, tuple[str, ...]] = {
     "check_features": ("features",),
     "check_scaled": ("scaled", "scaler", "correlations"),
     "check_pca_components": ("pca_components", "loadings"),
-    "check_k_selection": ("k_selection",),
+    "check_k_selection": ("sampled_customers", "k_selection"),
     "check_promotion": (
         "contested_models",
         "fitted_centroids",

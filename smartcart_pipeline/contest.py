@@ -39,23 +39,23 @@ class Tonight:
         night: Its number among those that were published, from 1.
         features: All customers, described.
         points: All customers on tonight's components.
+        sample: Some customers, with both, kept; the fit begins with them.
         candidates: The table `k_selection`.
         fit: Tonight's scaler and components, with anything for centroids.
         previous: The table `clusters` of the night before; None where there is none.
         is_newest: Whether no later as-of date has been published.
         seed: Seed of every random choice.
-        sample_customers: Customers of the sample that begins the fit.
     """
 
     night: int
     features: Any
     points: Any
+    sample: Any
     candidates: Rows
     fit: SegmentModel
     previous: Any
     is_newest: bool
     seed: int
-    sample_customers: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,9 +117,9 @@ def hold_contest(
     Returns:
         The outcome.
     """
-    sample = hands.keep(sampling.sample_customers(tonight.features, tonight.sample_customers, tonight.seed))
     if champion is None:
-        return _begin(hands, tonight, sample)
+        return _begin(hands, tonight)
+    sample = tonight.sample
     placed = hands.array(assign_model(sample, champion.model).sort("customer_id"), ["kmeans_cluster", DISTANCE])
     is_far = placed[:, 1] > champion.far
     begun = _begin_fit(hands, tonight, champion, placed[:, 0].astype(int))
@@ -146,7 +146,7 @@ def hold_contest(
     evidence = Evidence(
         drifted_features=float(np.mean([row["verdict"] == "drifted" for row in drifted])),
         unexplained_customers=float(is_far.mean()),
-        silhouette_gain=_silhouette_gain(hands, sample, tonight, champion.model, challenger),
+        silhouette_gain=_silhouette_gain(hands, tonight, champion.model, challenger),
         stability=stability,
         smallest_share=_smallest_share(counts, len(challenger.centroids)),
         relabelled_share=promotion.count_relabelled(counts, champion.model.segment_ids, matching.segment_ids),
@@ -159,7 +159,7 @@ def hold_contest(
     else:
         decision = promotion.decide_promotion(evidence, gate)
         origin = f"{champion.version} and one more segment" if adds_segment else "fitted"
-    contender = _finish(hands, sample, tonight, replace(challenger, segment_ids=matching.segment_ids), origin)
+    contender = _finish(hands, tonight, replace(challenger, segment_ids=matching.segment_ids), origin)
     promoted = decision.promoted
     return Outcome(
         in_force=contender if promoted else champion,
@@ -172,7 +172,7 @@ def hold_contest(
     )
 
 
-def _begin(hands: Hands, tonight: Tonight, sample: Any) -> Outcome:
+def _begin(hands: Hands, tonight: Tonight) -> Outcome:
     """The first night: tonight's fit is the model in force."""
     k = next(row["k"] for row in tonight.candidates if row["is_selected"])
     begun = clustering.fit_kmeans(_sampled_points(hands, tonight), k, tonight.seed)
@@ -180,14 +180,13 @@ def _begin(hands: Hands, tonight: Tonight, sample: Any) -> Outcome:
     counts = _count(hands, tonight, None, fitted)
     fitted, _ = _reorder(fitted, counts, _spending_order(counts))
     matching = identity.match_segments([], (), k, 0)
-    first = _finish(hands, sample, tonight, replace(fitted, segment_ids=matching.segment_ids), "fitted")
+    first = _finish(hands, tonight, replace(fitted, segment_ids=matching.segment_ids), "fitted")
     decision = promotion.promote_first("first_model", "Promoted: it is the first model of this home.")
     return Outcome(first, first, fitted.centroids, decision, matching.events, [], matching.named)
 
 
 def _sampled_points(hands: Hands, tonight: Tonight) -> np.ndarray:
-    sample = sampling.sample_customers(tonight.points, tonight.sample_customers, tonight.seed)
-    return hands.array(sample, components.NAMES)
+    return hands.array(tonight.sample.sort("customer_id"), components.NAMES)
 
 
 def _begin_fit(hands: Hands, tonight: Tonight, champion: Champion, labels: np.ndarray) -> np.ndarray:
@@ -268,11 +267,9 @@ def _project(features: Any, model: SegmentModel) -> Any:
     return place_customers(features, model).sort("customer_id")
 
 
-def _silhouette_gain(
-    hands: Hands, sample: Any, tonight: Tonight, champion: SegmentModel, challenger: SegmentModel
-) -> float:
+def _silhouette_gain(hands: Hands, tonight: Tonight, champion: SegmentModel, challenger: SegmentModel) -> float:
     """How much better the challenger's silhouette is, over all standardised features, where neither is at home."""
-    few = hands.keep(sampling.sample_customers(sample, COMPARED_CUSTOMERS, tonight.seed))
+    few = hands.keep(sampling.sample_customers(tonight.sample, COMPARED_CUSTOMERS, tonight.seed))
     scaled = scaling.standardise(scaling.encode_features(few, tonight.fit.features), tonight.fit.scaler)
     space = hands.array(scaled.sort("customer_id"), tonight.fit.features.names)
     labels = [
@@ -285,14 +282,14 @@ def _silhouette_gain(
     return after - before
 
 
-def _finish(hands: Hands, sample: Any, tonight: Tonight, model: SegmentModel, origin: str) -> Champion:
+def _finish(hands: Hands, tonight: Tonight, model: SegmentModel, origin: str) -> Champion:
     """What later nights are held against, beside the numbers themselves."""
     model = replace(model, personas=model.segment_ids)
-    numeric = model.features.numeric
-    values = hands.array(sample.sort("customer_id"), numeric)
+    numeric, sample = model.features.numeric, tonight.sample.sort("customer_id")
+    values = hands.array(sample, numeric)
     numbers = dict(zip(numeric, values.T, strict=True))
     texts = [name for name, _ in model.features.categorical]
-    told = hands.rows(sample.sort("customer_id").select(*texts))
+    told = hands.rows(sample.select(*texts))
     distances = hands.array(assign_model(sample, model).sort("customer_id"), [DISTANCE])[:, 0]
     return Champion(
         version=f"v{tonight.night}",

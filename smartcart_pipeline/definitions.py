@@ -31,7 +31,7 @@ def build_defs(home: Home, **overrides: Any) -> dg.Definitions:
             prepare.features,
             prepare.standardising,
             model.projecting,
-            model.k_selection,
+            model.choosing_k,
             promotion.promoting,
             segments.clustering_customers,
             segments.illustrating,

@@ -133,7 +133,7 @@ def _score(
     """Score a file: what `Scores` says of it, but for the model's version."""
     delivered = engine.write(engine.read_export(inspect_export(file))[0], RAW_CUSTOMERS, folder / "raw.parquet")
     # Several passes follow, and reading text as numbers and dates is the dearest part of each.
-    judged = judge_export(engine.scan(folder / "raw.parquet", "raw_customers"), engine.keep, engine.rows)
+    judged = judge_export(engine.scan(folder / "raw.parquet", "raw_customers"), engine)
     refused = reject_customers(judged, model.as_of_date, model.limits, newcomers=True).sort("line_number")
     rejects = engine.write(refused, REJECTED_CUSTOMERS, folder / "rejected.parquet")
     rejected = engine.scan(folder / "rejected.parquet", "rejected_customers")

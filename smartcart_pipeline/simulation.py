@@ -376,6 +376,7 @@ class Night:
         number: From 0.
         features: From `engineer_features`.
         points: The customers on tonight's components.
+        sample: Some customers, with both.
         candidates: The table `k_selection`.
         fit: Tonight's scaler and components.
     """
@@ -383,6 +384,7 @@ class Night:
     number: int
     features: Any
     points: Any
+    sample: Any
     candidates: Rows
     fit: SegmentModel
 
@@ -405,11 +407,11 @@ def describe_night(cleaned: Any, number: int, seed: int) -> Night:
     scaler = scaling.fit_scaler(moments)
     fitted: Components = components.fit_components(scaling.correlate(moments), recipe.names)
     points = components.project(scaling.standardise(encoded, scaler), fitted)
-    few = sampling.sample_customers(points, SAMPLE, seed)
-    candidates = selection.choose_k(selection.evaluate_candidates(memory.array(few, components.NAMES), seed))
+    sample = sampling.sample_places(features, points, SAMPLE, seed)
+    candidates = selection.choose_k(selection.evaluate_candidates(memory.array(sample, components.NAMES), seed))
     nothing = np.zeros((1, components.COMPONENTS))
     model = SegmentModel("behavioural", as_of(number), Limits(), 0.0, scaler, fitted, nothing, ("S01",), ("none",))
-    return Night(number, features, points, candidates, model)
+    return Night(number, features, points, sample, candidates, model)
 
 
 class Identity:
@@ -434,12 +436,12 @@ class Identity:
             night.number + 1,
             night.features,
             night.points,
+            night.sample,
             night.candidates,
             night.fit,
             self.clusters,
             True,
             seed,
-            SAMPLE,
         )
         old = self.champion
         outcome = contest.hold_contest(Memory(), tonight, old, self.named, self.gate, requested)

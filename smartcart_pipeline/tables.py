@@ -227,6 +227,14 @@ LOADINGS = Table(
     key=("component", "feature"),
 )
 
+SAMPLED_CUSTOMERS = Table(
+    "sampled_customers",
+    "a sampled customer",
+    "A seeded sample: k is chosen, fits are begun and algorithms are compared on these customers or some of them.",
+    (CUSTOMER_ID, *_FEATURE_COLUMNS, *_POINT),
+    key=("customer_id",),
+)
+
 K_SELECTION = Table(
     "k_selection",
     "a candidate k",
@@ -623,6 +631,7 @@ TABLES: dict[str, Table] = {
         CORRELATIONS,
         PCA_COMPONENTS,
         LOADINGS,
+        SAMPLED_CUSTOMERS,
         K_SELECTION,
         CONTESTED_MODELS,
         FITTED_CENTROIDS,

@@ -31,15 +31,23 @@ from smartcart_pipeline.tables import TABLES
 
 REPOSITORY = Path(__file__).parents[1]
 
-PROMOTED_FROM = {"cleaning_figures", "features", "scaler", "loadings", "pca_components", "k_selection"}
+PROMOTED_FROM = {
+    "cleaning_figures",
+    "features",
+    "scaler",
+    "loadings",
+    "pca_components",
+    "sampled_customers",
+    "k_selection",
+}
 CLUSTERED_FROM = {
     "cleaning_figures",
     "contested_models",
     "fitted_centroids",
     "features",
+    "sampled_customers",
     "scaler",
     "loadings",
-    "pca_components",
 }
 MIGRATED_FROM = {
     "cleaning_figures",
@@ -49,7 +57,7 @@ MIGRATED_FROM = {
     "segment_membership",
     "segment_moves",
 }
-ILLUSTRATED_FROM = {"clusters", "centroids", "features", "pca_components", "cleaned"}
+ILLUSTRATED_FROM = {"clusters", "centroids", "sampled_customers", "cleaned"}
 
 # Each asset: its group, and the assets it depends on.
 ASSETS: dict[str, tuple[str, set[str]]] = {
@@ -63,7 +71,8 @@ ASSETS: dict[str, tuple[str, set[str]]] = {
     "correlations": ("prepare", {"features"}),
     "pca_components": ("model", {"scaled", "correlations"}),
     "loadings": ("model", {"scaled", "correlations"}),
-    "k_selection": ("model", {"pca_components"}),
+    "sampled_customers": ("model", {"features", "pca_components"}),
+    "k_selection": ("model", {"features", "pca_components"}),
     "contested_models": ("model", PROMOTED_FROM),
     "fitted_centroids": ("model", PROMOTED_FROM),
     "promotion_decisions": ("model", PROMOTED_FROM),
@@ -80,7 +89,7 @@ ASSETS: dict[str, tuple[str, set[str]]] = {
     "segment_migration": ("segments", MIGRATED_FROM),
     "nights": ("segments", MIGRATED_FROM),
     "segment_model": ("segments", {"cleaning_figures", "contested_models", "profiles"}),
-    "segment_rules": ("segments", {"features", "segment_model"}),
+    "segment_rules": ("segments", {"features", "sampled_customers", "segment_model"}),
     "warehouse": ("publish", set(TABLES)),
     "report": ("publish", {"warehouse"}),
 }
@@ -92,7 +101,7 @@ MAKERS = {
     "check_features": "features",
     "check_scaled": "standardising",
     "check_pca_components": "projecting",
-    "check_k_selection": "k_selection",
+    "check_k_selection": "choosing_k",
     "check_promotion": "promoting",
     "check_clusters": "clustering_customers",
     "check_category_spending": "illustrating",
@@ -257,6 +266,7 @@ def test_code_version_is_of_the_source_of_all_modules(tmp_path: Path) -> None:
         ("features", prepare, ["contract", "feature_verbs"]),
         ("scaled", prepare, ["recipes", "scaling"]),
         ("pca_components", model, ["components"]),
+        ("sampled_customers", model, ["sampling"]),
         ("k_selection", model, ["sampling", "selection"]),
         ("clusters", segments, ["sampling", "clustering", "hysteresis", "model"]),
         ("segment_membership", history, ["stays"]),

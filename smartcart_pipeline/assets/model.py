@@ -4,8 +4,9 @@ from typing import Any
 
 import dagster as dg
 import narwhals as nw
+import numpy as np
 
-from smartcart_pipeline.assets import described, out, picture
+from smartcart_pipeline.assets import out, picture
 from smartcart_pipeline.engines import Engine
 from smartcart_pipeline.plots import plot_k_selection
 from smartcart_pipeline.resources import Settings, blaming_the_input
@@ -32,15 +33,30 @@ def projecting(
     )
 
 
-@dg.asset(**described("k_selection", "model", sampling, selection))
-def k_selection(settings: Settings, engine: dg.ResourceParam[Engine], pca_components: nw.LazyFrame) -> dg.Output[Any]:
-    """One row a candidate k."""
-    sample = sampling.sample_customers(pca_components, settings.sample_customers, settings.seed)
+@dg.multi_asset(
+    outs={
+        "sampled_customers": out("sampled_customers", "model", sampling),
+        "k_selection": out("k_selection", "model", sampling, selection),
+    }
+)
+def choosing_k(
+    settings: Settings,
+    engine: dg.ResourceParam[Engine],
+    features: nw.LazyFrame,
+    pca_components: nw.LazyFrame,
+) -> tuple[dg.Output[Any], dg.Output[Any]]:
+    """`sampled_customers`: a sampled customer. `k_selection`: a candidate k."""
+    drawn = sampling.sample_places(features, pca_components, settings.sample_customers, settings.seed)
+    sample = engine.rows(drawn)
+    points = np.array([[row[name] for name in components.NAMES] for row in sample])
     with blaming_the_input():
-        measures = selection.evaluate_candidates(engine.array(sample, components.NAMES), settings.seed)
+        measures = selection.evaluate_candidates(points, settings.seed)
     rows = selection.choose_k(measures)
     selected = next(row for row in rows if row["is_selected"])
-    return dg.Output(
-        Fitted(rows, [pca_components.select(*components.NAMES)]),
-        metadata={"k": selected["k"], "why": selected["reason"], "elbow": picture(plot_k_selection(rows))},
+    return (
+        dg.Output(Fitted(sample, [drawn])),
+        dg.Output(
+            Fitted(rows, [drawn.select(*components.NAMES)]),
+            metadata={"k": selected["k"], "why": selected["reason"], "elbow": picture(plot_k_selection(rows))},
+        ),
     )

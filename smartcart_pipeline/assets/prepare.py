@@ -26,7 +26,7 @@ def cleaning_rules(
     settings: Settings, engine: dg.ResourceParam[Engine], raw_customers: nw.LazyFrame
 ) -> tuple[dg.Output[Any], dg.Output[Any], dg.Output[Any]]:
     """`cleaned`: a customer. `rejected_customers`: a refused line. `cleaning_figures`: what both went by."""
-    judged = cleaning.judge_export(raw_customers, engine.keep, engine.rows)
+    judged = cleaning.judge_export(raw_customers, engine)
     with blaming_the_input():
         accepted = engine.rows(cleaning.summarise_accepted(judged))[0]
         refused = cleaning.reject_customers(judged, None, settings.limits).sort("line_number").head(3)

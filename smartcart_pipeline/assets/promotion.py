@@ -43,6 +43,7 @@ def promoting(
     scaler: nw.LazyFrame,
     loadings: nw.LazyFrame,
     pca_components: nw.LazyFrame,
+    sampled_customers: nw.LazyFrame,
     k_selection: nw.LazyFrame,
 ) -> tuple[Made, Made, Made, Made, Made]:
     """Five tables: the models, tonight's fit, and the reasons."""
@@ -57,12 +58,12 @@ def promoting(
         night=len(record.nights) + 1,
         features=features,
         points=pca_components,
+        sample=engine.keep(sampled_customers),
         candidates=engine.rows(k_selection),
         fit=begin_model(settings, figures, engine.rows(scaler), engine.rows(loadings)),
         previous=lake.read_of(before.run_id, "clusters") if before else None,
         is_newest=record.is_newest(as_of),
         seed=settings.seed,
-        sample_customers=settings.sample_customers,
     )
     outcome = hold_contest(engine, tonight, champion, record.named, settings.gate, requested)
     dated = {"night": tonight.night, "as_of_date": as_of}
@@ -84,7 +85,7 @@ def promoting(
             Fitted(so_far("promotion_decisions", outcome.decision.criteria, told), seen),
             metadata={"promoted": outcome.decision.promoted, "why": outcome.decision.verdict},
         ),
-        dg.Output(Fitted(so_far("feature_drift", outcome.drift, held_against), [features])),
+        dg.Output(Fitted(so_far("feature_drift", outcome.drift, held_against), [sampled_customers])),
         dg.Output(
             Fitted(so_far("segment_events", outcome.events, version), seen),
             metadata={"events": len(outcome.events)},

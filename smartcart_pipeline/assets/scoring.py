@@ -10,7 +10,7 @@ from smartcart_pipeline.assets import described
 from smartcart_pipeline.assets.segments import read_models
 from smartcart_pipeline.engines import Engine, duckdb_macros
 from smartcart_pipeline.resources import Settings, blaming_the_input
-from smartcart_pipeline.segmentation import model, rules, sampling, scaling
+from smartcart_pipeline.segmentation import model, rules, scaling
 from smartcart_pipeline.storage.lake import Fitted
 
 
@@ -42,12 +42,16 @@ def segment_model(
 
 @dg.asset(**described("segment_rules", "segments", rules, duckdb_macros))
 def segment_rules(
-    settings: Settings, engine: dg.ResourceParam[Engine], features: nw.LazyFrame, segment_model: nw.LazyFrame
+    settings: Settings,
+    engine: dg.ResourceParam[Engine],
+    features: nw.LazyFrame,
+    sampled_customers: nw.LazyFrame,
+    segment_model: nw.LazyFrame,
 ) -> dg.Output[Any]:
     """One row a rule."""
     [row] = engine.rows(segment_model)
     known = model.read_model(json.loads(row["document"]))
-    sample = engine.keep(sampling.sample_customers(features, settings.sample_customers, settings.seed))
+    sample = engine.keep(sampled_customers)
     clusters = model.assign_model(sample, known).select("customer_id", "kmeans_cluster")
     labelled = scaling.encode_features(sample, rules.RULED).join(clusters, on="customer_id", how="inner")
     values = engine.array(labelled.sort("customer_id"), [*rules.RULED.names, "kmeans_cluster"])
@@ -59,7 +63,7 @@ def segment_rules(
         for row, rule in zip(judged, fitted, strict=True)
     ]
     return dg.Output(
-        Fitted(rows, [features, segment_model.select("document")]),
+        Fitted(rows, [features, sampled_customers, segment_model.select("document")]),
         metadata={
             "agreement": judged[0]["agreement"],
             "rules": len(rows),

@@ -7,6 +7,7 @@ from typing import Any
 
 import dagster as dg
 import narwhals as nw
+import numpy as np
 import pyarrow as pa
 
 from smartcart_pipeline.assets import described, out, picture
@@ -58,9 +59,9 @@ def clustering_customers(
     contested_models: nw.LazyFrame,
     fitted_centroids: nw.LazyFrame,
     features: nw.LazyFrame,
+    sampled_customers: nw.LazyFrame,
     scaler: nw.LazyFrame,
     loadings: nw.LazyFrame,
-    pca_components: nw.LazyFrame,
 ) -> tuple[dg.Output[Any], dg.Output[Any], dg.Output[Any]]:
     """`clusters`: a customer. `centroids`: a segment. `algorithm_comparison`: an algorithm and space."""
     [figures] = engine.rows(cleaning_figures)
@@ -71,16 +72,13 @@ def clustering_customers(
         begin_model(settings, figures, engine.rows(scaler), engine.rows(loadings)),
         centroids=engine.array(fitted_centroids.sort("kmeans_cluster"), components.NAMES),
     )
-    customers = engine.rows(pca_components.select(nw.len().alias("customers")))[0]["customers"]
-    sample = engine.keep(sampling.sample_customers(pca_components, settings.sample_customers, settings.seed))
-    ward = _fit_ward(engine, sample, fit, features, settings, customers)
-
-    # One look at all customers serves both: a smaller sample by the same seed is a part of a larger one.
-    few = engine.keep(sampling.sample_customers(features, max(settings.comparison_customers, PLOTTED), settings.seed))
-    measured = sampling.sample_customers(few, settings.comparison_customers, settings.seed)
+    customers = engine.rows(features.select(nw.len().alias("customers")))[0]["customers"]
+    sample = engine.keep(sampled_customers)
+    ward = _fit_ward(engine, sample, len(fit.centroids), settings, customers)
+    measured = sampling.sample_customers(sample, settings.comparison_customers, settings.seed)
     comparison = _compare(engine, measured, fit, ward, {"kmeans": customers, "agglomerative": ward.fitted_customers})
-    shown: Any = sampling.sample_customers(few, PLOTTED, settings.seed)
-    points = model.place_customers(shown, fit)
+    shown: Any = sampling.sample_customers(sample, PLOTTED, settings.seed)
+    points = shown.select("customer_id", *components.NAMES)
     plotted = model.assign_model(shown, in_force).join(points, on="customer_id", how="inner").sort("customer_id")
     previous = lake.read_of(before.run_id, "clusters") if before else None
     placed = _place(features, in_force, fit, ward)
@@ -97,7 +95,7 @@ def clustering_customers(
             )
         ),
         dg.Output(
-            Fitted(comparison, [pca_components.select(*components.NAMES), features.drop("customer_id", "response")]),
+            Fitted(comparison, [sampled_customers.drop("customer_id", "response")]),
             metadata={"adjusted_rand_index": comparison[0]["adjusted_rand_index"]},
         ),
     )
@@ -114,20 +112,17 @@ def illustrating(
     engine: dg.ResourceParam[Engine],
     clusters: nw.LazyFrame,
     centroids: nw.LazyFrame,
-    features: nw.LazyFrame,
-    pca_components: nw.LazyFrame,
+    sampled_customers: nw.LazyFrame,
     cleaned: nw.LazyFrame,
 ) -> tuple[dg.Output[Any], dg.Output[Any]]:
     """`plotted_customers`: a sampled customer. `category_spending`: a segment and product category."""
-    described = features.select("customer_id", "income", "total_spending")
-    sample: Any = sampling.sample_customers(described, PLOTTED, settings.seed)
-    for beside in (clusters, pca_components):
-        sample = sample.join(beside, on="customer_id", how="inner")
+    drawn: Any = sampling.sample_customers(sampled_customers, PLOTTED, settings.seed)
+    shown = drawn.join(clusters, on="customer_id", how="inner")
     places = engine.rows(centroids)
     members = spending.join_amounts(clusters, cleaned, places)
     rows = spending.category_rows(engine.rows(spending.sum_amounts(members)), places)
     return (
-        dg.Output(sample.select(*PLOTTED_CUSTOMERS.names).sort("customer_id")),
+        dg.Output(shown.select(*PLOTTED_CUSTOMERS.names).sort("customer_id")),
         dg.Output(Fitted(rows, [spending.name_sources(members)])),
     )
 
@@ -169,35 +164,41 @@ def profiles(
     )
 
 
-def _fit_ward(
-    engine: Engine, sample: Frame, fit: SegmentModel, features: Frame, settings: Settings, customers: int
-) -> Ward:
-    """Ward's clusters of a sample, numbered in the canonical order."""
-    sample = sampling.sample_customers(sample, settings.ward_customers, settings.seed)
-    points = engine.array(sample, components.NAMES)
-    k = len(fit.centroids)
-    labels = clustering.fit_ward(points, k)
+def _fit_ward(engine: Engine, sample: Frame, k: int, settings: Settings, customers: int) -> Ward:
+    """Ward's clusters of a sample, numbered in the canonical order: by what its customers spend."""
+    fitted = sampling.sample_customers(sample, settings.ward_customers, settings.seed)
+    values = engine.array(fitted, [*components.NAMES, "total_spending"])
+    points, found = values[:, :-1], clustering.fit_ward(values[:, :-1], k)
+    spent = [
+        {"ward_label": label, "customers": 1, "spending": spending}
+        for label, spending in zip(found.tolist(), values[:, -1].tolist(), strict=True)
+    ]
+    labels = np.argsort(clustering.canonical_order(spent, "ward_label"))[found]
     ward = Ward(clustering.group_means(points, labels, k), len(points))
-    if len(points) == customers:
-        ids = engine.fetch(sample.select("customer_id")).column("customer_id")
-        fitted = engine.frame(pa.table({"customer_id": ids, "ward_label": pa.array(labels, pa.int32())}))
-        ward = replace(ward, labels=fitted)
-    placed = clustering.label_customers(model.place_customers(features, fit, beside=("total_spending",)), ward)
-    order = clustering.canonical_order(engine.rows(clustering.sum_spending(placed, "ward_label")), "ward_label")
-    if ward.labels is not None:
-        renumbered = clustering.renumber("ward_label", order).alias("ward_label")
-        ward = replace(ward, labels=ward.labels.with_columns(renumbered))
-    return replace(ward, centres=ward.centres[order])
+    if len(points) < customers:
+        return ward
+    ids = engine.fetch(fitted.select("customer_id")).column("customer_id")
+    known = pa.table({"customer_id": ids, "ward_label": pa.array(labels, pa.int32())})
+    return replace(ward, labels=engine.frame(known))
 
 
 def _place(features: Frame, in_force: SegmentModel, fit: SegmentModel, ward: Ward) -> Frame:
     """Put customers into segments by the model in force, and into the clusters of both fits of tonight."""
-    nearest = {"kmeans_label": fit.centroids} | ({"ward_label": ward.centres} if ward.labels is None else {})
-    labelled = label_by(features, fit, nearest)
+    nearest = {} if ward.labels is not None else {"ward_label": ward.centres}
+    if in_force.places_like(fit):
+        points: Any = model.place_customers(features, fit)
+        for label, centres in nearest.items():
+            points = clustering.nearest_centroid(points, centres, label)
+        placed: Any = clustering.assign_segments(points, in_force.centroids, in_force.segment_ids)
+    else:
+        nearest["kmeans_label"] = fit.centroids
+        labelled = label_by(features, fit, nearest)
+        placed = model.assign_model(labelled, in_force, beside=tuple(nearest)).drop("kmeans_cluster")
+        placed = placed.rename({"kmeans_label": "kmeans_cluster"})
     if ward.labels is not None:
-        labelled = labelled.join(ward.labels, on="customer_id", how="inner")
-    placed = model.assign_model(labelled, in_force, beside=("kmeans_label", "ward_label")).drop("kmeans_cluster")
-    return placed.rename({"kmeans_label": "kmeans_cluster", "ward_label": "agglomerative_cluster"})
+        placed = placed.join(ward.labels, on="customer_id", how="inner")
+    settled: Frame = placed.rename({"ward_label": "agglomerative_cluster"})
+    return settled
 
 
 def _compare(

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 # Customers per array handed to a fit: large enough to be fast, small enough to stay out of the way.
 BATCH = 122_880
 MEMORY_LIMIT = "1GB"
+# Bits of a bitmap: 32 MB on each thread.
+BITMAP = 2**28
 REPORT_SECONDS = 2.0
 
 
@@ -215,21 +217,36 @@ class DuckDBEngine:
     def count_repeats(self, frame: nw.LazyFrame[Any], columns: Sequence[str]) -> int:
         """Count the rows that repeat an earlier one in some columns, in one pass.
 
-        Rows are compared by a hash of 64 bits: among ten million, two that differ count as equal with a chance of one
-        in four hundred thousand.
+        Whole numbers that lie near enough together are ticked off in a bitmap, which takes a twentieth of the time of
+        a hash table. Other rows are compared by a hash of 64 bits: among ten million, two that differ count as equal
+        with a chance of one in four hundred thousand.
 
         Args:
             frame: A frame of this engine.
-            columns: The columns to compare.
+            columns: The columns to compare; what is missing in a single whole number repeats nothing.
 
         Returns:
             How many rows there are beyond the different ones.
         """
+        if len(columns) == 1 and frame.collect_schema()[columns[0]].is_integer():
+            return self._count_repeated_numbers(frame, columns[0])
         hashed = f"hash({', '.join(map(identifier, columns))})"
         [(repeats,)] = self.connection.execute(
             f"SELECT count(*) - count(DISTINCT {hashed}) FROM ({self.query(frame)})"
         ).fetchall()
         return int(repeats)
+
+    def _count_repeated_numbers(self, frame: nw.LazyFrame[Any], column: str) -> int:
+        number, query = identifier(column), self.query(frame)
+        [(least, greatest, numbers)] = self.connection.execute(
+            f"SELECT min({number}), max({number}), count({number}) FROM ({query})"
+        ).fetchall()
+        if not numbers:
+            return 0
+        is_near = greatest - least < BITMAP
+        ticked = f"bit_count(bitstring_agg({number}, {least}, {greatest}))" if is_near else f"count(DISTINCT {number})"
+        [(different,)] = self.connection.execute(f"SELECT {ticked} FROM ({query})").fetchall()
+        return int(numbers - different)
 
     def array(self, frame: nw.LazyFrame[Any], columns: Sequence[str]) -> np.ndarray:
         """Fetch columns of a frame that is known to be small enough.

@@ -4,12 +4,12 @@ A row is never dropped silently: `clean_customers` keeps the rows that hold, `re
 reason. What holds is one expression; reasons are put into words only for the few rows that need one.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import reduce
 from operator import and_, or_
-from typing import Any
+from typing import Any, Protocol
 
 import narwhals as nw
 from narwhals.typing import FrameT
@@ -87,20 +87,25 @@ def judge_customers(raw: FrameT, repeats: FrameT | None) -> FrameT:
     return marked.drop("first_line")
 
 
-def judge_export(raw: FrameT, keep: Callable[[FrameT], FrameT], rows: Callable[[FrameT], Rows]) -> FrameT:
+class Hands(Protocol):
+    """What judging an export asks of an engine."""
+
+    def keep(self, frame: Any) -> Any: ...  # noqa: D102
+    def count_repeats(self, frame: Any, columns: Sequence[str]) -> int: ...  # noqa: D102
+
+
+def judge_export(raw: FrameT, hands: Hands) -> FrameT:
     """Find the ids that repeat, and hold every row against the contract.
 
     Args:
         raw: Rows of the export: the contract's columns, `line_number` and `unreadable`.
-        keep: Computes a small frame once.
-        rows: Fetches a small frame.
+        hands: The engine.
 
     Returns:
         Rows as from `judge_customers`; without a join where no id repeats.
     """
-    repeats = keep(find_repeats(raw))
-    repeated = rows(repeats.select(nw.len().alias("ids")))[0]["ids"]
-    return judge_customers(raw, repeats if repeated else None)
+    repeats = hands.keep(find_repeats(raw)) if hands.count_repeats(raw, ["customer_id"]) else None
+    return judge_customers(raw, repeats)
 
 
 def summarise_accepted(judged: FrameT) -> FrameT:

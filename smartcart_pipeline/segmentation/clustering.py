@@ -99,7 +99,7 @@ class Ward:
     Attributes:
         centres: Mean of each cluster on the components, shape (k, 3).
         fitted_customers: How many customers were fitted.
-        labels: `customer_id` and `ward_label` of every customer; None where only a sample was fitted.
+        labels: `customer_id` and `ward_label` (Int32) of every customer; None where only a sample was fitted.
     """
 
     centres: np.ndarray
@@ -137,41 +137,11 @@ def group_means(points: np.ndarray, labels: np.ndarray, k: int) -> np.ndarray:
     return np.array([points[labels == label].mean(axis=0) for label in range(k)])
 
 
-def sum_spending(labelled: FrameT, label: str) -> FrameT:
-    """What the customers of each label spend, in one pass.
-
-    Args:
-        labelled: Customers with the label and `total_spending` (whole currency units).
-        label: Name of the label's column.
-
-    Returns:
-        One row a label that occurs: the label, `customers`, and `spending` (the sum, in currency units).
-    """
-    return (
-        labelled.with_columns(nw.col("total_spending").cast(nw.Int64).alias("spending"))
-        .group_by(label)
-        .agg(nw.len().alias("customers"), nw.col("spending").sum())
-    )
-
-
-def renumber(label: str, order: Sequence[int]) -> nw.Expr:
-    """The number of a label in the canonical order.
-
-    Args:
-        label: Name of the label's column.
-        order: Old labels in the order of their new numbers, from `canonical_order`.
-
-    Returns:
-        An expression (Int32).
-    """
-    return nw.coalesce(*[nw.when(nw.col(label) == old).then(nw.lit(new, nw.Int32)) for new, old in enumerate(order)])
-
-
 def canonical_order(spending: Rows, label: str) -> list[int]:
     """Old labels in the order of their new numbers: falling mean total spending, then rising label.
 
     Args:
-        spending: Rows from `sum_spending`.
+        spending: Rows with the label, `customers`, and `spending`, the sum of theirs; a label may be in several.
         label: Which of the labels.
 
     Returns:

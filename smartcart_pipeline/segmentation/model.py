@@ -67,6 +67,21 @@ class SegmentModel:
         centres: np.ndarray = self.centroids @ self.components.loadings
         return centres
 
+    def places_like(self, other: "SegmentModel") -> bool:
+        """Whether another model puts every customer into the cluster of the same number.
+
+        Args:
+            other: The other model.
+
+        Returns:
+            True where scaler, loadings and centroids are the same numbers.
+        """
+        return (
+            self.scaler == other.scaler
+            and np.array_equal(self.components.loadings, other.components.loadings)
+            and np.array_equal(self.centroids, other.centroids)
+        )
+
     def document(self) -> dict[str, Any]:
         """The model as plain data, fit for JSON.
 

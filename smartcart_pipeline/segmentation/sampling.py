@@ -29,6 +29,22 @@ def sample_customers(frame: FrameT, customers: int, seed: int) -> FrameT:
     )
 
 
+def sample_places(features: FrameT, points: FrameT, customers: int, seed: int) -> FrameT:
+    """Draw customers with what describes them and where they lie.
+
+    Args:
+        features: Customers from `engineer_features`.
+        points: The same customers on the components.
+        customers: At most how many to draw.
+        seed: Another seed draws others.
+
+    Returns:
+        The columns of both, in order of `customer_id`.
+    """
+    drawn = sample_customers(features, customers, seed)
+    return drawn.join(points, on="customer_id", how="inner").sort("customer_id")
+
+
 def fingerprint_customers(frame: FrameT, seed: int) -> FrameT:
     """What two frames of the same customers agree in, whatever their order.
 

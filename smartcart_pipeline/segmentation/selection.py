@@ -5,6 +5,8 @@ it. k = 1 has an inertia (the elbow needs it) but none of the other measures, wh
 """
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 
@@ -73,9 +75,11 @@ def _measure(points: np.ndarray, seed: int, candidates: Sequence[int]) -> Rows:
         agreements = [adjusted_rand_score(fitted.labels_, refit.predict(points)) for refit in refits]
         return fitted, float(np.mean(agreements))
 
-    # On one thread sums are made in one order, so the bits do not depend on the machine's cores.
-    with threadpool_limits(limits=1):
-        fits = [fit(k) for k in candidates]
+    # On one thread sums are made in one order, so the bits do not depend on the machine's cores: each candidate has
+    # its own thread instead, and takes what cores there are.
+    alone = partial(threadpool_limits, limits=1)
+    with alone(), ThreadPoolExecutor(initializer=alone) as threads:
+        fits = list(threads.map(fit, candidates))
         compared = [fitted.labels_[measured] for fitted, _ in fits if fitted.n_clusters > 1]
         silhouettes = iter(mean_silhouettes(points[measured], compared))
     rows: Rows = []

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from smartcart_pipeline.engines.duckdb import BATCH, DuckDBEngine
+from smartcart_pipeline.engines.duckdb import BATCH, BITMAP, DuckDBEngine
 from smartcart_pipeline.tables import FEATURES, SCALER
 
 
@@ -54,6 +54,19 @@ def test_rows_that_repeat_in_some_columns_are_counted(engine: DuckDBEngine):
     assert engine.count_repeats(frame, ["a", "b"]) == 1
     assert engine.count_repeats(frame, ["a"]) == 2
     assert engine.count_repeats(frame, ["id", "a", "b"]) == 0
+    assert engine.count_repeats(frame, ["b"]) == 1
+
+
+@pytest.mark.parametrize("far", [10, BITMAP - 1, BITMAP, 2**62])
+def test_whole_numbers_that_repeat_are_counted_however_far_apart_they_lie(engine: DuckDBEngine, far: int):
+    numbers = [7, None, 7 + far, 7, None, 7 + far, 7]
+    assert engine.count_repeats(engine.frame([{"id": number} for number in numbers]), ["id"]) == 3
+
+
+def test_nothing_repeats_among_missing_numbers(engine: DuckDBEngine):
+    frame = engine.frame([{"id": 1}, {"id": None}, {"id": None}])
+    assert engine.count_repeats(frame, ["id"]) == 0
+    assert engine.count_repeats(frame.filter(nw.col("id").is_null()), ["id"]) == 0
 
 
 def test_limits_are_set(tmp_path: Path):
