@@ -7,8 +7,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from smartcart_pipeline.checks import judge_schema
 from smartcart_pipeline.engines.duckdb import BATCH, BITMAP, DuckDBEngine
-from smartcart_pipeline.tables import FEATURES, SCALER
+from smartcart_pipeline.tables import FEATURES, LOADINGS, SCALER
 
 
 def numbers(engine: DuckDBEngine, rows: int) -> nw.LazyFrame:
@@ -109,3 +110,19 @@ def test_a_long_write_says_how_far_it_is(tmp_path: Path, engine: DuckDBEngine, m
     assert shares == sorted(shares)
     assert len(shares) >= 2
     assert all(0 < share <= 1 for share in shares)
+
+
+def test_a_text_that_is_no_category_is_missing_from_the_file_so_that_the_check_finds_it(
+    engine: DuckDBEngine, tmp_path: Path
+):
+    loadings = [
+        {"component": component, "feature": "age", "loading": 0.5, "explained_variance_ratio": 0.2}
+        for component in ("pc1", "pc2", "pc9")
+    ]
+    engine.write(engine.frame(loadings), LOADINGS, tmp_path / "loadings.parquet")
+    written = engine.scan(tmp_path / "loadings.parquet", "loadings")
+    assert [row["component"] for row in engine.rows(written)] == ["pc1", "pc2", None]
+    assert written.collect_schema()["component"] == nw.String
+    verdict = judge_schema(written, LOADINGS, engine)
+    assert not verdict.passed
+    assert verdict.description == "1 rows: component is null"

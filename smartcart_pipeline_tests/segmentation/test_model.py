@@ -2,6 +2,7 @@
 
 import copy
 import json
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -90,6 +91,15 @@ def test_a_model_of_one_segment_knows_no_runner_up(as_frame: Frames):
     placed = to_pandas(assign_model(as_frame(random_features(2)), random_model(1, k=1)))
     assert set(placed["segment_id"]) == {"S01"}
     assert placed[["runner_up_segment_id", "margin"]].isna().all().all()
+
+
+def test_models_place_alike_where_all_that_places_is_the_same():
+    model = random_model(1)
+    assert model.places_like(replace(random_model(1), income_median=0.0, segment_ids=("S07", "S08", "S09")))
+    other = random_model(2)
+    for part in ("scaler", "components", "centroids"):
+        assert not model.places_like(replace(model, **{part: getattr(other, part)}))
+    assert not model.places_like(replace(model, centroids=model.centroids[:2]))
 
 
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False)

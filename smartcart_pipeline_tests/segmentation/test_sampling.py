@@ -1,7 +1,7 @@
 import pandas as pd
 import pytest
 
-from smartcart_pipeline.segmentation.sampling import sample_customers
+from smartcart_pipeline.segmentation.sampling import sample_customers, sample_places
 from smartcart_pipeline_tests.conftest import Frames, to_pandas
 
 CUSTOMERS = pd.DataFrame({"customer_id": range(0, 10_000, 5), "value": range(2_000)})
@@ -38,3 +38,11 @@ def test_the_draw_is_even(as_frame: Frames):
 def test_ids_as_large_as_they_come_do_not_overflow(as_frame: Frames):
     frame = pd.DataFrame({"customer_id": [2**63 - 1, 2**62, 0]})
     assert draw(frame, as_frame, 3) == [0, 2**62, 2**63 - 1]
+
+
+def test_a_sample_with_places_has_the_columns_of_both(as_frame: Frames):
+    points = pd.DataFrame({"customer_id": CUSTOMERS["customer_id"][::-1], "pc1": CUSTOMERS["value"][::-1] * 2.0})
+    drawn = to_pandas(sample_places(as_frame(CUSTOMERS), as_frame(points), 100, 1))
+    assert drawn["customer_id"].tolist() == draw(CUSTOMERS, as_frame, 100)
+    assert drawn.columns.tolist() == ["customer_id", "value", "pc1"]
+    assert (drawn["pc1"] == drawn["value"] * 2).all()
