@@ -12,9 +12,11 @@ import narwhals as nw
 import numpy as np
 
 from smartcart_pipeline.segmentation import Rows, clustering, components, drift, identity, promotion, sampling, scaling
+from smartcart_pipeline.segmentation.cleaning import Limits
 from smartcart_pipeline.segmentation.identity import Matching
 from smartcart_pipeline.segmentation.model import SegmentModel, assign_model, place_customers
 from smartcart_pipeline.segmentation.promotion import Champion, Decision, Evidence, Gate
+from smartcart_pipeline.segmentation.recipes import RecipeName
 from smartcart_pipeline.segmentation.silhouette import mean_silhouettes
 
 DISTANCE = "distance"
@@ -94,6 +96,31 @@ class Outcome:
     events: Rows
     drift: Rows
     named: int
+
+
+def begin_model(recipe: RecipeName, figures: dict[str, Any], scaler: Rows, loadings: Rows) -> SegmentModel:
+    """Tonight's scaler and components, to which the contest finds the centroids.
+
+    Args:
+        recipe: Which features it sees.
+        figures: The row of the table `cleaning_figures`.
+        scaler: All rows of the table `scaler`.
+        loadings: All rows of the table `loadings`.
+
+    Returns:
+        A model without segments.
+    """
+    return SegmentModel(
+        recipe=recipe,
+        as_of_date=figures["as_of_date"],
+        limits=Limits(figures["max_age"], figures["max_income"]),
+        income_median=figures["income_median"],
+        scaler=scaling.read_scaler(scaler),
+        components=components.read_components(loadings),
+        centroids=np.empty((0, components.COMPONENTS)),
+        segment_ids=(),
+        personas=(),
+    )
 
 
 def hold_contest(

@@ -9,12 +9,10 @@ import numpy as np
 
 from smartcart_pipeline import contest
 from smartcart_pipeline.assets import out
-from smartcart_pipeline.contest import Outcome, Tonight, hold_contest
+from smartcart_pipeline.contest import Outcome, Tonight, begin_model, hold_contest
 from smartcart_pipeline.engines import Engine
 from smartcart_pipeline.resources import Settings, blaming_the_input
-from smartcart_pipeline.segmentation import Rows, clustering, components, drift, identity, promotion, scaling
-from smartcart_pipeline.segmentation.cleaning import Limits
-from smartcart_pipeline.segmentation.model import SegmentModel
+from smartcart_pipeline.segmentation import Rows, clustering, components, drift, identity, promotion
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.lake import Fitted, Lake
 from smartcart_pipeline.storage.models import Record, champion_document, read_record, read_request, read_version
@@ -60,7 +58,7 @@ def promoting(
         points=pca_components,
         sample=engine.keep(sampled_customers),
         candidates=engine.rows(k_selection),
-        fit=begin_model(settings, figures, engine.rows(scaler), engine.rows(loadings)),
+        fit=begin_model(settings.recipe, figures, engine.rows(scaler), engine.rows(loadings)),
         previous=lake.read_of(before.run_id, "clusters") if before else None,
         is_newest=record.is_newest(as_of),
         seed=settings.seed,
@@ -106,31 +104,6 @@ def kept_rows(lake: Lake, record: Record, name: str) -> Rows:
     """
     kept = lake.read_of(record.last.run_id, name) if record.last else None
     return [] if kept is None else lake.engine.rows(kept)
-
-
-def begin_model(settings: Settings, figures: dict[str, Any], scaler: Rows, loadings: Rows) -> SegmentModel:
-    """Tonight's scaler and components, to which the contest finds the centroids.
-
-    Args:
-        settings: Of the run.
-        figures: The row of the table `cleaning_figures`.
-        scaler: All rows of the table `scaler`.
-        loadings: All rows of the table `loadings`.
-
-    Returns:
-        A model without segments.
-    """
-    return SegmentModel(
-        recipe=settings.recipe,
-        as_of_date=figures["as_of_date"],
-        limits=Limits(figures["max_age"], figures["max_income"]),
-        income_median=figures["income_median"],
-        scaler=scaling.read_scaler(scaler),
-        components=components.read_components(loadings),
-        centroids=np.empty((0, components.COMPONENTS)),
-        segment_ids=(),
-        personas=(),
-    )
 
 
 def _model_rows(outcome: Outcome) -> Rows:

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from smartcart_pipeline.assets import described, out, picture
-from smartcart_pipeline.assets.promotion import begin_model
+from smartcart_pipeline.contest import begin_model
 from smartcart_pipeline.engines import Engine
 from smartcart_pipeline.plots import plot_components, plot_income_and_spending, plot_sizes
 from smartcart_pipeline.resources import Settings, blaming_the_input
@@ -69,7 +69,7 @@ def clustering_customers(
         in_force = read_models(engine, contested_models)["in_force"].model
         before = read_record(home).before(figures["as_of_date"])
     fit = replace(
-        begin_model(settings, figures, engine.rows(scaler), engine.rows(loadings)),
+        begin_model(settings.recipe, figures, engine.rows(scaler), engine.rows(loadings)),
         centroids=engine.array(fitted_centroids.sort("kmeans_cluster"), components.NAMES),
     )
     customers = engine.rows(features.select(nw.len().alias("customers")))[0]["customers"]
