@@ -109,7 +109,10 @@ def judge_export(raw: FrameT, hands: Hands) -> FrameT:
 
 
 def summarise_accepted(judged: FrameT) -> FrameT:
-    """What cleaning must know of all accepted rows before it can treat one.
+    """What cleaning must know of all accepted rows before it can treat one, in one pass over them.
+
+    The median is found among the different incomes and how many rows have each: an engine that is asked for one keeps
+    every single value in memory.
 
     Args:
         judged: Rows from `judge_customers`.
@@ -117,10 +120,36 @@ def summarise_accepted(judged: FrameT) -> FrameT:
     Returns:
         One row: `newest_join` (Date, the default as-of date), `income_median` (Float64) and `customers` (Int64).
     """
-    return judged.filter(nw.col("is_accepted")).select(
-        nw.col("dt_customer").max().alias("newest_join"),
-        nw.col("income").cast(nw.Float64).median().alias("income_median"),
-        nw.len().alias("customers"),
+    income, known, upto = nw.col("income"), nw.col("known"), nw.col("upto")
+    by_income = (
+        judged.filter(nw.col("is_accepted"))
+        .group_by("income")
+        .agg(nw.len().alias("customers"), nw.col("dt_customer").max().alias("newest_join"))
+    )
+    counted = by_income.with_columns(
+        nw.when(income.is_null()).then(nw.lit(0)).otherwise(nw.col("customers")).cast(nw.Int64).alias("known"),
+        nw.lit(0).alias("everyone"),
+    )
+    ranked = counted.with_columns(
+        known.cum_sum().over("everyone", order_by="income").cast(nw.Int64).alias("upto"),
+        known.sum().over("everyone").cast(nw.Int64).alias("incomes"),
+    )
+    # The two in the middle are one and the same where the number of incomes is odd.
+    ranks = ((nw.col("incomes") + 1) // 2, nw.col("incomes") // 2 + 1)
+    middle = [nw.when((upto - known < rank) & (rank <= upto)).then(income.cast(nw.Float64)) for rank in ranks]
+    return (
+        ranked.with_columns(middle[0].alias("lower"), middle[1].alias("upper"))
+        .select(
+            nw.col("newest_join").max(),
+            nw.col("lower").max(),
+            nw.col("upper").max(),
+            nw.col("customers").sum().cast(nw.Int64),
+        )
+        .select(
+            "newest_join",
+            ((nw.col("lower") + nw.col("upper")) / 2).alias("income_median"),
+            nw.coalesce("customers", nw.lit(0)).alias("customers"),
+        )
     )
 
 

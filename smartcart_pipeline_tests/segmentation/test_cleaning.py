@@ -6,6 +6,7 @@ from typing import Any
 
 import duckdb
 import narwhals as nw
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
@@ -317,6 +318,27 @@ def test_what_is_accepted_is_summed_up_without_what_is_refused(as_frame: Frames)
     assert rows(summarise_accepted(judge(as_frame(raw_frame(*raw))))) == [
         {"newest_join": date(2014, 5, 1), "income_median": 27.5, "customers": 5}
     ]
+
+
+@pytest.mark.parametrize(
+    "incomes",
+    [
+        [5.0],
+        [5.0, None],
+        [1.0, 2.0],
+        [3.0, 1.0, 2.0, None, None, None],
+        [1.0, 1.0, 1.0, 9.0],
+        [1.0, 9.0, 9.0, 9.0, 9.0],
+        [1.5, 1.5, 2.25, 2.25],
+        [0.0, 0.0, 7.0],
+        [float(number % 7) for number in range(100)],
+    ],
+)
+def test_the_median_is_that_of_all_known_incomes(as_frame: Frames, incomes: list[float | None]):
+    raw = [customer(line_number=n, customer_id=n, income=income) for n, income in enumerate(incomes, start=2)]
+    [accepted] = rows(summarise_accepted(judge(as_frame(raw_frame(*raw)))))
+    assert accepted["income_median"] == np.median([income for income in incomes if income is not None])
+    assert accepted["customers"] == len(incomes)
 
 
 def test_an_export_without_a_good_row_is_refused(as_frame: Frames):
