@@ -85,13 +85,13 @@ def measure_growth(folder: Path, largest: int) -> dict[int, Run]:
     return runs
 
 
-def profile(folder: Path, customers: int, finished: Run) -> str:
+def profile(folder: Path, customers: int, runs: dict[int, Run]) -> str:
     """Where the seconds and the bytes of the last run go, as a page.
 
     Args:
         folder: The benchmark's folder.
         customers: Which run.
-        finished: What it took.
+        runs: What runs over so many customers took, this one among them.
 
     Returns:
         Markdown.
@@ -99,6 +99,8 @@ def profile(folder: Path, customers: int, finished: Run) -> str:
     import dagster as dg  # noqa: PLC0415
 
     from smartcart_pipeline.night import open_records  # noqa: PLC0415
+
+    finished = runs[customers]
 
     with open_records(Home(folder / f"home-{customers}")) as instance:
         [last] = instance.get_runs(limit=1)
@@ -134,6 +136,8 @@ def profile(folder: Path, customers: int, finished: Run) -> str:
     met = "met" if share <= SHARE else "MISSED"
     lines += ["", f"`{'`, `'.join(READ_BY_PEOPLE)}`,", "which make what analysts and marketing read, take "]
     lines[-1] += f"{share:.1%} of the run, to be at most {SHARE:.0%}: {met}."
+    lines += ["", "## How it grows", "", "| customers | seconds | MB at the peak |", "|---:|---:|---:|"]
+    lines += [f"| {size:,} | {one.seconds:.1f} | {one.peak_megabytes:,.0f} |" for size, one in runs.items()]
     return "\n".join(lines) + "\n"
 
 
@@ -149,7 +153,7 @@ def main(arguments: list[str] | None = None) -> None:
         for customers in TARGETS:
             compare_with_notebook(folder, customers, chosen.pairs)
         runs = measure_growth(folder, chosen.largest * MILLION)
-        PROFILE.write_text(profile(folder, 10 * MILLION, runs[10 * MILLION]), encoding="utf-8")
+        PROFILE.write_text(profile(folder, 10 * MILLION, runs), encoding="utf-8")
 
 
 if __name__ == "__main__":
