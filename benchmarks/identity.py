@@ -17,9 +17,10 @@ from smartcart_pipeline.storage.home import Home
 WORST_RELABELLED, NIGHTS_TO_FIND, CAUSES_RIGHT = 0.001, 3, 0.95
 # Of a run's time, all that is there for identity alone is to take this share at most.
 SHARE = 0.15
-# Steps that identity needs; part of the first, the fit itself, a run without it needs too.
+# Steps that identity needs, or takes longer with: what a first night takes for these, a run without it needs too.
+FITTING = ("promoting", "clustering_customers")
 STEPS = (
-    "promoting",
+    *FITTING,
     "check_promotion",
     "segment_membership",
     "check_membership",
@@ -56,7 +57,8 @@ def judge(nights: int, customers: int, seed: int) -> None:
 def measure_cost(customers: int, folder: Path) -> None:
     """Run two nights over many customers, and say what identity adds to the second.
 
-    The first night has no model to be held against: what it takes to fit one is what a run without identity needs, too.
+    The first night has no model to be held against and no night before: what it takes to fit a model and to put customers
+    into segments is what a run without identity needs, too.
     """
     smartcart = [sys.executable, "-m", "smartcart_pipeline.cli"]
     export, home = folder / "export.parquet", folder / "home"
@@ -73,12 +75,12 @@ def measure_cost(customers: int, folder: Path) -> None:
     print(f"\nTwo nights over {customers:,} customers")
     for number, one in enumerate(runs, start=1):
         print(f"  night {number}: {one.seconds:.1f} s wall, {one.peak_megabytes:,.0f} MB peak")
-    for step in (*STEPS, "clustering_customers", "profiles"):
+    for step in STEPS:
         print(f"  {step:<22}{steps[step]:6.1f} s, {steps[step] / runs[1].seconds:.1%}")
-    spent = sum(steps[step] for step in STEPS)
-    share = (spent - first["promoting"]) / runs[1].seconds
+    spent, needed = sum(steps[step] for step in STEPS), sum(first[step] for step in FITTING)
+    share = (spent - needed) / runs[1].seconds
     met = "met" if share <= SHARE else "MISSED"
-    print(f"  steps for identity: {spent:.1f} s, of which fitting {first['promoting']:.1f} s on the first night")
+    print(f"  steps for identity: {spent:.1f} s, of which {needed:.1f} s on the first night for fitting and placing")
     print(f"  identity adds {share:.1%} of the run, to be at most {SHARE:.0%}: {met}")
 
 

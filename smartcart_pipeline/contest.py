@@ -232,21 +232,21 @@ def _stability(candidates: Rows, k: int) -> float:
 
 def _count(hands: Hands, tonight: Tonight, champion: Champion | None, challenger: SegmentModel) -> Rows:
     """All that the contest must know of all customers, in one pass over them."""
-    frame = tonight.features
-    if tonight.previous is not None:
-        before = tonight.previous.select("customer_id", "segment_id")
-        frame = frame.join(before, on="customer_id", how="left")
-    else:
-        frame = frame.with_columns(nw.lit(None, nw.String).alias("segment_id"))
-    labels = ["segment_id", "challenger"]
+    frame, labels = tonight.features, ["challenger"]
     if champion is not None:
         frame = promotion.label_by(frame, champion.model, {"champion": champion.model.centroids})
         labels.append("champion")
     labelled = promotion.label_by(frame, challenger, {"challenger": challenger.centroids}).select(
-        *labels, nw.col("total_spending").cast(nw.Int64).alias("spending")
+        "customer_id", *labels, nw.col("total_spending").cast(nw.Int64).alias("spending")
     )
-    summed = labelled.group_by(*labels).agg(nw.len().alias("customers"), nw.col("spending").sum())
-    counts = [row | {name: int(row[name]) for name in labels[1:]} for row in hands.rows(summed)]
+    # Joined last: labels are all that goes through the join.
+    if tonight.previous is not None:
+        before = tonight.previous.select("customer_id", "segment_id")
+        labelled = labelled.join(before, on="customer_id", how="left")
+    else:
+        labelled = labelled.with_columns(nw.lit(None, nw.String).alias("segment_id"))
+    summed = labelled.group_by("segment_id", *labels).agg(nw.len().alias("customers"), nw.col("spending").sum())
+    counts = [row | {name: int(row[name]) for name in labels} for row in hands.rows(summed)]
     if tonight.previous is None and champion is not None:
         # Nobody knows the night before any more: the champion says where customers would have been.
         return [row | {"segment_id": champion.model.segment_ids[row["champion"]]} for row in counts]

@@ -48,13 +48,14 @@ def settle_segments(placed: FrameT, previous: FrameT | None, in_force: Sequence[
             nw.lit(0, nw.Int32).alias("nights_pending"),
             nw.lit(None, nw.String).alias("previous_segment_id"),
         )
-    before = previous.select(
+    before = previous.select("customer_id", nw.col("segment_id").alias("previous_segment_id"))
+    # Few wait, so that what only they need is not carried through the join of all customers.
+    waiting = previous.filter(nw.col("nights_pending") > 0).select(
         "customer_id",
-        nw.col("segment_id").alias("previous_segment_id"),
         nw.col("raw_segment_id").alias("previous_raw_segment_id"),
         nw.col("nights_pending").cast(nw.Int32).alias("previous_nights"),
     )
-    known = raw.join(before, on="customer_id", how="left")
+    known = raw.join(before, on="customer_id", how="left").join(waiting, on="customer_id", how="left")
     was, now = nw.col("previous_segment_id"), nw.col("raw_segment_id")
     none = nw.lit(0, nw.Int32)
     again = nw.when(nw.col("previous_raw_segment_id") == now).then(nw.col("previous_nights")).otherwise(none)
