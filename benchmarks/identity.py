@@ -57,8 +57,8 @@ def judge(nights: int, customers: int, seed: int) -> None:
 def measure_cost(customers: int, folder: Path) -> None:
     """Run two nights over many customers, and say what identity adds to the second.
 
-    The first night has no model to be held against and no night before: what it takes to fit a model and to put customers
-    into segments is what a run without identity needs, too.
+    The first night has no model to be held against and no night before: what it takes to fit a model and to put
+    customers into segments is what a run without identity needs, too.
     """
     smartcart = [sys.executable, "-m", "smartcart_pipeline.cli"]
     export, home = folder / "export.parquet", folder / "home"
