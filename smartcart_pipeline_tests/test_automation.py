@@ -491,7 +491,7 @@ ALONE = [
     ["features"],
     ["scaled", "scaler", "correlations"],
     ["pca_components", "loadings"],
-    ["k_selection"],
+    ["sampled_customers", "k_selection"],
     ["contested_models", "fitted_centroids", "promotion_decisions", "feature_drift", "segment_events"],
     ["clusters", "centroids", "algorithm_comparison"],
     ["segment_membership"],
