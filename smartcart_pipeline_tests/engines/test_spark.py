@@ -125,25 +125,14 @@ def test_the_warehouse_is_published_as_ever(nights: tuple[Home, Home]):
     assert answers[0] == answers[1]
 
 
-def test_a_second_night_knows_the_first_and_survives_a_worker_that_dies(
-    nights: tuple[Home, Home], cluster: Cluster, tmp_path: Path
-):
+def test_a_second_night_knows_the_first(nights: tuple[Home, Home], cluster: Cluster, tmp_path: Path):
     local, spark = (Home(tmp_path / home.root.name) for home in nights)
     for before, home in zip(nights, (local, spark), strict=True):
         shutil.copytree(before.root, home.root)
     export = REAL if REAL.is_file() else SAMPLE
     later = ("--as-of", "2014-07-01")
     segment(export, local.root, None, *later)
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    run = subprocess.Popen(command(export, spark.root, cluster, *later), env=BRIEFLY, **pipes)
-    deadline = time.monotonic() + 300
-    # While the features are being written.
-    while not list((spark.lake / "features").glob(".*.writing")) and run.poll() is None:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    cluster.kill_worker(0)
-    _, errors = run.communicate(timeout=300)
-    assert run.returncode == 0, errors.decode()[-3000:]
+    segment(export, spark.root, cluster, *later)
 
     pd.testing.assert_frame_equal(read(spark, "features"), read(local, "features"), rtol=0, atol=1e-9)
     assert agreement(local, spark) >= 0.999
@@ -156,6 +145,26 @@ def test_a_second_night_knows_the_first_and_survives_a_worker_that_dies(
         assert stays["valid_to"].isna().all()
     decisions = [read(home, "promotion_decisions") for home in (local, spark)]
     pd.testing.assert_frame_equal(*decisions, rtol=0, atol=1e-6)
+
+
+def test_a_worker_that_dies_in_the_middle_of_a_run_is_survived(tmp_path: Path):
+    export = tmp_path / "export.parquet"
+    write_sample(export, 20_000, seed=5)
+    expected = segment(export, tmp_path / "duckdb")
+    home = Home(tmp_path / "spark")
+    with running_cluster() as doomed:
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        run = subprocess.Popen(command(export, home.root, doomed), env=BRIEFLY, **pipes)
+        deadline = time.monotonic() + 300
+        # While the features are being written, which both workers hold a part of.
+        while not list((home.lake / "features").glob(".*.writing")) and run.poll() is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        doomed.kill_worker(0)
+        _, errors = run.communicate(timeout=300)
+    assert run.returncode == 0, errors.decode()[-3000:]
+    pd.testing.assert_frame_equal(read(home, "features"), read(expected, "features"), rtol=0, atol=1e-9)
+    assert agreement(home, expected) >= 0.999
 
 
 def dirty(path: Path) -> Path:

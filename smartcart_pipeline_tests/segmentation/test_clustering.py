@@ -131,8 +131,9 @@ def test_numbers_do_not_depend_on_a_fits_labels(labels: list[int], spending: lis
     """Whatever a fit calls its clusters, the one that spends most is 0, and so on."""
     rows = [spending_row(label, 1, s) for label, s in zip(labels, spending, strict=True)]
     order = canonical_order(rows, "label")
-    of_label = dict(zip(labels, spending, strict=True))
-    assert [of_label[label] for label in order] == sorted(spending, reverse=True)
+    numbered = sorted(zip(np.argsort(order)[labels].tolist(), spending, strict=True))
+    assert [number for number, _ in numbered] == [0, 1, 2, 3, 4]
+    assert [spent for _, spent in numbered] == sorted(spending, reverse=True)
 
 
 def test_segment_names_sort_like_their_numbers():
