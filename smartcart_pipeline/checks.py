@@ -19,7 +19,6 @@ from smartcart_pipeline.resources import AT_FAULT, Settings
 from smartcart_pipeline.segmentation import components
 from smartcart_pipeline.segmentation.cleaning import is_one_of, tell_lines
 from smartcart_pipeline.segmentation.history import membership_on
-from smartcart_pipeline.segmentation.sampling import fingerprint_customers, fingerprint_segments
 from smartcart_pipeline.storage.lake import Lake
 from smartcart_pipeline.tables import TABLES, Table
 
@@ -181,15 +180,14 @@ def _repeats(lake: Lake, settings: Settings) -> Verdict:  # noqa: ARG001
 
 
 def _same_customers(table: Table) -> Callable[[Lake, Settings], Verdict]:
-    """Whether a table has the customers of the one it follows, each once: compared by counts and sums over the ids.
+    """Whether a table has the customers of the one it follows, each once: their fingerprints are compared.
 
-    Two different sets of ids agree in the sum of a scrambled id by a chance of about one in 2**31, and in its plain sum
-    besides; holding every id against every other would cost more than the rest of the checks together.
+    Holding every id against every other would cost more than the rest of the checks together.
     """
 
-    def judge(lake: Lake, settings: Settings) -> Verdict:
+    def judge(lake: Lake, settings: Settings) -> Verdict:  # noqa: ARG001
         upstream = str(table.follows)
-        kept, before = (_fingerprint(lake, name, lake.path(name), settings.seed) for name in (table.name, upstream))
+        kept, before = (_fingerprint(lake, name, lake.path(name)) for name in (table.name, upstream))
         same = kept == before
         description = (
             f"{kept['customers']:,} customers, those of {upstream}"
@@ -202,9 +200,9 @@ def _same_customers(table: Table) -> Callable[[Lake, Settings], Verdict]:
 
 
 @lru_cache(maxsize=8)
-def _fingerprint(lake: Lake, name: str, path: Path, seed: int) -> dict[str, Any]:  # noqa: ARG001  (tells files apart)
-    """Count and sums over the ids of a table; the next table is held against them, too, and files never change."""
-    return lake.engine.rows(fingerprint_customers(lake.read(name), seed))[0]
+def _fingerprint(lake: Lake, name: str, path: Path) -> dict[str, Any]:  # noqa: ARG001  (tells files apart)
+    """Fingerprint of a table's ids; the next table is held against it, too, and files never change."""
+    return lake.engine.fingerprint(lake.read(name))[0]
 
 
 def _uncorrelated(lake: Lake, settings: Settings) -> Verdict:  # noqa: ARG001
@@ -263,14 +261,14 @@ def _no_drift(lake: Lake, settings: Settings) -> Verdict:  # noqa: ARG001
     return Verdict(not found, description, {row["feature"]: row["psi"] for row in tonight})
 
 
-def _history_is_tonights(lake: Lake, settings: Settings) -> Verdict:
-    """Whether the history says of tonight what is published tonight: by segment, counts and sums over the ids."""
+def _history_is_tonights(lake: Lake, settings: Settings) -> Verdict:  # noqa: ARG001
+    """Whether the history says of tonight what is published tonight: the fingerprints of each segment."""
     as_of = lake.engine.rows(lake.read("cleaning_figures"))[0]["as_of_date"]
     tonight, kept = (
-        sorted(map(tuple, (row.values() for row in lake.engine.rows(fingerprint_segments(frame, settings.seed)))))
+        lake.engine.fingerprint(frame, "segment_id")
         for frame in (lake.read("clusters"), membership_on(lake.read("segment_membership"), as_of))
     )
-    customers = sum(row[1] for row in kept)
+    customers = sum(row["customers"] for row in kept)
     same = tonight == kept
     description = f"{customers:,} customers on {as_of}{', as published' if same else ' are not those published'}"
     return Verdict(same, description, {"customers": customers, "segments": len(kept)})

@@ -41,7 +41,7 @@ class Tonight:
         night: Its number among those that were published, from 1.
         features: All customers, described.
         points: All customers on tonight's components.
-        sample: Some customers, with both, kept; the fit begins with them.
+        sample: Some customers, with both, kept; the fit begins with them, and the gate judges by them.
         candidates: The table `k_selection`.
         fit: Tonight's scaler and components, with anything for centroids.
         previous: The table `clusters` of the night before; None where there is none.
@@ -161,14 +161,14 @@ def hold_contest(
     else:
         stability = _stability(tonight.candidates, len(fitted.centroids))
 
-    counts = _count(hands, tonight, champion, challenger)
+    counts = _count(hands, tonight, sample, champion, challenger)
     drifted = drift.measure_drift(champion.reference, _count_bins(hands, sample, champion))
     order = _spending_order(counts)
     if challenger is fitted:
         challenger, counts = _reorder(challenger, counts, order)
         fitted = challenger
     else:
-        fitted, _ = _reorder(fitted, [], _spending_order(_count(hands, tonight, champion, fitted)))
+        fitted, _ = _reorder(fitted, [], _spending_order(_count(hands, tonight, sample, champion, fitted)))
     matching = _match(counts, champion, challenger, named, requested)
     evidence = Evidence(
         drifted_features=float(np.mean([row["verdict"] == "drifted" for row in drifted])),
@@ -186,16 +186,19 @@ def hold_contest(
     else:
         decision = promotion.decide_promotion(evidence, gate)
         origin = f"{champion.version} and one more segment" if adds_segment else "fitted"
+    if decision.promoted:
+        # What becomes of the segments is told of all customers.
+        counts = _count(hands, tonight, tonight.features, champion, challenger)
+        matching = _match(counts, champion, challenger, named, requested)
     contender = _finish(hands, tonight, replace(challenger, segment_ids=matching.segment_ids), origin)
-    promoted = decision.promoted
     return Outcome(
-        in_force=contender if promoted else champion,
+        in_force=contender if decision.promoted else champion,
         challenger=contender,
         fitted=fitted.centroids,
         decision=decision,
-        events=matching.events if promoted else [],
+        events=matching.events if decision.promoted else [],
         drift=drifted,
-        named=matching.named if promoted else named,
+        named=matching.named if decision.promoted else named,
     )
 
 
@@ -204,7 +207,7 @@ def _begin(hands: Hands, tonight: Tonight) -> Outcome:
     k = next(row["k"] for row in tonight.candidates if row["is_selected"])
     begun = clustering.fit_kmeans(_sampled_points(hands, tonight), k, tonight.seed)
     fitted = replace(tonight.fit, centroids=hands.refine_centroids(tonight.points, begun))
-    counts = _count(hands, tonight, None, fitted)
+    counts = _count(hands, tonight, tonight.sample, None, fitted)
     fitted, _ = _reorder(fitted, counts, _spending_order(counts))
     matching = identity.match_segments([], (), k, 0)
     first = _finish(hands, tonight, replace(fitted, segment_ids=matching.segment_ids), "fitted")
@@ -230,9 +233,9 @@ def _stability(candidates: Rows, k: int) -> float:
     return float(next(row["stability"] for row in candidates if row["k"] == k))
 
 
-def _count(hands: Hands, tonight: Tonight, champion: Champion | None, challenger: SegmentModel) -> Rows:
-    """All that the contest must know of all customers, in one pass over them."""
-    frame, labels = tonight.features, ["challenger"]
+def _count(hands: Hands, tonight: Tonight, customers: Any, champion: Champion | None, challenger: SegmentModel) -> Rows:
+    """Some of tonight's customers by both models and the segment of the night before, in one pass over them."""
+    frame, labels = customers.select(*tonight.features.collect_schema().names()), ["challenger"]
     if champion is not None:
         frame = promotion.label_by(frame, champion.model, {"champion": champion.model.centroids})
         labels.append("champion")

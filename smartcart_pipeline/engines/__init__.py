@@ -45,6 +45,7 @@ class Engine(Protocol):
         self, frame: Frame, table: Table, path: Path, report: Callable[[float], None] | None = None
     ) -> int: ...
     def count_repeats(self, frame: Frame, columns: Sequence[str]) -> int: ...  # noqa: D102
+    def fingerprint(self, frame: Frame, group: str | None = None) -> Rows: ...  # noqa: D102
     def count_values(  # noqa: D102
         self, frame: Frame, group: str, columns: Sequence[str]
     ) -> dict[int, dict[str, tuple[np.ndarray, np.ndarray]]]: ...

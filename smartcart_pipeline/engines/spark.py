@@ -305,6 +305,23 @@ class SparkEngine:
         row = hashed.agg((sql.count("*") - sql.count_distinct("hashed")).alias("repeats")).toArrow()
         return int(row["repeats"][0].as_py())
 
+    def fingerprint(self, frame: nw.LazyFrame[Any], group: str | None = None) -> Rows:
+        """See `DuckDBEngine.fingerprint`; the hash is another one, so fingerprints of two engines do not agree."""
+        from pyspark.sql import functions as sql  # noqa: PLC0415
+
+        groups = [quoted(group)] if group else []
+        summed = (
+            nw.to_native(frame)
+            .groupBy(*groups)
+            .agg(
+                sql.count("*").alias("customers"),
+                sql.sum(sql.col("customer_id").cast("decimal(20)")).cast("string").alias("ids"),
+                sql.bit_xor(sql.xxhash64("customer_id")).alias("hashed"),
+            )
+            .sort(*groups, "customers")
+        )
+        return list(summed.toArrow().to_pylist())
+
     def count_values(
         self, frame: nw.LazyFrame[Any], group: str, columns: Sequence[str]
     ) -> dict[int, dict[str, tuple[np.ndarray, np.ndarray]]]:

@@ -28,32 +28,33 @@ def begin_history(tonight: FrameT, as_of: date, version: str) -> FrameT:
 
 
 def extend_history(history: FrameT, tonight: FrameT, as_of: date, version: str) -> FrameT:
-    """Add a night that is later than all before: one left join and one anti join.
+    """Add a night that is later than all before.
+
+    Nearly everybody stays, and `previous_segment_id` says so: only the few others are joined with their segments.
 
     Args:
-        history: Stays so far.
-        tonight: Customers with `customer_id` and the published `segment_id`.
+        history: Stays so far; by the open ones, everybody is where the night before was published.
+        tonight: Customers with `customer_id`, the published `segment_id`, and `previous_segment_id`, the one published
+            the night before, null where that is not known.
         as_of: The night's as-of date.
         version: The model in force.
 
     Returns:
         Stays as before, those that ended tonight with their end; then the ones that began tonight.
     """
-    published = tonight.select("customer_id", "segment_id")
-    seen = published.rename({"segment_id": "segment_tonight"})
-    goes_on = ~nw.col("segment_tonight").is_null() & (nw.col("segment_tonight") == nw.col("segment_id"))
-    ended = history.join(seen, on="customer_id", how="left").select(
+    was, end = nw.col("previous_segment_id"), nw.col("valid_to")
+    open_stays = history.filter(end.is_null()).select("customer_id", "segment_id")
+    moved = tonight.filter(was.is_null() | (was != nw.col("segment_id"))).select("customer_id", "segment_id")
+    begun = moved.join(open_stays, on=["customer_id", "segment_id"], how="anti")
+    gone = open_stays.join(tonight.select("customer_id"), on="customer_id", how="anti")
+    leaving = nw.concat([begun.select("customer_id"), gone.select("customer_id")])
+    ended = history.join(leaving.with_columns(nw.lit(True).alias("leaves")), on="customer_id", how="left").select(
         "customer_id",
         "segment_id",
         "valid_from",
-        nw.when(nw.col("valid_to").is_null() & ~goes_on)
-        .then(_day(as_of))
-        .otherwise(nw.col("valid_to"))
-        .alias("valid_to"),
+        nw.when(end.is_null() & ~nw.col("leaves").is_null()).then(_day(as_of)).otherwise(end).alias("valid_to"),
         "model_version",
     )
-    open_stays = history.filter(nw.col("valid_to").is_null()).select("customer_id", "segment_id")
-    begun = published.join(open_stays, on=["customer_id", "segment_id"], how="anti")
     return nw.concat([ended, begun.select("customer_id", "segment_id", *_stay(as_of, None, version))])
 
 

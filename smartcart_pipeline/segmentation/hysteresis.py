@@ -48,21 +48,26 @@ def settle_segments(placed: FrameT, previous: FrameT | None, in_force: Sequence[
             nw.lit(0, nw.Int32).alias("nights_pending"),
             nw.lit(None, nw.String).alias("previous_segment_id"),
         )
+    pending = nw.col("nights_pending")
     before = previous.select("customer_id", nw.col("segment_id").alias("previous_segment_id"))
     # Few wait, so that what only they need is not carried through the join of all customers.
-    waiting = previous.filter(nw.col("nights_pending") > 0).select(
+    waiting = previous.filter(pending > 0).select(
         "customer_id",
         nw.col("raw_segment_id").alias("previous_raw_segment_id"),
-        nw.col("nights_pending").cast(nw.Int32).alias("previous_nights"),
+        pending.cast(nw.Int32).alias("previous_nights"),
     )
     known = raw.join(before, on="customer_id", how="left").join(waiting, on="customer_id", how="left")
     was, now = nw.col("previous_segment_id"), nw.col("raw_segment_id")
     none = nw.lit(0, nw.Int32)
     again = nw.when(nw.col("previous_raw_segment_id") == now).then(nw.col("previous_nights")).otherwise(none)
-    waits = ~was.is_null() & is_one_of(was, tuple(in_force)) & (was != now) & (nw.col("margin") <= rule.band)
-    pending = known.with_columns(nw.when(waits).then(again + 1).otherwise(none).cast(nw.Int32).alias("nights_pending"))
-    held = (nw.col("nights_pending") > 0) & (nw.col("nights_pending") < rule.nights)
-    return pending.with_columns(
-        nw.when(held).then(was).otherwise(now).alias("segment_id"),
-        nw.when(held).then(nw.col("nights_pending")).otherwise(none).alias("nights_pending"),
-    ).drop("previous_raw_segment_id", "previous_nights")
+    may_wait = is_one_of(was, tuple(in_force)) & (nw.col("margin") <= rule.band)
+    waited = nw.when(may_wait).then(again + 1).otherwise(none)
+    # Asked of the few whose raw segment is another one: an engine works out the rest for nobody else.
+    return (
+        known.with_columns(nw.when(was != now).then(waited).otherwise(none).alias("nights_pending"))
+        .with_columns(
+            nw.when(pending < rule.nights).then(pending).otherwise(none).cast(nw.Int32).alias("nights_pending")
+        )
+        .with_columns(nw.when(pending > 0).then(was).otherwise(now).alias("segment_id"))
+        .drop("previous_raw_segment_id", "previous_nights")
+    )

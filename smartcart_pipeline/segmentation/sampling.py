@@ -45,37 +45,6 @@ def sample_places(features: FrameT, points: FrameT, customers: int, seed: int) -
     return drawn.join(points, on="customer_id", how="inner").sort("customer_id")
 
 
-def fingerprint_customers(frame: FrameT, seed: int) -> FrameT:
-    """What two frames of the same customers agree in, whatever their order.
-
-    Args:
-        frame: Rows with `customer_id`.
-        seed: Seed of the scrambling.
-
-    Returns:
-        One row: `customers`, `ids` (the sum of all ids) and `scrambled` (the sum of all scrambled ids).
-    """
-    return frame.with_columns(_scramble(seed).alias("scrambled")).select(
-        nw.len().alias("customers"), nw.col("customer_id").sum().alias("ids"), nw.col("scrambled").sum()
-    )
-
-
-def fingerprint_segments(frame: FrameT, seed: int) -> FrameT:
-    """What two frames agree in that put the same customers into the same segments, whatever their order.
-
-    Args:
-        frame: Rows with `customer_id` and `segment_id`.
-        seed: Seed of the scrambling.
-
-    Returns:
-        One row a segment: `segment_id`, and as for `fingerprint_customers`.
-    """
-    scrambled = frame.select("segment_id", nw.col("customer_id").alias("ids"), _scramble(seed).alias("scrambled"))
-    return scrambled.group_by("segment_id").agg(
-        nw.len().alias("customers"), nw.col("ids").sum(), nw.col("scrambled").sum()
-    )
-
-
 def _scramble(seed: int) -> nw.Expr:
     """A number from 0 to `PRIME` that looks random, from an id and a seed (Int64)."""
     # A line spreads neighbouring ids apart, its square takes away the line's pattern.

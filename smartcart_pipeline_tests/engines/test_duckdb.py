@@ -1,6 +1,7 @@
 """What the engine does beyond handing frames around: stream, count, keep to its limits and say how far it is."""
 
 from pathlib import Path
+from typing import Any
 
 import narwhals as nw
 import numpy as np
@@ -68,6 +69,44 @@ def test_nothing_repeats_among_missing_numbers(engine: DuckDBEngine):
     frame = engine.frame([{"id": 1}, {"id": None}, {"id": None}])
     assert engine.count_repeats(frame, ["id"]) == 0
     assert engine.count_repeats(frame.filter(nw.col("id").is_null()), ["id"]) == 0
+
+
+CUSTOMERS = [(1, "S01"), (-5, "S01"), (2**62, "S02"), (2**62 + 1, "S02"), (7, None)]
+
+
+def fingerprint(engine: DuckDBEngine, customers: list[tuple[int, str | None]], group: str | None) -> Any:
+    ids, segments = zip(*customers, strict=True)
+    table = pa.table({"customer_id": pa.array(ids, pa.int64()), "segment_id": pa.array(segments, pa.string())})
+    return engine.fingerprint(engine.frame(table), group)
+
+
+@pytest.mark.parametrize("group", [None, "segment_id"])
+def test_a_fingerprint_does_not_depend_on_the_order_of_customers(engine: DuckDBEngine, group: str | None):
+    found = fingerprint(engine, CUSTOMERS, group)
+    assert found == fingerprint(engine, CUSTOMERS[::-1], group)
+    assert sum(row["customers"] for row in found) == len(CUSTOMERS)
+    assert sum(int(row["ids"]) for row in found) == sum(number for number, _ in CUSTOMERS)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        pytest.param(CUSTOMERS[:-1], id="one is lost"),
+        pytest.param([*CUSTOMERS, (8, "S01")], id="one is added"),
+        pytest.param([*CUSTOMERS[:-1], CUSTOMERS[0]], id="one is doubled instead of another"),
+        pytest.param([(0, "S01"), (-4, "S01"), *CUSTOMERS[2:]], id="the sum is the same"),
+        pytest.param([(1, "S01"), (1, "S01"), *CUSTOMERS, (-5, None), (-5, None)], id="two are doubled"),
+    ],
+)
+@pytest.mark.parametrize("group", [None, "segment_id"])
+def test_another_set_of_customers_has_another_fingerprint(engine: DuckDBEngine, other: list, group: str | None):
+    assert fingerprint(engine, other, group) != fingerprint(engine, CUSTOMERS, group)
+
+
+def test_customers_in_each_others_segments_have_another_fingerprint(engine: DuckDBEngine):
+    swapped = [(2**62, "S01"), *CUSTOMERS[1:2], (1, "S02"), *CUSTOMERS[3:]]
+    assert fingerprint(engine, swapped, None) == fingerprint(engine, CUSTOMERS, None)
+    assert fingerprint(engine, swapped, "segment_id") != fingerprint(engine, CUSTOMERS, "segment_id")
 
 
 def test_limits_are_set(tmp_path: Path):

@@ -236,6 +236,25 @@ def test_repeats_and_values_are_counted_alike(cluster: Cluster, tmp_path: Path):
         local.close()
 
 
+def test_a_fingerprint_is_of_the_customers_and_not_of_their_order(cluster: Cluster, tmp_path: Path):
+    from smartcart_pipeline.engines.spark import SparkEngine
+
+    rows = [{"customer_id": 2**62 + number, "segment_id": f"S0{number % 3}"} for number in range(50)]
+    moved = [*rows[1:], {"customer_id": 2**62, "segment_id": "S01"}]
+    spark = SparkEngine(cluster.url, log=tmp_path / "spark.log")
+    try:
+        kept, turned, other, fewer = (
+            {group: spark.fingerprint(spark.frame(each), group) for group in (None, "segment_id")}
+            for each in (rows, rows[::-1], moved, rows[1:])
+        )
+    finally:
+        spark.close()
+    assert kept == turned
+    assert [(row["customers"], int(row["ids"])) for row in kept[None]] == [(50, sum(range(2**62, 2**62 + 50)))]
+    assert kept[None] == other[None] != fewer[None]
+    assert kept["segment_id"] != other["segment_id"]
+
+
 def test_lineage_is_the_same(nights: tuple[Home, Home]):
     import dagster as dg
 

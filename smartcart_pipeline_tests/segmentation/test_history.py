@@ -25,8 +25,14 @@ Nights = dict[date, tuple[str, Published]]
 Stay = tuple[int, str, date, date | None, str]
 
 assignments = st.dictionaries(st.integers(1, 5), st.sampled_from(["S01", "S02", "S03"]), max_size=5)
+# Whether the night before is still kept is drawn, too.
 nights_in_any_order = st.lists(
-    st.tuples(st.integers(0, 6).map(lambda days: DAY + timedelta(days)), st.sampled_from(["v1", "v2"]), assignments),
+    st.tuples(
+        st.integers(0, 6).map(lambda days: DAY + timedelta(days)),
+        st.sampled_from(["v1", "v2"]),
+        assignments,
+        st.booleans(),
+    ),
     min_size=1,
     max_size=8,
 )
@@ -49,18 +55,33 @@ def stays_of(nights: Nights) -> list[Stay]:
     return stays
 
 
-def as_clusters(engine: DuckDBEngine, published: Published) -> Any:
+def as_clusters(engine: DuckDBEngine, published: Published, before: Published) -> Any:
     customers, segments = pa.array(list(published), pa.int64()), pa.array(list(published.values()), pa.string())
-    return engine.frame(pa.table({"customer_id": customers, "segment_id": segments}))
+    previous = pa.array([before.get(customer) for customer in published], pa.string())
+    return engine.frame(pa.table({"customer_id": customers, "segment_id": segments, "previous_segment_id": previous}))
 
 
 def read(frame: Any) -> list[Stay]:
     return [tuple(row.values()) for row in nw.to_native(frame).to_arrow_table().to_pylist()]
 
 
-def publish(engine: DuckDBEngine, history: Any, nights: Nights, day: date, version: str, published: Published) -> Any:
+def night_before(nights: Nights, day: date) -> Published:
+    """Who was published in which segment the night before a day."""
+    earlier = max((other for other in nights if other < day), default=None)
+    return nights[earlier][1] if earlier else {}
+
+
+def publish(
+    engine: DuckDBEngine,
+    history: Any,
+    nights: Nights,
+    day: date,
+    version: str,
+    published: Published,
+    is_kept: bool = True,
+) -> Any:
     """Add a night as a run does: the fast way where no later one is there."""
-    tonight = as_clusters(engine, published)
+    tonight = as_clusters(engine, published, night_before(nights, day) if is_kept else {})
     if history is None:
         return engine.keep(begin_history(tonight, day, version))
     if day == max(nights):
@@ -74,11 +95,11 @@ def publish(engine: DuckDBEngine, history: Any, nights: Nights, day: date, versi
 @given(nights_in_any_order)
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_order_of_nights_gives_the_stays_of_a_walk_over_all_of_them(
-    engine: DuckDBEngine, arriving: list[tuple[date, str, Published]]
+    engine: DuckDBEngine, arriving: list[tuple[date, str, Published, bool]]
 ):
     history, nights = None, {}
-    for day, version, published in arriving:
-        history = publish(engine, history, nights, day, version, published)
+    for day, version, published, is_kept in arriving:
+        history = publish(engine, history, nights, day, version, published, is_kept)
         nights[day] = version, published
     assert sorted(read(history)) == sorted(stays_of(nights))
     for day, (_, published) in nights.items():
@@ -88,15 +109,15 @@ def test_any_order_of_nights_gives_the_stays_of_a_walk_over_all_of_them(
 @given(nights_in_any_order)
 @settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_night_that_comes_last_is_the_same_by_the_fast_way_and_the_exact_one(
-    engine: DuckDBEngine, arriving: list[tuple[date, str, Published]]
+    engine: DuckDBEngine, arriving: list[tuple[date, str, Published, bool]]
 ):
     history, nights = None, {}
-    for day, version, published in arriving:
-        history = publish(engine, history, nights, day, version, published)
+    for day, version, published, is_kept in arriving:
+        history = publish(engine, history, nights, day, version, published, is_kept)
         nights[day] = version, published
-    tonight = as_clusters(engine, {1: "S01", 9: "S02"})
     latest = max(nights)
     for day, before in ((latest + timedelta(1), history), (latest, take_back_night(history, latest))):
+        tonight = as_clusters(engine, {1: "S01", 9: "S02"}, night_before(nights, day))
         fast = extend_history(before, tonight, day, "v3")
         exact = insert_night(history, tonight, day, "v3", None, None)
         assert sorted(read(fast)) == sorted(read(exact))
