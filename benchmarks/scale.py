@@ -7,6 +7,7 @@ Writes `docs/profile.md`, the profile of the run over ten million customers.
 
 import argparse
 import math
+import shutil
 import statistics
 import sys
 import tempfile
@@ -47,17 +48,17 @@ def export(folder: Path, customers: int) -> Path:
     return path
 
 
-def segment(folder: Path, customers: int) -> list[str]:
-    """The command over an export of so many customers, in a home of its own."""
+def segment(folder: Path, customers: int) -> Run:
+    """Run over an export of so many customers, in a new home: like the notebook, it knows of no night before."""
     home = folder / f"home-{customers}"
-    return smartcart("run", "--input", str(export(folder, customers)), "--home", str(home))
+    shutil.rmtree(home, ignore_errors=True)
+    return run(smartcart("run", "--input", str(export(folder, customers)), "--home", str(home)))
 
 
 def compare_with_notebook(folder: Path, customers: int, pairs: int) -> None:
     """Run both in turn and print how many times faster the pipeline is."""
-    ours = segment(folder, customers)
     peer = [sys.executable, "-m", "benchmarks.notebook", str(export(folder, customers)), str(folder / "plots")]
-    finished = [(run(ours), run(peer)) for _ in range(pairs)]
+    finished = [(segment(folder, customers), run(peer)) for _ in range(pairs)]
     runs, peers = [pair[0] for pair in finished], [pair[1] for pair in finished]
     title = f"smartcart run, {customers:,} customers, against the notebook"
     faster = 1 / report(title, runs, peers)
@@ -74,7 +75,7 @@ def measure_growth(folder: Path, largest: int) -> dict[int, Run]:
     runs = {}
     print("\nHow time and memory grow")
     for size in sizes:
-        runs[size] = run(segment(folder, size))
+        runs[size] = segment(folder, size)
         print(f"  {size:>11,}: {runs[size].seconds:7.1f} s, {runs[size].peak_megabytes:6,.0f} MB peak", flush=True)
         if size > 10 * MILLION:
             export(folder, size).unlink()

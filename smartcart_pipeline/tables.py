@@ -28,7 +28,7 @@ class Table:
         key: The columns that no two rows share.
         carries_extra: Whether further columns of the export are carried along behind the declared ones, as text.
         follows: The table that has the very same customers, one row each.
-        grows: Whether it holds all nights, so that nobody counts its keys anew each night.
+        grows: Whether it holds all nights: nobody counts its keys anew each night, and a replay gives the same bytes.
     """
 
     name: str
@@ -362,7 +362,8 @@ NIGHTS = Table(
 PROMOTION_DECISIONS = Table(
     "promotion_decisions",
     "a night and criterion",
-    "What spoke for and against the challenger of each night: it is promoted if a reason and all of safety holds.",
+    "What spoke for and against the challenger of each night, measured on sampled_customers: it is promoted if a reason "
+    "and all of safety holds.",
     (
         NIGHT,
         AS_OF,

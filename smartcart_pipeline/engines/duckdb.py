@@ -291,7 +291,9 @@ class DuckDBEngine:
     def write(
         self, frame: nw.LazyFrame[Any], table: Table, path: Path, report: Callable[[float], None] | None = None
     ) -> int:
-        """Write a frame as Parquet, in the declared columns, order and types.
+        """Write a frame as Parquet, in the declared columns, their order and types.
+
+        Rows keep the frame's order, unless it joins others: then only a table that grows does.
 
         Args:
             frame: A frame of this engine.
@@ -309,10 +311,12 @@ class DuckDBEngine:
             *(f"{_cast(column)} AS {identifier(column.name)}" for column in declared),
             *map(identifier, extra),
         ]
+        # After a join DuckDB writes row groups as they come, unless it is told not to, which keeps it to one thread.
+        in_order = ", PRESERVE_ORDER true" if table.grows else ""
         with self._reporting(report):
             [(rows,)] = self.connection.execute(
-                f"COPY (SELECT {', '.join(columns)} FROM ({self.query(frame)})) TO {literal(str(path))} "
-                f"(FORMAT parquet, COMPRESSION snappy, ROW_GROUP_SIZE {BATCH}, DICTIONARY_SIZE_LIMIT {DICTIONARY})"
+                f"COPY (SELECT {', '.join(columns)} FROM ({self.query(frame)})) TO {literal(str(path))} (FORMAT "
+                f"parquet, COMPRESSION snappy, ROW_GROUP_SIZE {BATCH}, DICTIONARY_SIZE_LIMIT {DICTIONARY}{in_order})"
             ).fetchall()
         return int(rows)
 

@@ -45,7 +45,7 @@ def extend_history(history: FrameT, tonight: FrameT, as_of: date, version: str) 
     was, end = nw.col("previous_segment_id"), nw.col("valid_to")
     open_stays = history.filter(end.is_null()).select("customer_id", "segment_id")
     moved = tonight.filter(was.is_null() | (was != nw.col("segment_id"))).select("customer_id", "segment_id")
-    begun = moved.join(open_stays, on=["customer_id", "segment_id"], how="anti")
+    begun = moved.join(open_stays, on=["customer_id", "segment_id"], how="anti").sort("customer_id")
     gone = open_stays.join(tonight.select("customer_id"), on="customer_id", how="anti")
     leaving = nw.concat([begun.select("customer_id"), gone.select("customer_id")])
     ended = history.join(leaving.with_columns(nw.lit(True).alias("leaves")), on="customer_id", how="left").select(

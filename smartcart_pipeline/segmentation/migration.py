@@ -57,7 +57,7 @@ def explain_moves(
     Returns:
         `moves`, and `old_model_moves` (whether the old model puts tonight's features into another segment than A),
         `new_model_moves` (the same of the new model and the features of the night before; null where those are not
-        known), and `cause`.
+        known), and `cause`; in order of `customer_id`.
     """
     asked = moves.select("customer_id", "from_segment_id")
     leaves = nw.col("segment_id") != nw.col("from_segment_id")
@@ -73,7 +73,8 @@ def explain_moves(
         judged = judged.join(judge(features_before, new, "new_model_moves"), on="customer_id", how="left")
     near = (nw.col("margin") <= band) & is_one_of(nw.col("from_segment_id"), new.segment_ids)
     cause = nw.when(nw.col("old_model_moves")).then(nw.lit("customer")).otherwise(nw.lit("model"))
-    return judged.with_columns(nw.when(near).then(nw.lit("borderline")).otherwise(cause).alias("cause"))
+    told = judged.with_columns(nw.when(near).then(nw.lit("borderline")).otherwise(cause).alias("cause"))
+    return told.sort("customer_id")
 
 
 def count_flows(clusters: FrameT) -> FrameT:
