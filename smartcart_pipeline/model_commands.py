@@ -96,7 +96,7 @@ def replay(home: HomeOption = Path("data")) -> None:
         paths = ", ".join(map(str, found.other))
         raise RuntimeError(f"{paths}: the history is another than {found.nights} nights played again give.")
     told = ", ".join(f"{number} of {name}" for name, number in found.compared.items())
-    typer.echo(f"{found.nights} nights played again give the same bytes as the lake holds: {told}.")
+    typer.echo(f"{found.nights} nights played again give what the lake holds: {told}.")
 
 
 def _ask(home: Path, version: str | None, reason: str) -> None:

@@ -362,8 +362,8 @@ NIGHTS = Table(
 PROMOTION_DECISIONS = Table(
     "promotion_decisions",
     "a night and criterion",
-    "What spoke for and against the challenger of each night, measured on sampled_customers: it is promoted if a reason "
-    "and all of safety holds.",
+    "What spoke for and against the challenger of each night, measured on sampled_customers: it is promoted if a "
+    "reason and all of safety holds.",
     (
         NIGHT,
         AS_OF,

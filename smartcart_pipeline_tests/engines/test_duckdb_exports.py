@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from smartcart_pipeline.contract import CONTRACT, ExportError
-from smartcart_pipeline.engines.duckdb import DuckDBEngine
+from smartcart_pipeline.engines.duckdb import BATCH, DuckDBEngine
 from smartcart_pipeline.engines.duckdb_exports import DateReading, read_export
+from smartcart_pipeline.sample import write_sample
 from smartcart_pipeline.storage.exports import inspect_export
 from smartcart_pipeline.tables import RAW_CUSTOMERS
 
@@ -758,3 +759,14 @@ def test_the_real_export_is_read_without_loss(engine: DuckDBEngine, real_export:
     assert dates == DateReading(
         "day-first", "2,240 of 2,240 values of Dt_Customer read as day-month-year; 1,324 of them cannot be month-first."
     )
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv"])
+def test_lines_keep_their_order_however_many_there_are(engine: DuckDBEngine, tmp_path: Path, kind: str):
+    export, kept = tmp_path / f"export.{kind}", tmp_path / "kept.parquet"
+    write_sample(export, 5 * BATCH, seed=1)
+    read, _ = read_export(engine, inspect_export(export))
+    engine.write(read, RAW_CUSTOMERS, kept)
+    lines = parquet.read_table(kept, columns=["line_number"])["line_number"].to_numpy()
+    assert len(lines) == 5 * BATCH
+    assert (lines[1:] > lines[:-1]).all()

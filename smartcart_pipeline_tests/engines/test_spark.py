@@ -17,6 +17,8 @@ from pyarrow import parquet
 
 from smartcart_pipeline.engines.duckdb import DuckDBEngine
 from smartcart_pipeline.night import open_records
+from smartcart_pipeline.replay import replay_history
+from smartcart_pipeline.resources import Settings
 from smartcart_pipeline.sample import write_sample
 from smartcart_pipeline.storage.exports import inspect_export
 from smartcart_pipeline.storage.home import Home
@@ -143,6 +145,9 @@ def test_a_second_night_knows_the_first(nights: tuple[Home, Home], cluster: Clus
         stays = read(home, "segment_membership")
         assert len(stays) == len(clusters)
         assert stays["valid_to"].isna().all()
+        (tmp_path / "replay" / home.root.name).mkdir(parents=True)
+        played = replay_history(home, tmp_path / "replay" / home.root.name, DuckDBEngine(), Settings().band)
+        assert (played.nights, played.other) == (2, ())
     decisions = [read(home, "promotion_decisions") for home in (local, spark)]
     pd.testing.assert_frame_equal(*decisions, rtol=0, atol=1e-6)
 

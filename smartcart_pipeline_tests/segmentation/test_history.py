@@ -1,6 +1,7 @@
 """The history is what was published: held against a dict of nights, over any order of nights."""
 
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 
 import narwhals as nw
@@ -8,7 +9,7 @@ import pyarrow as pa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from smartcart_pipeline.engines.duckdb import DuckDBEngine
+from smartcart_pipeline.engines.duckdb import BATCH, DuckDBEngine
 from smartcart_pipeline.segmentation.history import (
     STAY,
     begin_history,
@@ -17,6 +18,7 @@ from smartcart_pipeline.segmentation.history import (
     membership_on,
     take_back_night,
 )
+from smartcart_pipeline.tables import SEGMENT_MEMBERSHIP
 
 DAY = date(2014, 6, 29)
 Published = dict[int, str]
@@ -144,3 +146,30 @@ def test_between_two_nights_the_earlier_one_still_holds(engine: DuckDBEngine):
     history = publish(engine, history, {DAY: ("v1", {1: "S01"})}, DAY + timedelta(7), "v1", {1: "S02"})
     assert read(membership_on(history, DAY + timedelta(6))) == [(1, "S01")]
     assert read(membership_on(history, DAY - timedelta(1))) == []
+
+
+def test_a_history_is_the_same_byte_for_byte_however_many_customers_there_are(engine: DuckDBEngine, tmp_path: Path):
+    def clusters(first: int) -> Any:
+        """So many customers in no order of ids, a tenth of which moved; those before `first` have left."""
+        return nw.from_native(
+            engine.connection.sql(
+                "SELECT customer_id, 'S' || (customer_id + (customer_id % 10 = 0 AND before)::INT) % 4 AS segment_id, "
+                "CASE WHEN before THEN 'S' || customer_id % 4 END AS previous_segment_id FROM "
+                f"(SELECT range AS customer_id, {first} > 0 AND range < {5 * BATCH} AS before "
+                f"FROM range({first}, {first + 5 * BATCH}) ORDER BY hash(range))"
+            )
+        )
+
+    begun = tmp_path / "begun.parquet"
+    engine.write(begin_history(clusters(0), DAY, "v1"), SEGMENT_MEMBERSHIP, begun)
+    tonight = tmp_path / "tonight.parquet"
+    engine.connection.execute(f"COPY ({engine.query(clusters(BATCH))}) TO '{tonight}' (ROW_GROUP_SIZE {BATCH})")
+    history, moved = engine.scan(begun, "history"), engine.scan(tonight, "tonight")
+    written = set()
+    for number in range(4):
+        path = tmp_path / f"{number}.parquet"
+        rows = engine.write(extend_history(history, moved, DAY + timedelta(1), "v1"), SEGMENT_MEMBERSHIP, path)
+        # Who came, and of those who were there the tenth that moved, began a stay.
+        assert rows == 5 * BATCH + BATCH + len(range(BATCH + -BATCH % 10, 5 * BATCH, 10))
+        written.add(path.read_bytes())
+    assert len(written) == 1
