@@ -280,9 +280,7 @@ def _match(
     counts: Rows, champion: Champion, challenger: SegmentModel, named: int, requested: Requested | None
 ) -> Matching:
     overlaps = [
-        {"segment_id": row["segment_id"], "cluster": row["challenger"], "customers": row["customers"]}
-        for row in counts
-        if row["segment_id"] is not None
+        {"segment_id": row["segment_id"], "cluster": row["challenger"], "customers": row["customers"]} for row in counts
     ]
     keeps = challenger.segment_ids if requested and requested.keeps_ids else None
     return identity.match_segments(overlaps, champion.model.segment_ids, len(challenger.centroids), named, keeps)

@@ -198,7 +198,7 @@ def _event_figure(row: Row, column: str) -> Figure:
 
 
 EVENTS: dict[str, Callable[[Row], Sentence]] = {
-    "born": lambda row: (f"{row['segment_id']} is new: most of its customers come from no one segment.",),
+    "born": lambda row: (f"{row['segment_id']} is new: most of its customers were in none before, or in several.",),
     "split": lambda row: (
         f"{row['segment_id']} is new, split from {row['other_segment_id']}: ",
         *(_event_figure(row, "shared_customers"), " customers, "),

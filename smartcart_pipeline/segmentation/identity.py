@@ -81,7 +81,7 @@ def match_segments(
     none. A cluster without a segment gets an id that no segment ever had.
 
     Args:
-        overlaps: Known customers by `segment_id` and `cluster`, rows of `overlap_customers`.
+        overlaps: Customers by `segment_id`, null for who was in none, and `cluster`, rows of `overlap_customers`.
         segment_ids: The segments that were in force.
         clusters: How many clusters there are, numbered in the order in which new segments are named.
         named: How many ids have ever been given.
@@ -92,8 +92,9 @@ def match_segments(
     """
     from scipy.optimize import linear_sum_assignment  # noqa: PLC0415  (slow to import)
 
-    shared = np.zeros((len(segment_ids), clusters), dtype=np.int64)
+    shared, sizes = np.zeros((len(segment_ids), clusters), dtype=np.int64), np.zeros(clusters, dtype=np.int64)
     for row in overlaps:
+        sizes[row["cluster"]] += row["customers"]
         if row["segment_id"] in segment_ids:
             shared[segment_ids.index(row["segment_id"]), row["cluster"]] += row["customers"]
     either = shared.sum(axis=1, keepdims=True) + shared.sum(axis=0, keepdims=True) - shared
@@ -101,20 +102,22 @@ def match_segments(
     continued = {int(new): int(old) for old, new in pairs if shared[old, new] >= SAME * max(either[old, new], 1)}
     if keeps is not None:
         continued = {new: segment_ids.index(name) for new, name in enumerate(keeps) if name in segment_ids}
-        return Matching(tuple(keeps), named, _tell_events(shared, segment_ids, keeps, continued))
+        return Matching(tuple(keeps), named, _tell_events(shared, sizes, segment_ids, keeps, continued))
     names = {new: segment_ids[old] for new, old in continued.items()}
     for new in range(clusters):
         if new not in names:
             named += 1
             names[new] = name_segment(named)
     ids = tuple(names[new] for new in range(clusters))
-    return Matching(ids, named, _tell_events(shared, segment_ids, ids, continued))
+    return Matching(ids, named, _tell_events(shared, sizes, segment_ids, ids, continued))
 
 
-def _tell_events(shared: np.ndarray, old_ids: Sequence[str], new_ids: Sequence[str], continued: dict[int, int]) -> Rows:
-    """What became of each old segment, and where each new one comes from."""
+def _tell_events(
+    shared: np.ndarray, sizes: np.ndarray, old_ids: Sequence[str], new_ids: Sequence[str], continued: dict[int, int]
+) -> Rows:
+    """What became of each old segment, and where each new one comes from; `sizes` count who arrived, too."""
     of_old = shared / np.maximum(shared.sum(axis=1, keepdims=True), 1)
-    of_new = shared / np.maximum(shared.sum(axis=0, keepdims=True), 1)
+    of_new = shared / np.maximum(sizes, 1)
 
     def event(kind: str, segment: str, other: str | None, old: int | None, new: int | None) -> dict[str, object]:
         both = old is not None and new is not None

@@ -85,7 +85,7 @@ def test_what_became_of_each_segment_is_told() -> None:
         "S03 is no more: it was merged into S01, with 60% of its customers.",
         "S04 is no more: its customers went to several segments.",
         "S05 is new, split from S02: 1,200 customers, 19% of S02, are in it.",
-        "S06 is new: most of its customers come from no one segment.",
+        "S06 is new: most of its customers were in none before, or in several.",
     ]
     [alone] = tell_events([event("S02", "continued", share_of_old=0.5)])
     assert text(alone) == "S02 continues: the new model leaves 50% of the known customers where they were."

@@ -87,6 +87,13 @@ def test_an_event_says_how_large_the_overlap_is():
     assert (split["shared_customers"], split["share_of_old"], split["share_of_new"]) == (40, 0.4, 1.0)
 
 
+def test_a_segment_of_newcomers_is_born_whatever_the_few_others_in_it_were():
+    newcomers = {"segment_id": None, "cluster": 1, "customers": 180}
+    [continued, born] = match_segments([*overlaps([[600, 12]]), newcomers], OLD[:1], 2, 1).events
+    assert (born["segment_id"], born["event"], born["other_segment_id"]) == ("S02", "born", None)
+    assert (continued["share_of_old"], continued["share_of_new"]) == (600 / 612, 1.0)
+
+
 def test_an_id_is_never_given_twice():
     # S04 and S05 were given before and are gone; the next is S06.
     matching = match_segments(overlaps([[50, 0]]), OLD[:1], 2, 5)
