@@ -27,7 +27,7 @@ run: $(READY) ## Segment the sample in data/ (more options: make run ARGS="--jso
 	@$(BIN)/smartcart run --input data/smartcart_customers.csv $(ARGS)
 
 test: $(READY) $(OLDER) $(if $(JAVA),$(SPARK)) lint ## Lint and the whole test suite.
-	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile --cov --cov-report=term $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder --cov --cov-report=term $(ARGS)
 
 lint: $(READY) ## Style, docstrings and types.
 	@$(BIN)/ruff check .

@@ -20,7 +20,7 @@ REAL = REPOSITORY.parent / "shared" / "data" / "smartcart_customers.csv"
 
 Frames = Callable[[pd.DataFrame], Any]
 
-# The longest first, or one process works alone at the end.
+# The longest first, or one process works alone at the end; pytest-xdist would begin with the files of most tests.
 LONGEST = ("test_killing.py", "test_spark.py", "test_identity_nights.py", "test_cli.py", "test_adversity.py")
 
 # What is slow is for the benchmarks to find: an example that met a busy machine is no fault.
