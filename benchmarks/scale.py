@@ -2,7 +2,7 @@
 
 python -m benchmarks.scale [--pairs N] [--largest MILLIONS]
 
-Writes `docs/profile.md`, the profile of the run over ten million customers.
+Writes `docs/profile.md`, the profile of the runs over one and ten million customers.
 """
 
 import argparse
@@ -86,22 +86,30 @@ def measure_growth(folder: Path, largest: int) -> dict[int, Run]:
     return runs
 
 
-def profile(folder: Path, customers: int, runs: dict[int, Run]) -> str:
-    """Where the seconds and the bytes of the last run go, as a page.
+def profile(folder: Path, runs: dict[int, Run]) -> str:
+    """Where the seconds and the bytes of runs go, as a page.
 
     Args:
         folder: The benchmark's folder.
-        customers: Which run.
-        runs: What runs over so many customers took, this one among them.
+        runs: What runs over so many customers took.
 
     Returns:
         Markdown.
     """
+    lines = ["# Where large runs spend their time", ""]
+    lines += ["Written by `make bench ARGS=scale`. Times differ from machine to machine; the shares hardly do.", ""]
+    lines += ["## How it grows", "", "| customers | seconds | MB at the peak |", "|---:|---:|---:|"]
+    lines += [f"| {size:,} | {one.seconds:.1f} | {one.peak_megabytes:,.0f} |" for size, one in runs.items()]
+    for customers in sorted(TARGETS, reverse=True):
+        lines += ["", *profile_run(folder, customers, runs[customers])]
+    return "\n".join(lines) + "\n"
+
+
+def profile_run(folder: Path, customers: int, finished: Run) -> list[str]:
+    """Where the seconds and the bytes of the last run over so many customers go, as lines of Markdown."""
     import dagster as dg  # noqa: PLC0415
 
     from smartcart_pipeline.night import open_records  # noqa: PLC0415
-
-    finished = runs[customers]
 
     with open_records(Home(folder / f"home-{customers}")) as instance:
         [last] = instance.get_runs(limit=1)
@@ -114,11 +122,10 @@ def profile(folder: Path, customers: int, runs: dict[int, Run]) -> str:
         size = metadata["bytes"].value if "bytes" in metadata else 0
         written[event.step_key] = written.get(event.step_key, 0) + size
     lines = [
-        "# Where ten million customers spend their time",
+        f"## {customers:,} customers",
         "",
-        f"`smartcart run` over {customers:,} generated customers (Parquet), measured by `make bench ARGS=scale`:",
-        f"{finished.seconds:.1f} s wall, {finished.cpu_seconds:.1f} s of processor time on two cores,",
-        f"{finished.peak_megabytes:,.0f} MB peak. Times differ from machine to machine; the shares hardly do.",
+        f"`smartcart run` over generated customers (Parquet): {finished.seconds:.1f} s wall,",
+        f"{finished.cpu_seconds:.1f} s of processor time on two cores, {finished.peak_megabytes:,.0f} MB peak.",
         "",
         "| step | seconds | share | MB written |",
         "|---|---:|---:|---:|",
@@ -137,9 +144,7 @@ def profile(folder: Path, customers: int, runs: dict[int, Run]) -> str:
     met = "met" if share <= SHARE else "MISSED"
     lines += ["", f"`{'`, `'.join(READ_BY_PEOPLE)}`,", "which make what analysts and marketing read, take "]
     lines[-1] += f"{share:.1%} of the run, to be at most {SHARE:.0%}: {met}."
-    lines += ["", "## How it grows", "", "| customers | seconds | MB at the peak |", "|---:|---:|---:|"]
-    lines += [f"| {size:,} | {one.seconds:.1f} | {one.peak_megabytes:,.0f} |" for size, one in runs.items()]
-    return "\n".join(lines) + "\n"
+    return lines
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -154,7 +159,7 @@ def main(arguments: list[str] | None = None) -> None:
         for customers in TARGETS:
             compare_with_notebook(folder, customers, chosen.pairs)
         runs = measure_growth(folder, chosen.largest * MILLION)
-        PROFILE.write_text(profile(folder, 10 * MILLION, runs), encoding="utf-8")
+        PROFILE.write_text(profile(folder, runs), encoding="utf-8")
 
 
 if __name__ == "__main__":
