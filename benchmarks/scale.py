@@ -48,17 +48,22 @@ def export(folder: Path, customers: int) -> Path:
     return path
 
 
-def segment(folder: Path, customers: int) -> Run:
-    """Run over an export of so many customers, in a new home: like the notebook, it knows of no night before."""
-    home = folder / f"home-{customers}"
+def home_of(folder: Path, customers: int) -> Path:
+    """Where the run over so many customers goes."""
+    return folder / f"home-{customers}"
+
+
+def segment(file: Path, home: Path, *options: str) -> Run:
+    """Run over an export, in a new home: like the notebook, it knows of no night before."""
     shutil.rmtree(home, ignore_errors=True)
-    return run(smartcart("run", "--input", str(export(folder, customers)), "--home", str(home)))
+    return run(smartcart("run", "--input", str(file), "--home", str(home), *options))
 
 
 def compare_with_notebook(folder: Path, customers: int, pairs: int) -> None:
     """Run both in turn and print how many times faster the pipeline is."""
-    peer = [sys.executable, "-m", "benchmarks.notebook", str(export(folder, customers)), str(folder / "plots")]
-    finished = [(segment(folder, customers), run(peer)) for _ in range(pairs)]
+    file = export(folder, customers)
+    peer = [sys.executable, "-m", "benchmarks.notebook", str(file), str(folder / "plots")]
+    finished = [(segment(file, home_of(folder, customers)), run(peer)) for _ in range(pairs)]
     runs, peers = [pair[0] for pair in finished], [pair[1] for pair in finished]
     title = f"smartcart run, {customers:,} customers, against the notebook"
     faster = 1 / report(title, runs, peers)
@@ -75,7 +80,7 @@ def measure_growth(folder: Path, largest: int) -> dict[int, Run]:
     runs = {}
     print("\nHow time and memory grow")
     for size in sizes:
-        runs[size] = segment(folder, size)
+        runs[size] = segment(export(folder, size), home_of(folder, size))
         print(f"  {size:>11,}: {runs[size].seconds:7.1f} s, {runs[size].peak_megabytes:6,.0f} MB peak", flush=True)
         if size > 10 * MILLION:
             export(folder, size).unlink()
@@ -111,7 +116,7 @@ def profile_run(folder: Path, customers: int, finished: Run) -> list[str]:
 
     from smartcart_pipeline.night import open_records  # noqa: PLC0415
 
-    with open_records(Home(folder / f"home-{customers}")) as instance:
+    with open_records(Home(home_of(folder, customers))) as instance:
         [last] = instance.get_runs(limit=1)
         steps = sorted(instance.get_run_step_stats(last.run_id), key=lambda step: step.start_time)
         records = instance.get_records_for_run(last.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION).records

@@ -7,7 +7,6 @@ Writes `docs/profile-spark.md`. The cluster is a real one, a standalone master w
 
 import argparse
 import math
-import shutil
 import statistics
 import sys
 import tempfile
@@ -17,8 +16,8 @@ from pathlib import Path
 
 import duckdb
 
-from benchmarks.scale import export, smartcart
-from benchmarks.timing import Run, run
+from benchmarks.scale import export, segment
+from benchmarks.timing import Run
 from smartcart_pipeline.tables import TABLES
 from smartcart_pipeline_tests.spark_cluster import missing_for_spark, running_cluster
 
@@ -81,12 +80,6 @@ def workers(number: int) -> Iterator[list[str]]:
         yield ["--engine", "spark", "--master", cluster.url]
 
 
-def segment(file: Path, home: Path, options: list[str]) -> Run:
-    """A whole run, in a new home."""
-    shutil.rmtree(home, ignore_errors=True)
-    return run(smartcart("run", "--input", str(file), "--home", str(home), *options))
-
-
 def time_workers(folder: Path, customers: int, pairs: int) -> tuple[list[Run], list[Run]]:
     """Runs on one worker and on two, in turn."""
     file = export(folder, customers)
@@ -94,7 +87,7 @@ def time_workers(folder: Path, customers: int, pairs: int) -> tuple[list[Run], l
     for _ in range(pairs):
         for number, of in enumerate(runs, start=1):
             with workers(number) as options:
-                of.append(segment(file, folder / f"spark-{customers}-{number}", options))
+                of.append(segment(file, folder / f"spark-{customers}-{number}", *options))
                 print(f"  {customers:>11,} customers, {number} workers: {of[-1].seconds:6.1f} s", flush=True)
     return runs
 
@@ -133,7 +126,7 @@ def main(arguments: list[str] | None = None) -> None:
     print("\nSpark, on a cluster of one worker and of two")
     with tempfile.TemporaryDirectory() as temporary:
         folder = chosen.folder or Path(temporary)
-        segment(export(folder, chosen.customers), folder / "duckdb", [])
+        segment(export(folder, chosen.customers), folder / "duckdb")
         runs = {chosen.customers: time_workers(folder, chosen.customers, chosen.pairs)}
         answers = list(compare_answers(folder / "duckdb", folder / f"spark-{chosen.customers}-2"))
         runs[chosen.larger] = time_workers(folder, chosen.larger, 1)

@@ -266,14 +266,11 @@ class DuckDBEngine:
             ids' hashes, one crossed with the other).
         """
         grouped = f"{identifier(group)}, " if group else ""
-        return list(
-            self.connection.sql(
-                f"SELECT {grouped}count(*) AS customers, sum(customer_id)::VARCHAR AS ids, "
-                f"bit_xor(hash(customer_id)) AS hashed FROM ({self.query(frame)}) GROUP BY ALL ORDER BY ALL"
-            )
-            .to_arrow_table()
-            .to_pylist()
+        summed = self.connection.sql(
+            f"SELECT {grouped}count(*) AS customers, sum(customer_id)::VARCHAR AS ids, "
+            f"bit_xor(hash(customer_id)) AS hashed FROM ({self.query(frame)}) GROUP BY ALL ORDER BY ALL"
         )
+        return self.rows(nw.from_native(summed))
 
     def array(self, frame: nw.LazyFrame[Any], columns: Sequence[str]) -> np.ndarray:
         """Fetch columns of a frame that is known to be small enough.

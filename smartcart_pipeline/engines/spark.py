@@ -320,7 +320,7 @@ class SparkEngine:
             )
             .sort(*groups, "customers")
         )
-        return list(summed.toArrow().to_pylist())
+        return self.rows(nw.from_native(summed))
 
     def count_values(
         self, frame: nw.LazyFrame[Any], group: str, columns: Sequence[str]
