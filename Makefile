@@ -50,7 +50,7 @@ COMPILE := uv pip compile --universal --python-version 3.11 --fork-strategy fewe
 	--no-strip-extras --no-emit-index-url --no-header --quiet
 
 lock: ## Pin the dependencies anew (needs uv; newer versions: make lock ARGS=--upgrade).
-	@$(COMPILE) pyproject.toml --extra dev $(ARGS) --output-file requirements.lock
+	@$(COMPILE) pyproject.toml --extra dev --extra postgres $(ARGS) --output-file requirements.lock
 	@$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["spark"])' \
 		| $(COMPILE) - $(ARGS) --output-file requirements-spark.lock
 	@echo 'duckdb>=1.5,<1.6' | $(COMPILE) - $(ARGS) --no-annotate --output-file requirements-duckdb15.lock
