@@ -8,8 +8,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV := $(shell command -v uv 2>/dev/null)
 
-# The stamp is named after what the environment was made from and where it lies: it cannot be moved.
-MADE_FROM := $(shell { pwd; $(PYTHON) -V; cat requirements*.lock pyproject.toml; } 2>&1 | cksum | cut -d ' ' -f 1)
+# The stamp is named after what the environment was made from and where it lies: it cannot be moved. It is told once more
+# when it is set, as there may have been no Python before.
+TELL_MADE_FROM := { pwd; $(PYTHON) -V; cat requirements*.lock pyproject.toml; } 2>&1 | cksum | cut -d ' ' -f 1
+MADE_FROM := $(shell $(TELL_MADE_FROM))
 READY := .venv/.ready-$(MADE_FROM)
 # Spark is large and needs Java: it is set up for what uses it only, and tests of it are skipped without.
 SPARK := .venv/.ready-spark-$(MADE_FROM)
@@ -59,10 +61,27 @@ clean: ## Remove the environment and the caches; data/ stays.
 	@rm -f .venv/.ready*
 	@rm -rf .venv .venv-duckdb15 .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage* build dist *.egg-info
 
+# For one's own commands: install WHAT PACKAGES… installs where that may be done, and else says the one command to type.
+INSTALL := install() { \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "Installing $$1 (once) …" >&2; \
+		export DEBIAN_FRONTEND=noninteractive; \
+		apt-get update -qq && apt-get install -y -qq --no-install-recommends "$${@:2}" >/dev/null; \
+	else \
+		echo "$$1 is missing. Install it$$(! command -v apt-get >/dev/null || echo " with: sudo apt-get install $${*:2}")" >&2; \
+		false; \
+	fi; }
+
+# Debian and Ubuntu keep what makes environments in a package of its own; uv makes them by itself.
+PYTHON_VERSION := $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])'
+MAKES_ENVIRONMENTS := $(if $(UV),true,$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null)
+
 # The stamp goes first and comes last, so a set-up that was broken off is done again from the start.
 $(READY):
+	@$(INSTALL); [ "$(PYTHON)" != python3 ] || command -v python3 >/dev/null || install Python python3 python3-venv
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed, as python3 or by name: make PYTHON=python3.12 …" >&2; exit 1; }
+	@$(INSTALL); $(MAKES_ENVIRONMENTS) || install "Python's venv" "python$$($(PYTHON_VERSION))-venv"
 	@echo "Setting up .venv (once) …" >&2
 	@rm -f .venv/.ready*
 	@rm -rf .venv
@@ -78,24 +97,19 @@ else
 endif
 	@$(BIN)/python -m compileall -q smartcart_pipeline
 	@# Set-up ends here. Preparing data/ is not part of it: the command does so on first use.
-	@touch $(READY)
+	@touch ".venv/.ready-$$($(TELL_MADE_FROM))"
 
 $(SPARK): $(READY)
-	@command -v java >/dev/null || { \
-		[ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null || \
-			{ echo "Spark needs Java 17: install openjdk-17-jre-headless" >&2; exit 1; }; \
-		echo "Installing Java (once) …" >&2; \
-		export DEBIAN_FRONTEND=noninteractive; \
-		apt-get update -qq && apt-get install -y -qq --no-install-recommends openjdk-17-jre-headless >/dev/null; }
+	@$(INSTALL); command -v java >/dev/null || install "Java 17, which Spark needs," openjdk-17-jre-headless
 	@echo "Setting up Spark (once) …" >&2
 ifneq ($(UV),)
 	@uv pip install --quiet --python $(BIN)/python --compile-bytecode --no-deps --require-hashes -r requirements-spark.lock
 else
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-spark.lock
 endif
-	@touch $(SPARK)
+	@touch ".venv/.ready-spark-$$($(TELL_MADE_FROM))"
 
-$(OLDER):
+$(OLDER): | $(READY)
 	@echo "Setting up DuckDB 1.5 (once) …" >&2
 	@rm -rf .venv-duckdb15
 ifneq ($(UV),)
@@ -106,4 +120,4 @@ else
 	@.venv-duckdb15/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
 		-r requirements-duckdb15.lock
 endif
-	@touch $(OLDER)
+	@touch ".venv-duckdb15/.ready-$$($(TELL_MADE_FROM))"

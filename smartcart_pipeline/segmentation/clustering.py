@@ -15,6 +15,7 @@ from narwhals.typing import FrameT
 from smartcart_pipeline.segmentation import Rows
 from smartcart_pipeline.segmentation.components import NAMES
 from smartcart_pipeline.segmentation.silhouette import mean_silhouettes
+from smartcart_pipeline.segmentation.threads import alone
 
 LLOYD_STEPS = 300
 LLOYD_TOLERANCE = 1e-3
@@ -33,10 +34,8 @@ def fit_kmeans(sample: np.ndarray, k: int, seed: int) -> np.ndarray:
         Centroids, shape (k, 3), float64.
     """
     from sklearn.cluster import KMeans  # noqa: PLC0415  (slow to import)
-    from threadpoolctl import threadpool_limits  # noqa: PLC0415
 
-    # On one thread sums are made in one order, so the bits do not depend on the machine's cores.
-    with threadpool_limits(limits=1):
+    with alone():
         centroids: np.ndarray = KMeans(k, n_init=10, random_state=seed).fit(sample).cluster_centers_
     return centroids
 

@@ -7,6 +7,7 @@ import numpy as np
 from narwhals.typing import FrameT
 
 from smartcart_pipeline.segmentation import Rows
+from smartcart_pipeline.segmentation.threads import alone
 
 COMPONENTS = 3
 NAMES = tuple(f"pc{number}" for number in range(1, COMPONENTS + 1))
@@ -56,10 +57,7 @@ def fit_components(correlations: np.ndarray, names: tuple[str, ...]) -> Componen
     Returns:
         The fitted numbers.
     """
-    from threadpoolctl import threadpool_limits  # noqa: PLC0415
-
-    # On one thread sums are made in one order, so the bits do not depend on the machine's cores.
-    with threadpool_limits(limits=1):
+    with alone():
         variances, directions = np.linalg.eigh(correlations)
     strongest = np.argsort(-variances, kind="stable")[:COMPONENTS]
     explained = np.clip(variances[strongest], 0, None) / variances.sum()

@@ -6,13 +6,13 @@ it. k = 1 has an inertia (the elbow needs it) but none of the other measures, wh
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 
 import numpy as np
 
 from smartcart_pipeline.contract import ExportError
 from smartcart_pipeline.segmentation import Rows
 from smartcart_pipeline.segmentation.silhouette import mean_silhouettes
+from smartcart_pipeline.segmentation.threads import alone
 
 CANDIDATES = tuple(range(1, 11))
 
@@ -59,7 +59,6 @@ def _measure(points: np.ndarray, seed: int, candidates: Sequence[int]) -> Rows:
         calinski_harabasz_score,
         davies_bouldin_score,
     )
-    from threadpoolctl import threadpool_limits  # noqa: PLC0415
 
     random = np.random.default_rng(seed)
     measured = np.sort(random.permutation(len(points))[:SILHOUETTE_CUSTOMERS])
@@ -75,9 +74,7 @@ def _measure(points: np.ndarray, seed: int, candidates: Sequence[int]) -> Rows:
         agreements = [adjusted_rand_score(fitted.labels_, refit.predict(points)) for refit in refits]
         return fitted, float(np.mean(agreements))
 
-    # On one thread sums are made in one order, so the bits do not depend on the machine's cores: each candidate has
-    # its own thread instead, and takes what cores there are.
-    alone = partial(threadpool_limits, limits=1)
+    # Each candidate has a thread of its own, so that all cores are used.
     with alone(), ThreadPoolExecutor(initializer=alone) as threads:
         fits = list(threads.map(fit, candidates))
         compared = [fitted.labels_[measured] for fitted, _ in fits if fitted.n_clusters > 1]
