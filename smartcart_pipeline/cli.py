@@ -156,11 +156,12 @@ def dev(
 ) -> None:
     """Open the Dagster UI, with the nightly schedule and the sensor for new exports."""
     from smartcart_pipeline.night import prepare_home  # noqa: PLC0415  (imports Dagster)
+    from smartcart_pipeline.storage.odd_paths import plain_name  # noqa: PLC0415
 
     place = Home(home.resolve())
     prepare_home(place)
     os.environ["SMARTCART_HOME"] = str(place.root)
-    os.environ["DAGSTER_HOME"] = str(place.dagster)
+    os.environ["DAGSTER_HOME"] = plain_name(place.dagster)
     typer.echo(f"The UI opens on http://127.0.0.1:{port} (stop it with Ctrl-C).", err=True)
     module = ["-m", "smartcart_pipeline.definitions"]
     arguments = ["-m", "dagster", "dev", "-h", "127.0.0.1", "-p", str(port), *module]

@@ -20,6 +20,7 @@ from smartcart_pipeline.resources import NOTE, Settings, read_home
 from smartcart_pipeline.segmentation.recipes import RECIPES
 from smartcart_pipeline.storage.exports import find_export, hash_content
 from smartcart_pipeline.storage.home import Home
+from smartcart_pipeline.storage.odd_paths import plain_name, require_path
 from smartcart_pipeline.storage.publications import readable
 from smartcart_pipeline.storage.run_lock import hold
 
@@ -41,6 +42,7 @@ def prepare_home(home: Home) -> None:
     Raises:
         ExportError: If the home cannot be written.
     """
+    require_path(home.root)
     try:
         for folder in (home.lake, home.dagster, home.incoming):
             folder.mkdir(parents=True, exist_ok=True)
@@ -69,7 +71,7 @@ def open_records(home: Home) -> dg.DagsterInstance:
     Returns:
         The instance, to be closed.
     """
-    os.environ["DAGSTER_HOME"] = str(home.dagster)
+    os.environ["DAGSTER_HOME"] = plain_name(home.dagster)
     return dg.DagsterInstance.get()
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from smartcart_pipeline.assets.history import add_night, explain_night, flows_since_month, flows_since_night
 from smartcart_pipeline.assets.promotion import kept_rows
 from smartcart_pipeline.contract import ExportError
-from smartcart_pipeline.engines.duckdb import DuckDBEngine, literal
+from smartcart_pipeline.engines.duckdb import DuckDBEngine, parquet
 from smartcart_pipeline.segmentation import migration
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.lake import Lake, as_arrow
@@ -90,7 +90,7 @@ def _is_same(engine: DuckDBEngine, kept: Path, again: Path) -> bool:
     """Byte for byte; what Spark wrote is a folder of files, whose rows are in any order."""
     if kept.is_file():
         return kept.read_bytes() == again.read_bytes()
-    one, other = (f"FROM read_parquet({literal(str(path))})" for path in (kept, again))
+    one, other = (f"FROM {parquet(path)}" for path in (kept, again))
     differing = f"({one} EXCEPT ALL {other}) UNION ALL ({other} EXCEPT ALL {one})"
     return not engine.connection.execute(f"SELECT 1 FROM ({differing}) LIMIT 1").fetchall()
 

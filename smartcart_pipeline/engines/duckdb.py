@@ -1,5 +1,6 @@
 """The default engine: DuckDB, in this process, streaming through a bounded memory."""
 
+import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -89,9 +90,7 @@ class DuckDBEngine:
         # Files of the lake never change: one that is read again and again is opened and looked into once.
         known, frame = self._scanned.get(name, (None, None))
         if known != path or frame is None:
-            self.connection.execute(
-                f"CREATE OR REPLACE TEMP VIEW {identifier(name)} AS SELECT * FROM read_parquet({literal(str(path))})"
-            )
+            self.connection.execute(f"CREATE OR REPLACE TEMP VIEW {identifier(name)} AS SELECT * FROM {parquet(path)}")
             frame = nw.from_native(self.connection.table(name))
             self._scanned[name] = path, frame
         return frame
@@ -420,3 +419,29 @@ def literal(text: str) -> str:
         The quoted literal.
     """
     return "'" + text.replace("'", "''") + "'"
+
+
+def file_literal(path: Path) -> str:
+    """A path, quoted for a reader of DuckDB, which would take some letters for a pattern.
+
+    Args:
+        path: A file.
+
+    Returns:
+        The quoted pattern, which stands for this path only.
+    """
+    return literal(re.sub(r"[*?\[]", r"[\g<0>]", str(path)))
+
+
+def parquet(path: Path) -> str:
+    """A Parquet file as a source of rows.
+
+    Args:
+        path: The file; or, where a cluster wrote it, a folder of files.
+
+    Returns:
+        SQL that may follow FROM.
+    """
+    files = f"{file_literal(path)[:-1]}/*.parquet'" if path.is_dir() else file_literal(path)
+    # A folder `year=2026` on the way would become a column.
+    return f"read_parquet({files}, hive_partitioning = false)"

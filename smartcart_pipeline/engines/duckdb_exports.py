@@ -7,7 +7,7 @@ from typing import Any
 import narwhals as nw
 
 from smartcart_pipeline.contract import CONTRACT, DeliveredColumn, ExportError
-from smartcart_pipeline.engines.duckdb import DuckDBEngine, identifier, literal
+from smartcart_pipeline.engines.duckdb import DuckDBEngine, file_literal, identifier, literal
 from smartcart_pipeline.storage.exports import Export, read_workbook, snake_case
 
 MISSING = ("", "na", "n/a", "nan", "null", "none")
@@ -85,7 +85,8 @@ def _delivered(engine: DuckDBEngine, export: Export) -> dict[str, str]:
         # By position, because DuckDB takes columns whose names differ only in case for one.
         source = (
             f"SELECT file_row_number + 2 AS line_number, {', '.join(names)}, NULL::VARCHAR AS malformed "
-            f"FROM read_parquet({literal(str(export.path))}, file_row_number = true) AS file({', '.join(names)})"
+            f"FROM read_parquet({file_literal(export.path)}, file_row_number = true, hive_partitioning = false) "
+            f"AS file({', '.join(names)})"
         )
     elif export.kind == "excel":
         connection.register("workbook", _workbook_table(export, names))
@@ -108,7 +109,7 @@ def _csv_lines(engine: DuckDBEngine, export: Export, names: list[str]) -> str:
     connection.execute(
         "CREATE OR REPLACE TEMP TABLE delivered_lines AS "
         "SELECT row_number() OVER () AS ordinal, * FROM read_csv("
-        f"{literal(str(export.path))}, auto_detect = false, header = false, skip = 1, "
+        f"{file_literal(export.path)}, hive_partitioning = false, auto_detect = false, header = false, skip = 1, "
         f"delim = {literal(export.delimiter)}, quote = '\"', escape = '\"', encoding = {literal(export.encoding)}, "
         f"compression = '{'gzip' if export.gzipped else 'none'}', columns = {{{columns}}}, "
         "null_padding = true, ignore_errors = true, store_rejects = true, rejects_limit = 0, parallel = false)"

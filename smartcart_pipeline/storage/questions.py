@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import duckdb
 
 from smartcart_pipeline.contract import ExportError
-from smartcart_pipeline.engines.duckdb import literal
+from smartcart_pipeline.engines.duckdb import file_literal, literal
 from smartcart_pipeline.storage.home import Home
 
 if TYPE_CHECKING:
@@ -60,7 +60,8 @@ def ask(home: Home, publication: Path, query: str) -> "Iterator[pa.RecordBatchRe
 def _restrict(connection: duckdb.DuckDBPyConnection, home: Home, spill: str) -> None:
     """Leave nothing within reach but the file itself and the lake, over which it has views."""
     connection.execute(f"SET temp_directory = {literal(spill)}")
-    connection.execute(f"SET allowed_directories = [{literal(str(home.lake))}]")
+    # As it is, and as the views write it.
+    connection.execute(f"SET allowed_directories = [{literal(str(home.lake))}, {file_literal(home.lake)}]")
     connection.execute("SET enable_external_access = false; SET lock_configuration = true")
 
 

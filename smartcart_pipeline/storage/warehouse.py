@@ -13,10 +13,11 @@ from typing import Any
 
 import duckdb
 
-from smartcart_pipeline.engines.duckdb import DuckDBEngine, identifier, literal
+from smartcart_pipeline.engines.duckdb import DuckDBEngine, identifier, literal, parquet
 from smartcart_pipeline.engines.duckdb_macros import SCORED_FROM, create_macros
 from smartcart_pipeline.segmentation import Rows
 from smartcart_pipeline.storage.lake import as_arrow
+from smartcart_pipeline.storage.odd_paths import building_place
 from smartcart_pipeline.tables import RECORDS, TABLES, Table
 from smartcart_pipeline.views import VIEWS, View
 
@@ -87,6 +88,11 @@ def build(engine: DuckDBEngine, contents: Contents, path: Path) -> None:
         contents: What goes into it.
         path: The file; there must be none of that name.
     """
+    with building_place(path) as place:
+        _build(engine, contents, place)
+
+
+def _build(engine: DuckDBEngine, contents: Contents, path: Path) -> None:
     # A cursor of its own does not see the temporary views by which the run reads the lake under the same names.
     connection = engine.connection.cursor()
     connection.execute(f"ATTACH {literal(str(path))} AS building (STORAGE_VERSION '{STORAGE_VERSION}')")
@@ -130,8 +136,7 @@ def runs_in(paths: Iterable[Path]) -> set[str]:
 def add_tables(connection: Any, contents: Contents) -> None:
     """The tables of the lake: copied, or as views where they are large."""
     for name, file in contents.files.items():
-        # A table is one file, or a folder of files where a cluster wrote it.
-        source = f"read_parquet({literal(str(file / '*.parquet' if file.is_dir() else file))})"
+        source = parquet(file)
         kind = "TABLE" if _count(connection, source) <= contents.copied_rows else "VIEW"
         connection.execute(f"CREATE {kind} {identifier(name)} AS SELECT * FROM {source}")
         _comment(connection, kind, name, TABLES[name])
