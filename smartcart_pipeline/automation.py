@@ -35,7 +35,7 @@ SOURCES = {".py", ".jinja", ".css", ".js"}
 # The tag of a run that says which export, code and settings it was made from.
 FINGERPRINT = "smartcart/fingerprint"
 # Settings on which no result depends; the content of the export counts, not its path.
-NUMBERLESS = {"input", "kept_publications", "wait_seconds"}
+NUMBERLESS = {"input", "kept_publications", "kept_records", "wait_seconds"}
 
 nightly_refresh = dg.define_asset_job(
     "nightly_refresh",

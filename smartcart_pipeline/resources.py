@@ -117,6 +117,9 @@ class Settings(dg.ConfigurableResource):
     kept_publications: int = Field(
         default=7, ge=1, description="So many publications stay, with the files of the lake that they need."
     )
+    kept_records: int = Field(
+        default=90, ge=1, description="Dagster forgets runs that are older than so many good nights, with their events."
+    )
     wait_seconds: int = Field(
         default=3_600, ge=0, description="How long a run waits for another to end, at most; one at a time uses a home."
     )

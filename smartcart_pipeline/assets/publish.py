@@ -9,7 +9,7 @@ import narwhals as nw
 
 from smartcart_pipeline import provenance, tables, views
 from smartcart_pipeline.assets import OWNERS, source_version
-from smartcart_pipeline.automation import package_version
+from smartcart_pipeline.automation import nightly_refresh, package_version
 from smartcart_pipeline.engines import Engine, duckdb_macros
 from smartcart_pipeline.provenance import check_rows, column_lineage_rows, lineage_rows, trace_files
 from smartcart_pipeline.resources import NOTE, Settings, blaming_the_input
@@ -26,6 +26,7 @@ from smartcart_pipeline.storage.models import (
     read_record,
 )
 from smartcart_pipeline.storage.publications import publish, run_of
+from smartcart_pipeline.storage.run_records import forget_old_runs
 from smartcart_pipeline.storage.warehouse import Contents, Publication, now
 from smartcart_pipeline.tables import TABLES
 
@@ -63,6 +64,7 @@ def warehouse(
     done = publish(engine.local, contents, home, settings.kept_publications)
     if pending:
         commit_record(home, pending)
+    forgotten = forget_old_runs(context.instance, nightly_refresh.name, settings.kept_records)
     notes = {NOTE: publications.tell_set_aside(done.set_aside)} if done.set_aside else {}
     for note in notes.values():
         context.log.warning(note)
@@ -75,6 +77,7 @@ def warehouse(
             "as_of_date": str(publication.as_of_date),
             "model_version": publication.model_version,
             "pruned_files": len(done.pruned),
+            "forgotten_runs": forgotten,
             **notes,
         }
     )

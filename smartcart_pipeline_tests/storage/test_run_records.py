@@ -2,6 +2,8 @@
 
 import multiprocessing
 import shutil
+import sqlite3
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -10,7 +12,7 @@ import yaml
 
 from smartcart_pipeline.night import open_records, prepare_home
 from smartcart_pipeline.storage.home import Home
-from smartcart_pipeline.storage.run_records import OpenEventLog
+from smartcart_pipeline.storage.run_records import OpenEventLog, forget_old_runs
 
 TURNS = 25
 
@@ -86,3 +88,93 @@ def test_few_connections_are_open_at_a_time(home: Home):
         assert isinstance(log, OpenEventLog)
         assert len(log._engines) == 2
     assert not log._engines
+
+
+@dg.asset_check(asset="counted")
+def is_counted() -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(passed=True, metadata={"long": "x" * 500_000})
+
+
+@dg.asset
+def made_once() -> dg.MaterializeResult:
+    return dg.MaterializeResult()
+
+
+NIGHTLY = dg.Definitions(
+    assets=[counted, made_once],
+    asset_checks=[is_counted],
+    jobs=[dg.define_asset_job("nightly", dg.AssetSelection.assets("counted"))],
+).resolve_job_def("nightly")
+
+
+def _night(instance: dg.DagsterInstance) -> str:
+    return NIGHTLY.execute_in_process(instance=instance).run_id
+
+
+def test_old_runs_are_forgotten_with_all_they_left_and_what_is_needed_stays(home: Home):
+    with open_records(home) as instance:
+        alone = dg.materialize([made_once], instance=instance).run_id
+        runs = [_night(instance) for _ in range(20)]
+        queued = instance.create_run_for_job(NIGHTLY).run_id
+        old = [runs.pop(0), *(runs.pop(0) for _ in range(16))]
+        freshness = dg.AssetObservation("counted", metadata={"long": "y" * 1_000})
+        for _ in range(3):
+            instance.report_runless_asset_event(freshness)
+        index = home.dagster / "history" / "runs" / "index.db"
+        size = index.stat().st_size
+        assert forget_old_runs(instance, "nightly", 3) == len(old)
+        assert forget_old_runs(instance, "nightly", 3) == 0
+        assert {run.run_id for run in instance.get_runs()} == {*runs, alone, queued}
+        assert {path.stem for path in index.parent.glob("[0-9a-f]*.db")} - {"index"} >= {*runs, alone}
+        assert not {path.stem for path in index.parent.glob("[0-9a-f]*.db")} & set(old)
+        known = {record.asset_entry.asset_key.path[-1]: record.asset_entry for record in instance.get_asset_records()}
+        assert known["made_once"].last_materialization.run_id == alone
+        assert known["counted"].last_materialization.run_id == runs[-1]
+        assert all(instance.all_logs(run) for run in (*runs, alone))
+        assert len(instance.fetch_observations(dg.AssetKey("counted"), limit=10).records) == 3
+    with sqlite3.connect(index) as connection:
+        for table in ("event_logs", "asset_check_executions"):
+            [(left,)] = connection.execute(
+                f"SELECT count(*) FROM {table} WHERE run_id IN ({', '.join('?' * len(old))})", old
+            ).fetchall()
+            assert left == 0, table
+    assert index.stat().st_size < size / 2
+
+
+def test_fewer_nights_than_are_kept_forget_nothing(home: Home):
+    with open_records(home) as instance:
+        runs = {_night(instance) for _ in range(3)}
+        assert forget_old_runs(instance, "nightly", 4) == 0
+        assert {run.run_id for run in instance.get_runs()} == runs
+
+
+def test_of_old_events_without_a_run_the_newest_of_each_kind_stays(home: Home):
+    with open_records(home) as instance:
+        for key in ("counted", "made_once"):
+            for number in range(3):
+                instance.report_runless_asset_event(dg.AssetObservation(key, metadata={"number": number}))
+        later = datetime.now(UTC) + timedelta(seconds=1)
+        while datetime.now(UTC) < later:
+            pass
+        _night(instance)
+        _night(instance)
+        forget_old_runs(instance, "nightly", 1)
+        for key in ("counted", "made_once"):
+            [left] = instance.fetch_observations(dg.AssetKey(key), limit=10).records
+            observation = left.asset_observation
+            assert observation is not None
+            assert observation.metadata["number"].value == 2
+
+
+def test_somebody_who_reads_is_not_disturbed_and_does_not_disturb(home: Home):
+    with open_records(home) as instance:
+        runs = [_night(instance) for _ in range(20)]
+        index = home.dagster / "history" / "runs" / "index.db"
+        with sqlite3.connect(index, isolation_level=None) as reader:
+            reader.execute("BEGIN")
+            [(seen,)] = reader.execute("SELECT count(*) FROM event_logs").fetchall()
+            assert forget_old_runs(instance, "nightly", 1) == 19
+            assert reader.execute("SELECT count(*) FROM event_logs").fetchall() == [(seen,)]
+            reader.execute("COMMIT")
+        assert [run.run_id for run in instance.get_runs()] == runs[-1:]
+        assert _night(instance)
