@@ -2,7 +2,7 @@
 
 import sys
 
-from benchmarks import identity, kills, nightly, scale, scoring, spark
+from benchmarks import identity, kills, longevity, nightly, scale, scoring, spark
 
 BENCHMARKS = {
     "nightly": nightly.main,
@@ -11,6 +11,7 @@ BENCHMARKS = {
     "spark": lambda: spark.main([]),
     "scoring": lambda: scoring.main([]),
     "kills": lambda: kills.main([]),
+    "longevity": lambda: longevity.main([]),
 }
 
 if __name__ == "__main__":

@@ -96,7 +96,7 @@ def main(arguments: list[str] | None = None) -> None:
         write_sample(export, chosen.customers, 1)
         home.root.mkdir()
         home.settings.write_text(f"settings:\n  kept_records: {chosen.kept}\n", encoding="utf-8")
-        print(f"{chosen.nights} nights of {chosen.customers} customers, {chosen.kept} of them kept in Dagster's records")
+        print(f"{chosen.nights} nights of {chosen.customers} customers, the last {chosen.kept} in Dagster's records")
         print("  nights       processor      wall       peak   dagster/      home", flush=True)
         nights: list[Night] = []
         for number in range(1, chosen.nights + 1):
