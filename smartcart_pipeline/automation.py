@@ -4,18 +4,19 @@ import hashlib
 import json
 import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
-from smartcart_pipeline.contract import ExportError
+from smartcart_pipeline.contract import CallError, ExportError, FaultError, HomeError
 from smartcart_pipeline.resources import AT_FAULT, Settings, read_home
 from smartcart_pipeline.storage.exports import arrivals, find_export, hash_content, inspect_export
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.models import is_asked
 from smartcart_pipeline.storage.publications import kept_publications, published, run_of, tell_strange
-from smartcart_pipeline.storage.run_lock import try_to_hold
+from smartcart_pipeline.storage.run_lock import HomeBusyError, try_to_hold
 
 NIGHTLY = "0 2 * * *"
 SENSOR_SECONDS = 30
@@ -31,6 +32,8 @@ UNDER_WAY = [
 
 # What the package's code is written in: Python, and the page of the report.
 SOURCES = {".py", ".jinja", ".css", ".js"}
+
+FAULTS: dict[str, type[FaultError]] = {kind.whose: kind for kind in (ExportError, CallError, HomeError)}
 
 # The tag of a run that says which export, code and settings it was made from.
 FINGERPRINT = "smartcart/fingerprint"
@@ -139,7 +142,7 @@ def nightly(context: dg.ScheduleEvaluationContext, home: dg.ResourceParam[Home])
     unblock(context.instance, home)
     try:
         export = find_export(home)
-    except ExportError as error:
+    except CallError as error:
         return dg.SkipReason(str(error))
     if export.parent == home.incoming and 0 <= time.time() - export.stat().st_mtime < SENSOR_SECONDS:
         return dg.SkipReason(f"{export.name} is still arriving; it will be segmented as soon as it is complete.")
@@ -215,12 +218,12 @@ def new_export(context: dg.SensorEvaluationContext, home: dg.ResourceParam[Home]
 )
 def refused_export(context: dg.RunFailureSensorContext, home: dg.ResourceParam[Home]) -> None:
     export = Path(settings_of(context.dagster_run).get("input", ""))
-    fault = input_fault(context.instance, context.dagster_run.run_id)
-    if not fault or export.parent != home.incoming or not export.is_file():
+    fault = find_fault(context.instance, context.dagster_run.run_id)
+    if not isinstance(fault, ExportError) or export.parent != home.incoming or not export.is_file():
         return
     # What was delivered anew since, or failed under somebody's own settings, may well be good.
     if context.dagster_run.tags.get(FINGERPRINT) == fingerprint(hash_content(export), read_home(home)["settings"]):
-        set_aside(home, export, fault)
+        set_aside(home, export, str(fault))
         context.log.info(f"{export} set aside: {fault}")
 
 
@@ -246,26 +249,46 @@ def set_aside(home: Home, export: Path, reason: str) -> Path:
     return target
 
 
-def input_fault(instance: dg.DagsterInstance, run_id: str) -> str | None:
-    """What was wrong with the export or the call, if that is why a run failed.
+def find_fault(instance: dg.DagsterInstance, run_id: str) -> FaultError | None:
+    """Why a run failed, where that was not the pipeline's fault.
 
     Args:
         instance: Where the run is recorded.
         run_id: The run.
 
     Returns:
-        The message for people, or None if the fault lies elsewhere.
+        What was wrong with the export, the call or the home; None if the fault lies elsewhere.
     """
-    types = {dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.ASSET_CHECK_EVALUATION}
+    types = {
+        dg.DagsterEventType.STEP_FAILURE,
+        dg.DagsterEventType.ASSET_CHECK_EVALUATION,
+        dg.DagsterEventType.RUN_FAILURE,
+    }
     for record in instance.get_records_for_run(run_id, of_type=types).records:
         event = record.event_log_entry.get_dagster_event()
+        fault = None
         if event.is_step_failure:
-            data = event.step_failure_data.user_failure_data
-            if data and AT_FAULT in data.metadata:
-                return data.description
-        else:
+            failure = event.step_failure_data.user_failure_data
+            fault = failure and _fault(failure.metadata, failure.description)
+        elif event.is_failure:
+            fault = _cause(event.job_failure_data.error)
+        elif not event.asset_check_evaluation_data.passed:
             check = event.asset_check_evaluation_data
-            fault = check.metadata.get(AT_FAULT)
-            if not check.passed and fault is not None and fault.value:
-                return check.description
+            fault = _fault(check.metadata, check.description)
+        if fault:
+            return fault
+    return None
+
+
+def _fault(metadata: Mapping[str, Any], message: str | None) -> FaultError | None:
+    whose = metadata.get(AT_FAULT)
+    return FAULTS[whose.value](message) if whose else None
+
+
+def _cause(error: Any) -> FaultError | None:
+    """The home's fault where a run could not even begin: what its resources raise is in no step."""
+    while error is not None:
+        if error.cls_name in (HomeError.__name__, HomeBusyError.__name__):
+            return HomeError(error.message.partition(": ")[2].strip())
+        error = error.cause
     return None

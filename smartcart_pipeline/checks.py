@@ -13,7 +13,7 @@ from typing import Any
 import dagster as dg
 import narwhals as nw
 
-from smartcart_pipeline.contract import NAMES, Column, SqlType
+from smartcart_pipeline.contract import NAMES, Column, ExportError, SqlType
 from smartcart_pipeline.engines import Engine
 from smartcart_pipeline.resources import AT_FAULT, Settings
 from smartcart_pipeline.segmentation import components
@@ -166,7 +166,8 @@ def _few_rejected(lake: Lake, settings: Settings) -> Verdict:
     return Verdict(
         passed,
         description,
-        {"share": share, "limit": settings.max_rejected_share, AT_FAULT: not passed}
+        {"share": share, "limit": settings.max_rejected_share}
+        | ({} if passed else {AT_FAULT: ExportError.whose})
         | {row["reason"]: row["rows"] for row in by_reason},
     )
 

@@ -1,7 +1,7 @@
 """The `smartcart` command: runs the nightly job by hand, makes sample exports, and opens the UI.
 
-Exit codes: 0 done; 2 the input or the call is at fault; 1 anything else. Nothing heavy is imported before a command
-needs it, so that help and mistakes answer at once.
+Exit codes: 0 done; 2 the input, the call or the home is at fault; 1 anything else. Nothing heavy is imported before a
+command needs it, so that help and mistakes answer at once.
 """
 
 import gc
@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
-from smartcart_pipeline.contract import ExportError
+from smartcart_pipeline.contract import CallError, FaultError, HomeError
 from smartcart_pipeline.model_commands import model
 from smartcart_pipeline.simulation_commands import simulate
 from smartcart_pipeline.storage.home import Home
@@ -113,7 +113,7 @@ def report(
     try:
         write_report(findings, place.report)
     except OSError as error:
-        raise ExportError(
+        raise HomeError(
             f"{place.report}: cannot be written ({error.strerror}). Make the home writable, and free some room."
         ) from None
     typer.echo(place.report)
@@ -133,9 +133,9 @@ def generate(
     try:
         write_sample(output, customers, seed)
     except ValueError as error:
-        raise ExportError(f"{error}.") from None
+        raise CallError(f"{error}.") from None
     except OSError as error:
-        raise ExportError(
+        raise CallError(
             f"{output}: cannot be written ({error.strerror}). Name a file in a folder that is there, with --output."
         ) from None
     typer.echo(f"{customers:,} customers written to {output}")
@@ -181,9 +181,9 @@ def _engine_config(engine: str | None, master: str | None) -> dict[str, Any] | N
     if engine is None:
         return None
     if engine not in ("duckdb", "spark"):
-        raise ExportError(f"--engine {engine!r} is not known. Choose duckdb or spark.")
+        raise CallError(f"--engine {engine!r} is not known. Choose duckdb or spark.")
     if engine == "spark" and find_spec("pyspark") is None:
-        raise ExportError("--engine spark needs Spark: pip install 'smartcart-pipeline[spark]'.")
+        raise CallError("--engine spark needs Spark: pip install 'smartcart-pipeline[spark]'.")
     return {"spark": ({"master": master} if master else {}) if engine == "spark" else None}
 
 
@@ -217,14 +217,14 @@ def _show(outcome: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    """Run the command; what the input or the call is to blame for ends with a message and exit code 2."""
+    """Run the command; what the input, the call or the home is to blame for ends with a message and exit code 2."""
     try:
         app()
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 0
-    except (ExportError, RuntimeError) as error:
+    except (FaultError, RuntimeError) as error:
         typer.echo(f"smartcart: {error}", err=True)
-        code = 2 if isinstance(error, ExportError) else 1
+        code = 2 if isinstance(error, FaultError) else 1
     sys.stdout.flush()
     sys.stderr.flush()
     # Everything is on disk: taking a few hundred thousand objects apart first would make people wait a second more.

@@ -5,7 +5,7 @@ What belongs here: facts about a *delivered* column. What does not: anything com
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 SqlType = Literal[
     "TINYINT",
@@ -155,5 +155,29 @@ LINE_COLUMNS: tuple[Column, ...] = (
 )
 
 
-class ExportError(ValueError):
-    """The export or the call is at fault, not the pipeline: the message says what, where and what to do now."""
+class FaultError(ValueError):
+    """Not the pipeline is at fault: the message says for people what is wrong, where, and what to do now.
+
+    Attributes:
+        whose: Whose fault it is: a kind of this error for each.
+    """
+
+    whose: ClassVar[str]
+
+
+class ExportError(FaultError):
+    """The export is at fault: whatever else is put right, it cannot be used as it was delivered."""
+
+    whose = "export"
+
+
+class CallError(FaultError):
+    """What was asked for is at fault: an option, a question, a path, a setting of one run."""
+
+    whose = "call"
+
+
+class HomeError(FaultError):
+    """The home is at fault, or the machine it is on: once that is put right, the same export may be used."""
+
+    whose = "home"

@@ -45,7 +45,7 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """Show a model: how it came to be, and its segments."""
-    from smartcart_pipeline.contract import ExportError  # noqa: PLC0415
+    from smartcart_pipeline.contract import CallError  # noqa: PLC0415
     from smartcart_pipeline.storage.models import (  # noqa: PLC0415  (imports numpy)
         champion_document,
         describe_models,
@@ -56,7 +56,7 @@ def show(
     place = Home(home.resolve())
     record = read_record(place)
     if version is None and record.last is None:
-        raise ExportError(f"No model has been made in {place.root} yet: smartcart run, or name a home with --home.")
+        raise CallError(f"No model has been made in {place.root} yet: smartcart run, or name a home with --home.")
     champion = read_version(place, record, version or (record.last.version if record.last else ""))
     if as_json:
         typer.echo(json.dumps(champion_document(champion), indent=2))

@@ -14,11 +14,11 @@ from typing import Any
 
 import dagster as dg
 
-from smartcart_pipeline.contract import ExportError
+from smartcart_pipeline.contract import CallError, HomeError
 from smartcart_pipeline.progress import CHANNEL, Watcher
 from smartcart_pipeline.resources import NOTE, Settings, read_home
 from smartcart_pipeline.segmentation.recipes import RECIPES
-from smartcart_pipeline.storage.exports import find_export, hash_content
+from smartcart_pipeline.storage.exports import find_export, hash_content, tell_left_alone
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.odd_paths import plain_name, require_path
 from smartcart_pipeline.storage.publications import readable
@@ -28,7 +28,7 @@ CHECKED = dg.DagsterEventType.ASSET_CHECK_EVALUATION.value
 
 
 class RunError(RuntimeError):
-    """The run failed, and neither the export nor the call is to blame."""
+    """The run failed, and neither the export nor the call nor the home is to blame."""
 
 
 def prepare_home(home: Home) -> None:
@@ -40,7 +40,7 @@ def prepare_home(home: Home) -> None:
         home: The home.
 
     Raises:
-        ExportError: If the home cannot be written.
+        HomeError: If the home cannot be written.
     """
     require_path(home.root)
     try:
@@ -56,7 +56,7 @@ def prepare_home(home: Home) -> None:
                     instance.upgrade()
                 _update(migrated, dg.__version__)
     except OSError as error:
-        raise ExportError(
+        raise HomeError(
             f"{home.root}: the home cannot be written ({error.strerror}). "
             "Give the pipeline's user the right to, or name another folder with --home."
         ) from None
@@ -90,13 +90,18 @@ def run_job(
         What was made: run_id, export, as_of_date, recipe, customers, segments, warnings, paths, seconds.
 
     Raises:
-        ExportError: If the export or the call is at fault.
+        FaultError: If the export, the call or the home is at fault.
         RunError: If the run failed for another reason.
         HomeBusyError: If another run did not end within `wait_seconds`.
     """
     settings = read_home(home)["settings"] | {name: value for name, value in settings.items() if value is not None}
     _require_settings(settings)
-    settings["input"] = str(find_export(home, settings.get("input")).resolve())
+    if not settings.get("input"):
+        settings["input"] = str(find_export(home))
+        for told in tell_left_alone(home):
+            _say(told)
+    # Who names a link means what it leads to.
+    settings["input"] = str(Path(settings["input"]).resolve())
     prepare_home(home)
     os.environ["SMARTCART_HOME"] = str(home.root)
     warnings.filterwarnings("ignore", category=dg.BetaWarning)
@@ -105,8 +110,8 @@ def run_job(
         BY_COMMAND,
         FINGERPRINT,
         fail_abandoned,
+        find_fault,
         fingerprint,
-        input_fault,
         run_config,
     )
     from smartcart_pipeline.definitions import build_defs  # noqa: PLC0415  (with the home as it is now)
@@ -132,8 +137,7 @@ def run_job(
             tags=tags,
         )
         if not result.success:
-            fault = input_fault(instance, result.run_id)
-            raise ExportError(fault) if fault else RunError(_why(result))
+            raise find_fault(instance, result.run_id) or RunError(_why(result))
     return _outcome(home, result) | {"seconds": round(time.monotonic() - started, 2)}
 
 
@@ -174,7 +178,7 @@ def _say(message: str) -> None:
 def _require_settings(settings: dict[str, Any]) -> None:
     recipe = settings.get("recipe")
     if recipe is not None and recipe not in RECIPES:
-        raise ExportError(f"--recipe {recipe!r} is not known. Choose one of {', '.join(RECIPES)}.")
+        raise CallError(f"--recipe {recipe!r} is not known. Choose one of {', '.join(RECIPES)}.")
     Settings(as_of=settings.get("as_of")).require_date()
 
 

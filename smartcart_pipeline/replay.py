@@ -7,7 +7,7 @@ from typing import Any
 
 from smartcart_pipeline.assets.history import add_night, explain_night, flows_since_month, flows_since_night
 from smartcart_pipeline.assets.promotion import kept_rows
-from smartcart_pipeline.contract import ExportError
+from smartcart_pipeline.contract import HomeError
 from smartcart_pipeline.engines.duckdb import DuckDBEngine, parquet
 from smartcart_pipeline.segmentation import migration
 from smartcart_pipeline.storage.home import Home
@@ -49,7 +49,7 @@ def replay_history(home: Home, folder: Path, engine: DuckDBEngine, band: float) 
         What was found.
 
     Raises:
-        ExportError: If nothing was published, or no night can be played again.
+        HomeError: If nothing was published, or no night can be played again.
     """
     record = read_record(home)
     lake = Lake(home.lake, "replay", engine)
@@ -121,7 +121,7 @@ def _first_kept(lake: Lake, record: Record) -> int:
     if first and not _is_kept(lake, record.nights[first - 1].run_id, STAYS):
         first += 1
     if not record.nights or first >= len(record.nights):
-        raise ExportError(f"{lake.root}: no night is kept that could be played again. Publish one: smartcart run.")
+        raise HomeError(f"{lake.root}: no night is kept that could be played again. Publish one: smartcart run.")
     return first
 
 

@@ -3,6 +3,7 @@
 Settings are a Dagster resource so that each can be changed for one run in the launchpad of the UI.
 """
 
+import errno
 import logging
 import os
 import time
@@ -13,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import duckdb
 from pydantic import Field, ValidationError
 
-from smartcart_pipeline.contract import ExportError
+from smartcart_pipeline.contract import CallError, FaultError, HomeError
 from smartcart_pipeline.engines import Engine
 from smartcart_pipeline.engines.duckdb import MEMORY_LIMIT, DuckDBEngine
 from smartcart_pipeline.lineage import Columns
@@ -31,8 +33,10 @@ from smartcart_pipeline.tables import TABLES
 
 SPARK_MASTER = "SMARTCART_SPARK_MASTER"
 
-# Marks a failure that the export or the call is to blame for, in the metadata of its event.
-AT_FAULT = "input_at_fault"
+# Whose fault a failure is, in the metadata of its event: the export's, the call's or the home's (`FaultError.whose`).
+AT_FAULT = "at_fault"
+# What a disk says that is full, or may not be written to.
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
 # What people should know although nothing failed, in the metadata of the step that found it.
 NOTE = "note"
 # How many rows an export holds, in the metadata of the table that keeps it.
@@ -160,12 +164,12 @@ class Settings(dg.ConfigurableResource):
             The date, or None.
 
         Raises:
-            ExportError: If it is no date.
+            CallError: If it is no date.
         """
         try:
             return None if self.as_of is None else date.fromisoformat(self.as_of)
         except ValueError:
-            raise ExportError(f"--as-of {self.as_of!r} is not a date. Write it as YYYY-MM-DD.") from None
+            raise CallError(f"--as-of {self.as_of!r} is not a date. Write it as YYYY-MM-DD.") from None
 
 
 # What a home's settings may set.
@@ -182,14 +186,14 @@ def read_home(home: Home) -> dict[str, dict[str, Any]]:
         `settings`: fields of `Settings`; `engine`: the engine's configuration.
 
     Raises:
-        ExportError: If the file cannot be read, or a value is none that the field takes.
+        HomeError: If the file cannot be read, or a value is none that the field takes.
     """
     chosen = read_settings(home, SECTIONS)
     try:
         Settings(**chosen["settings"])
     except ValidationError as error:
         faults = "; ".join(f"{fault['loc'][0]} is {fault['input']!r}: {fault['msg']}" for fault in error.errors())
-        raise ExportError(f"{home.settings}: {faults}. Correct the file.") from None
+        raise HomeError(f"{home.settings}: {faults}. Correct the file.") from None
     return chosen
 
 
@@ -229,8 +233,7 @@ def engine(context: dg.InitResourceContext) -> Iterator[Engine]:
     Whoever has an engine reads or writes the lake, so a run holds its home for as long as it has one.
     """
     home = context.resources.home
-    with blaming_the_input():
-        config = read_home(home)["engine"] | context.resource_config
+    config = read_home(home)["engine"] | context.resource_config
     log = context.log or logging.getLogger(__name__)
     with hold(home, context.resources.settings.wait_seconds, log.warning):
         spill = Path(config.get("spill_directory") or home.spill)
@@ -273,7 +276,8 @@ class LakeIOManager(dg.IOManager):
             rate = rows / max(time.monotonic() - started, 0.001)
             context.log.info(f"{name}: {about}{rows:,.0f} rows, {rate:,.0f} a second")
 
-        stored = self.tables.write(name, obj, lambda share: say(share * expected, f"of {expected:,} rows about "))
+        with naming_the_fault():
+            stored = self.tables.write(name, obj, lambda share: say(share * expected, f"of {expected:,} rows about "))
         say(stored.rows, "")
         context.add_output_metadata(describe_stored(name, stored))
 
@@ -362,19 +366,29 @@ def _lineage_table(name: str, lineage: Columns) -> dg.TableMetadataValue:
 
 
 @contextmanager
-def blaming_the_input() -> Iterator[None]:
-    """Turn an export's fault into a failure with a message and without a retry or a traceback."""
+def naming_the_fault() -> Iterator[None]:
+    """Turn a fault that is not the pipeline's into a failure with its message, without a retry or a traceback."""
     try:
         yield
-    except ExportError as error:
-        raise dg.Failure(str(error), metadata={AT_FAULT: True}, allow_retries=False) from None
+    except FaultError as error:
+        raise _failure(error) from None
+    except (OSError, duckdb.IOException) as error:
+        told = " ".join(str(error).split())
+        if not any(os.strerror(number) in told for number in DISK_ERRORS):
+            raise
+        advice = "Make room, or give the pipeline's user the right to. What was published before is unchanged."
+        raise _failure(HomeError(f"The home cannot be written ({told}). {advice}")) from None
+
+
+def _failure(error: FaultError) -> dg.Failure:
+    return dg.Failure(str(error), metadata={AT_FAULT: error.whose}, allow_retries=False)
 
 
 def _defaults(home: Home) -> dict[str, Any]:
     """What the launchpad shows; where the home's settings cannot be read, every run says so and does nothing else."""
     try:
         return read_home(home)["settings"]
-    except ExportError:
+    except HomeError:
         return {}
 
 

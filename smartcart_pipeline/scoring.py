@@ -12,7 +12,7 @@ from typing import Any
 import duckdb
 import narwhals as nw
 
-from smartcart_pipeline.contract import ExportError
+from smartcart_pipeline.contract import CallError, ExportError, HomeError
 from smartcart_pipeline.engines.duckdb import BATCH, DuckDBEngine
 from smartcart_pipeline.segmentation.cleaning import judge_export, reject_customers, tell_lines
 from smartcart_pipeline.segmentation.model import SegmentModel, read_model, score_customers
@@ -55,17 +55,17 @@ def published_model(publication: Path) -> tuple[str, SegmentModel]:
         Its version and the model.
 
     Raises:
-        ExportError: If it holds no model that can be read.
+        HomeError: If it holds no model that can be read.
     """
     try:
         with duckdb.connect(str(publication), read_only=True) as connection:
             [(version, document)] = connection.execute("SELECT model_version, document FROM segment_model").fetchall()
         return version, read_model(json.loads(document))
     except duckdb.CatalogException:
-        raise ExportError(f"{publication}: the warehouse holds no model. Publish one: smartcart run.") from None
+        raise HomeError(f"{publication}: the warehouse holds no model. Publish one: smartcart run.") from None
     except duckdb.Error as error:
         first_line = str(error).splitlines()[0]
-        raise ExportError(f"{publication}: the warehouse cannot be read ({first_line}). Run: smartcart run.") from None
+        raise HomeError(f"{publication}: the warehouse cannot be read ({first_line}). Run: smartcart run.") from None
 
 
 def choose_format(output: str, named: str | None) -> str:
@@ -79,12 +79,12 @@ def choose_format(output: str, named: str | None) -> str:
         `csv`, `json` or `parquet`.
 
     Raises:
-        ExportError: If it is none of them.
+        CallError: If it is none of them.
     """
     chosen = named or ("csv" if output == STANDARD_OUTPUT else Path(output).suffix.lower().lstrip("."))
     if chosen not in WRITERS:
         known = ", ".join(WRITERS)
-        raise ExportError(
+        raise CallError(
             f"--format {named!r} is not known. Choose one of {known}."
             if named
             else f"--output {output}: the name tells no format. Let it end in one of {known}, or name a --format."
@@ -108,7 +108,8 @@ def score_file(publication: Path, file: Path, output: str, named_format: str | N
         What came of it. Rejected rows are in `<output>.rejected.csv`, with reasons.
 
     Raises:
-        ExportError: If the file or the call is at fault, or not one row can be scored.
+        ExportError: If the file is at fault, or not one row can be scored.
+        CallError: If the call is.
     """
     chosen = choose_format(output, named_format)
     target = None if output == STANDARD_OUTPUT else Path(output)
@@ -120,7 +121,7 @@ def score_file(publication: Path, file: Path, output: str, named_format: str | N
             made = _score(engine, model, file, target, chosen, Path(folder))
             return Scores(version, *made)
         except (OSError, duckdb.IOException) as error:
-            raise ExportError(
+            raise CallError(
                 f"{output}: cannot be written ({str(error).splitlines()[0]}). Make room, or name another --output."
             ) from None
         finally:
@@ -150,13 +151,13 @@ def _score(
 
 def _require_places(file: Path, target: Path | None) -> None:
     if not file.is_file():
-        raise ExportError(f"{file}: no such file. Name the file of customers to score.")
+        raise CallError(f"{file}: no such file. Name the file of customers to score.")
     if target is None:
         return
     if target.exists() and target.samefile(file):
-        raise ExportError(f"{target}: is the file to score. Name another --output.")
+        raise CallError(f"{target}: is the file to score. Name another --output.")
     if target.is_dir() or not os.access(target.parent, os.W_OK):
-        raise ExportError(f"{target}: cannot be written. Name a file in a folder that you may write to, with --output.")
+        raise CallError(f"{target}: cannot be written. Name a file in a folder that you may write to, with --output.")
 
 
 def _count_reasons(engine: DuckDBEngine, rejected: nw.LazyFrame[Any]) -> dict[str, int]:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from smartcart_pipeline.contract import ExportError
+from smartcart_pipeline.contract import HomeError
 from smartcart_pipeline.storage.home import Home
 
 # What concerns one run only.
@@ -27,13 +27,13 @@ def read_settings(home: Home, known: Mapping[str, Iterable[str]]) -> dict[str, d
         For each section, what is set; empty where there is no file.
 
     Raises:
-        ExportError: If the file cannot be read, or sets what cannot be set; it says where and what to do.
+        HomeError: If the file cannot be read, or sets what cannot be set; it says where and what to do.
     """
     found = _parse(home.settings)
     _require_known(home.settings, "section", found, known)
     for section, values in found.items():
         if not isinstance(values, dict):
-            raise ExportError(f"{home.settings}: the section {section} holds {values!r}, expected names and values.")
+            raise HomeError(f"{home.settings}: the section {section} holds {values!r}, expected names and values.")
         _require_known(home.settings, f"setting of {section}", values, set(known[section]) - OF_A_RUN)
     return {section: dict(found.get(section, {})) for section in known}
 
@@ -47,9 +47,9 @@ def _parse(path: Path) -> dict[str, Any]:
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ExportError(f"{path}: cannot be read: {' '.join(str(error).split())}. Correct the file.") from None
+        raise HomeError(f"{path}: cannot be read: {' '.join(str(error).split())}. Correct the file.") from None
     if not isinstance(found, dict):
-        raise ExportError(f"{path}: holds {found!r}, expected sections: see docs/guides/nightly.md.")
+        raise HomeError(f"{path}: holds {found!r}, expected sections: see docs/guides/nightly.md.")
     return found
 
 
@@ -59,4 +59,4 @@ def _require_known(path: Path, what: str, found: Iterable[Any], known: Iterable[
         if name not in names:
             near = difflib.get_close_matches(name, names, n=1)
             meant = f" Did you mean {near[0]}?" if near else ""
-            raise ExportError(f"{path}: {name} is no {what}.{meant} Known are: {', '.join(names)}.")
+            raise HomeError(f"{path}: {name} is no {what}.{meant} Known are: {', '.join(names)}.")

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from smartcart_pipeline.contract import ExportError
+from smartcart_pipeline.contract import CallError
 from smartcart_pipeline.storage.home import Home, put_in_place
 
 HomeOption = Annotated[
@@ -77,11 +77,11 @@ def sql(
     from smartcart_pipeline.storage.questions import WRITERS, ask  # noqa: PLC0415  (imports DuckDB)
 
     if format not in FORMATS:
-        raise ExportError(f"--format {format!r} is not known. Choose one of {', '.join(FORMATS)}.")
+        raise CallError(f"--format {format!r} is not known. Choose one of {', '.join(FORMATS)}.")
     if format == "parquet" and output is None:
-        raise ExportError("--format parquet needs a file: --output FILE.")
+        raise CallError("--format parquet needs a file: --output FILE.")
     if format == "table" and output is not None:
-        raise ExportError("--output needs a format for files: --format csv, json or parquet.")
+        raise CallError("--output needs a format for files: --format csv, json or parquet.")
     place = Home(home.resolve())
     publication = find_publication(place, as_of_run)
     if strange := tell_strange(place):
@@ -103,7 +103,7 @@ def _write(output: Path, write: Any) -> None:
             write(file)
         put_in_place(writing, output)
     except OSError as error:
-        raise ExportError(f"{output}: cannot be written ({error.strerror}). Name another file with --output.") from None
+        raise CallError(f"{output}: cannot be written ({error.strerror}). Name another file with --output.") from None
     finally:
         writing.unlink(missing_ok=True)
 

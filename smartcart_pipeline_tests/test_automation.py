@@ -18,14 +18,14 @@ import pytest
 
 from smartcart_pipeline.automation import (
     FINGERPRINT,
+    find_fault,
     fingerprint,
-    input_fault,
     new_export,
     nightly,
     refused_export,
     settings_of,
 )
-from smartcart_pipeline.contract import ExportError
+from smartcart_pipeline.contract import FaultError, HomeError
 from smartcart_pipeline.definitions import build_defs
 from smartcart_pipeline.engines.duckdb import DuckDBEngine
 from smartcart_pipeline.night import RunError, prepare_home, run_job
@@ -427,7 +427,7 @@ def test_two_bad_files_of_one_name_are_both_kept(blank: dg.DagsterInstance, home
 
 def fail(instance: dg.DagsterInstance, home: Home, export: Path, **settings: Any) -> dg.RunFailureSensorContext:
     """Run the job over an export, see it fail, and tell the failure as Dagster would."""
-    with pytest.raises((ExportError, RunError)):
+    with pytest.raises((FaultError, RunError)):
         run_job(home, {"input": str(export), "recipe": "behavioural", **settings}, quiet=True)
     run = instance.get_runs(limit=1)[0]
     assert run.status is dg.DagsterRunStatus.FAILURE
@@ -451,7 +451,7 @@ def test_an_export_with_too_many_bad_rows_is_set_aside(instance: dg.DagsterInsta
     assert (night_home.refused / "bad.csv").read_bytes() == before
     reason = (night_home.refused / "bad.csv.reason.txt").read_text()
     assert reason.startswith("150 of 300 rows rejected (50.0%; limit 5.0%): unknown_category 150")
-    assert reason.strip() == input_fault(instance, context.dagster_run.run_id)
+    assert reason.strip() == str(find_fault(instance, context.dagster_run.run_id))
     assert "first.csv has not changed" in tick(instance, night_home).skip_message
     refused_export(context)  # a second time, nothing is left to do
 
@@ -474,10 +474,21 @@ def test_what_is_not_to_blame_is_left_where_it_is(
     refused_export(context)
     assert again.is_file(), "another content has been delivered under the name"
 
+    for spoilt in (night_home.models / "champion.json", night_home.models / "v1" / "model.json"):
+        whole = spoilt.read_bytes()
+        spoilt.write_bytes(whole[:100])
+        context = fail(instance, night_home, good)
+        fault = find_fault(instance, context.dagster_run.run_id)
+        assert isinstance(fault, HomeError)
+        assert str(fault).startswith(f"{spoilt}: the file is damaged")
+        refused_export(context)
+        assert good.is_file(), "the home was at fault"
+        spoilt.write_bytes(whole)
+
     shutil.rmtree(night_home.lake / "features")
     (night_home.lake / "features").write_text("in the way")
     context = fail(instance, night_home, good)
-    assert input_fault(instance, context.dagster_run.run_id) is None
+    assert find_fault(instance, context.dagster_run.run_id) is None
     refused_export(context)
     assert good.is_file(), "the pipeline was at fault"
     assert not night_home.refused.exists()

@@ -16,7 +16,7 @@ import duckdb
 import pandas as pd
 import pytest
 
-from smartcart_pipeline.contract import CONTRACT, ExportError
+from smartcart_pipeline.contract import CONTRACT, ExportError, FaultError
 from smartcart_pipeline.night import open_records, run_job
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.tables import TABLES
@@ -391,7 +391,7 @@ def test_a_file_that_is_no_export_is_named_with_what_to_do(
 )
 def test_a_bad_call_is_named_with_what_to_do(first: First, settings: dict[str, str], said: str) -> None:
     before = published(first.home)
-    with pytest.raises(ExportError) as refused:
+    with pytest.raises(FaultError) as refused:
         run_job(first.home, {"input": str(SAMPLE), "recipe": "behavioural"} | settings, quiet=True)
     assert said in str(refused.value)
     assert published(first.home) == before

@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 from pyarrow import parquet
 
-from smartcart_pipeline.contract import ExportError
+from smartcart_pipeline.contract import HomeError
 from smartcart_pipeline.engines.duckdb import DuckDBEngine
 from smartcart_pipeline.night import open_records, run_job
 from smartcart_pipeline.replay import Replayed, replay_history
@@ -256,7 +256,7 @@ SPOILT = [
 @pytest.mark.parametrize(("how", "said"), SPOILT)
 def test_a_spoilt_model_is_named_with_what_to_do(copied: Nights, how: str, said: str):
     spoil(copied.home, how)
-    with pytest.raises(ExportError) as refused:
+    with pytest.raises(HomeError) as refused:
         read_version(copied.home, read_record(copied.home, recover=True), "v1")
     assert said in str(refused.value)
     assert "from a backup" in str(refused.value)
@@ -268,7 +268,7 @@ def test_a_spoilt_model_is_named_with_what_to_do(copied: Nights, how: str, said:
 def test_a_spoilt_home_stops_the_run_and_no_model_is_fitted_in_its_place(copied: Nights, how: str, said: str):
     before = ask(copied.home, "SELECT run_id FROM publication")
     spoil(copied.home, how)
-    with pytest.raises(ExportError) as refused:
+    with pytest.raises(HomeError) as refused:
         copied.play("2014-07-05", delivered())
     assert said in str(refused.value)
     assert ask(copied.home, "SELECT run_id FROM publication") == before

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from smartcart_pipeline.contract import ExportError
+from smartcart_pipeline.contract import HomeError
 from smartcart_pipeline.resources import default_resources, read_home
 from smartcart_pipeline.storage.home import Home
 
@@ -49,7 +49,7 @@ def test_what_is_set_is_read_as_it_stands(home: Home):
     ],
 )
 def test_what_cannot_be_set_is_told_with_the_file(home: Home, text: str | bytes, told: str):
-    with pytest.raises(ExportError) as caught:
+    with pytest.raises(HomeError) as caught:
         read_home(write(home, text))
     assert told in str(caught.value)
     assert str(home.settings) in str(caught.value)

@@ -9,10 +9,10 @@ import narwhals as nw
 from smartcart_pipeline.assets import described, out, picture
 from smartcart_pipeline.assets.promotion import kept_rows
 from smartcart_pipeline.assets.segments import read_models
-from smartcart_pipeline.contract import ExportError
+from smartcart_pipeline.contract import HomeError
 from smartcart_pipeline.engines import Engine
 from smartcart_pipeline.plots import plot_flows
-from smartcart_pipeline.resources import Settings, blaming_the_input
+from smartcart_pipeline.resources import Settings, naming_the_fault
 from smartcart_pipeline.segmentation import Rows, hysteresis, migration
 from smartcart_pipeline.segmentation import history as stays
 from smartcart_pipeline.segmentation.history import begin_history, extend_history, insert_night, take_back_night
@@ -39,7 +39,7 @@ def segment_membership(
     """One row a stay."""
     as_of = engine.rows(cleaning_figures)[0]["as_of_date"]
     version = read_models(engine, contested_models)["in_force"].version
-    with blaming_the_input():
+    with naming_the_fault():
         record = read_record(home)
         return dg.Output(add_night(_read_history(lake, record), record, clusters, as_of, version))
 
@@ -72,7 +72,7 @@ def _read_history(lake: Lake, record: Record) -> Any:
         return None
     so_far = lake.read_of(record.last.run_id, "segment_membership")
     if so_far is None:
-        raise ExportError(
+        raise HomeError(
             f"{lake.root / 'segment_membership'}: the history of run {record.last.run_id[:8]}, the last one published, "
             "is missing. Put the lake back from a backup; nothing was published, so that no history is lost."
         )
@@ -92,7 +92,7 @@ def segment_moves(
 ) -> dg.Output[Any]:
     """One row a customer that moved."""
     as_of = engine.rows(cleaning_figures)[0]["as_of_date"]
-    with blaming_the_input():
+    with naming_the_fault():
         record = read_record(home)
         model = read_models(engine, contested_models)["in_force"].model
         return dg.Output(explain_night(home, lake, record, as_of, clusters, features, model, settings.band))
@@ -148,7 +148,7 @@ def migrating(
 ) -> tuple[Made, Made]:
     """`segment_migration`: a flow. `nights`: a night."""
     as_of = engine.rows(cleaning_figures)[0]["as_of_date"]
-    with blaming_the_input():
+    with naming_the_fault():
         record = read_record(home)
         in_force = read_models(engine, contested_models)["in_force"]
     # Tonight, or the night before once more, where these tables are made alone.

@@ -7,7 +7,7 @@ import dagster as dg
 from smartcart_pipeline import contract
 from smartcart_pipeline.assets import described
 from smartcart_pipeline.engines import Engine, duckdb_exports
-from smartcart_pipeline.resources import DELIVERED_ROWS, Settings, blaming_the_input
+from smartcart_pipeline.resources import DELIVERED_ROWS, Settings, naming_the_fault
 from smartcart_pipeline.storage import exports
 from smartcart_pipeline.storage.exports import find_export, inspect_export
 from smartcart_pipeline.storage.home import Home, require_space
@@ -16,7 +16,7 @@ from smartcart_pipeline.storage.home import Home, require_space
 @dg.asset(**described("raw_customers", "ingest", contract, exports, duckdb_exports))
 def raw_customers(settings: Settings, engine: dg.ResourceParam[Engine], home: dg.ResourceParam[Home]) -> dg.Output[Any]:
     """One row a line of the export, as delivered."""
-    with blaming_the_input():
+    with naming_the_fault():
         export = inspect_export(find_export(home, settings.input))
         require_space(home, export.rows, settings.copied_rows)
         frame, dates = engine.read_export(export)

@@ -9,7 +9,7 @@ import numpy as np
 from smartcart_pipeline.assets import out, picture
 from smartcart_pipeline.engines import Engine
 from smartcart_pipeline.plots import plot_k_selection
-from smartcart_pipeline.resources import Settings, blaming_the_input
+from smartcart_pipeline.resources import Settings, naming_the_fault
 from smartcart_pipeline.segmentation import components, sampling, scaling, selection
 from smartcart_pipeline.storage.lake import Fitted
 
@@ -49,7 +49,7 @@ def choosing_k(
     drawn = sampling.sample_places(features, pca_components, settings.sample_customers, settings.seed)
     sample = engine.rows(drawn)
     points = np.array([[row[name] for name in components.NAMES] for row in sample])
-    with blaming_the_input():
+    with naming_the_fault():
         measures = selection.evaluate_candidates(points, settings.seed)
     rows = selection.choose_k(measures)
     selected = next(row for row in rows if row["is_selected"])

@@ -9,7 +9,7 @@ from smartcart_pipeline import contract
 from smartcart_pipeline.assets import described, out, picture
 from smartcart_pipeline.engines import Engine
 from smartcart_pipeline.plots import plot_correlations
-from smartcart_pipeline.resources import Settings, blaming_the_input
+from smartcart_pipeline.resources import Settings, naming_the_fault
 from smartcart_pipeline.segmentation import cleaning, moments, recipes, scaling
 from smartcart_pipeline.segmentation import features as feature_verbs
 from smartcart_pipeline.storage.lake import Fitted
@@ -27,7 +27,7 @@ def cleaning_rules(
 ) -> tuple[dg.Output[Any], dg.Output[Any], dg.Output[Any]]:
     """`cleaned`: a customer. `rejected_customers`: a refused line. `cleaning_figures`: what both went by."""
     judged = cleaning.judge_export(raw_customers, engine)
-    with blaming_the_input():
+    with naming_the_fault():
         accepted = engine.rows(cleaning.summarise_accepted(judged))[0]
         refused = cleaning.reject_customers(judged, None, settings.limits).sort("line_number").head(3)
         cleaning.require_customers(accepted, [] if accepted["customers"] else engine.rows(refused))
@@ -66,7 +66,7 @@ def standardising(
     """`scaled`: one row a customer. `scaler`: one row a feature. `correlations`: one row a pair of features."""
     encoded = scaling.encode_features(features, settings.features)
     names = settings.features.names
-    with blaming_the_input():
+    with naming_the_fault():
         scaler, correlations = engine.fit_scaler(encoded, names)
     facts = {"recipe": settings.recipe, "features": len(names)}
     return (

@@ -11,7 +11,7 @@ from smartcart_pipeline import contest
 from smartcart_pipeline.assets import out
 from smartcart_pipeline.contest import Outcome, Tonight, begin_model, hold_contest
 from smartcart_pipeline.engines import Engine
-from smartcart_pipeline.resources import Settings, blaming_the_input
+from smartcart_pipeline.resources import Settings, naming_the_fault
 from smartcart_pipeline.segmentation import Rows, clustering, components, drift, identity, promotion
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.lake import Fitted, Lake
@@ -47,7 +47,7 @@ def promoting(
     """Five tables: the models, tonight's fit, and the reasons."""
     [figures] = engine.rows(cleaning_figures)
     as_of = figures["as_of_date"]
-    with blaming_the_input():
+    with naming_the_fault():
         record = read_record(home, recover=True)
         champion = read_version(home, record, record.last.version) if record.last else None
         requested = read_request(home, record)

@@ -12,7 +12,7 @@ from smartcart_pipeline.assets import OWNERS, source_version
 from smartcart_pipeline.automation import nightly_refresh, package_version
 from smartcart_pipeline.engines import Engine, duckdb_macros
 from smartcart_pipeline.provenance import check_rows, column_lineage_rows, lineage_rows, trace_files
-from smartcart_pipeline.resources import NOTE, Settings, blaming_the_input
+from smartcart_pipeline.resources import NOTE, Settings, naming_the_fault
 from smartcart_pipeline.storage import publications
 from smartcart_pipeline.storage import warehouse as building
 from smartcart_pipeline.storage.home import Home
@@ -51,7 +51,7 @@ def warehouse(
 ) -> dg.MaterializeResult[Any]:
     """One file of all tables, each at its own grain."""
     files = {name: lake.path(name) for name in TABLES}
-    with blaming_the_input():
+    with naming_the_fault():
         record = read_record(home)
     night = _describe_night(engine, lake, record)
     is_new = night != record.last
@@ -60,10 +60,11 @@ def warehouse(
     lineage = lineage_rows(made, publication.run_id, publication.code_version, publication.published_at)
     checks = check_rows(context.instance, made)
     contents = Contents(publication, files, lineage, column_lineage_rows(made), settings.copied_rows, checks)
-    pending = _prepare_record(engine, lake, home, record, night) if is_new else None
-    done = publish(engine.local, contents, home, settings.kept_publications)
-    if pending:
-        commit_record(home, pending)
+    with naming_the_fault():
+        pending = _prepare_record(engine, lake, home, record, night) if is_new else None
+        done = publish(engine.local, contents, home, settings.kept_publications)
+        if pending:
+            commit_record(home, pending)
     forgotten = forget_old_runs(context.instance, nightly_refresh.name, settings.kept_records)
     notes = {NOTE: publications.tell_set_aside(done.set_aside)} if done.set_aside else {}
     for note in notes.values():

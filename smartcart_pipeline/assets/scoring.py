@@ -9,7 +9,7 @@ import narwhals as nw
 from smartcart_pipeline.assets import described
 from smartcart_pipeline.assets.segments import read_models
 from smartcart_pipeline.engines import Engine, duckdb_macros
-from smartcart_pipeline.resources import Settings, blaming_the_input
+from smartcart_pipeline.resources import Settings, naming_the_fault
 from smartcart_pipeline.segmentation import model, rules, scaling
 from smartcart_pipeline.storage.lake import Fitted
 
@@ -24,7 +24,7 @@ def segment_model(
     """One row: the model in force, with tonight's figures and personas."""
     [figures] = engine.rows(cleaning_figures)
     named = profiles.select("segment_id", "persona")
-    with blaming_the_input():
+    with naming_the_fault():
         champion = read_models(engine, contested_models)["in_force"]
     gathered = model.bring_up_to_date(champion.model, figures, engine.rows(named))
     row = {

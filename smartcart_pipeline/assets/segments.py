@@ -14,7 +14,7 @@ from smartcart_pipeline.assets import described, out, picture
 from smartcart_pipeline.contest import begin_model
 from smartcart_pipeline.engines import Engine
 from smartcart_pipeline.plots import plot_components, plot_income_and_spending, plot_sizes
-from smartcart_pipeline.resources import Settings, blaming_the_input
+from smartcart_pipeline.resources import Settings, naming_the_fault
 from smartcart_pipeline.segmentation import (
     clustering,
     components,
@@ -65,7 +65,7 @@ def clustering_customers(
 ) -> tuple[dg.Output[Any], dg.Output[Any], dg.Output[Any]]:
     """`clusters`: a customer. `centroids`: a segment. `algorithm_comparison`: an algorithm and space."""
     [figures] = engine.rows(cleaning_figures)
-    with blaming_the_input():
+    with naming_the_fault():
         in_force = read_models(engine, contested_models)["in_force"].model
         before = read_record(home).before(figures["as_of_date"])
     fit = replace(

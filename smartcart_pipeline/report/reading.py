@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from smartcart_pipeline.contract import ExportError
+from smartcart_pipeline.contract import HomeError
 from smartcart_pipeline.engines.duckdb import DuckDBEngine, literal
 from smartcart_pipeline.segmentation import Rows
 from smartcart_pipeline.segmentation.profiling import MEASURED, RATES, SHARES, share_name
@@ -89,12 +89,12 @@ def read_findings(engine: DuckDBEngine, warehouse: Path) -> Findings:
         The findings.
 
     Raises:
-        ExportError: If nothing has been published there, or by an earlier version that lacks what the page shows.
+        HomeError: If nothing has been published there, or by an earlier version that lacks what the page shows.
     """
     import duckdb  # noqa: PLC0415  (the engine has it)
 
     if not warehouse.is_file():
-        raise ExportError(f"{warehouse}: nothing has been published yet. Run `smartcart run` first.")
+        raise HomeError(f"{warehouse}: nothing has been published yet. Run `smartcart run` first.")
     # A connection of its own, so that the warehouse's names are the first to be looked up in it alone.
     with engine.connection.cursor() as connection:
         connection.execute(f"ATTACH {literal(str(warehouse))} AS published (READ_ONLY)")
@@ -103,7 +103,7 @@ def read_findings(engine: DuckDBEngine, warehouse: Path) -> Findings:
             return _ask(connection)
         except (duckdb.CatalogException, duckdb.BinderException) as error:
             first = str(error).splitlines()[0]
-            raise ExportError(
+            raise HomeError(
                 f"{warehouse}: published by an earlier version, which kept less than the report shows ({first}). "
                 "Run `smartcart run` again."
             ) from None

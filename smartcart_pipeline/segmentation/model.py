@@ -16,7 +16,7 @@ import numpy as np
 from narwhals.typing import FrameT
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from smartcart_pipeline.contract import ExportError
+from smartcart_pipeline.contract import HomeError
 from smartcart_pipeline.segmentation import Rows
 from smartcart_pipeline.segmentation.cleaning import Limits, belongs
 from smartcart_pipeline.segmentation.clustering import assign_segments
@@ -157,22 +157,22 @@ def read_model(document: dict[str, Any]) -> SegmentModel:
         The model, with the same numbers bit for bit.
 
     Raises:
-        ExportError: If the document is not one of this format, whole and consistent; it names what is wrong.
+        HomeError: If the document is not one of this format, whole and consistent; it names what is wrong.
     """
     try:
         # As JSON, because there a date is a text, and whole numbers may stand for others.
         known = _Document.model_validate_json(json.dumps(document))
     except (ValidationError, TypeError, ValueError) as error:
-        raise ExportError(f"The segment model cannot be read: {_tell(error)}. {ADVICE}") from None
+        raise HomeError(f"The segment model cannot be read: {_tell(error)}. {ADVICE}") from None
     expected, found = RECIPES[known.recipe].names, tuple(feature.feature for feature in known.features)
     if found != expected:
-        raise ExportError(
+        raise HomeError(
             f"The segment model cannot be read: features are {list(found)}, expected {list(expected)}, those of the "
             f"recipe {known.recipe}, in this order. {ADVICE}"
         )
     segment_ids = tuple(segment.segment_id for segment in known.segments)
     if len(set(segment_ids)) < len(segment_ids):
-        raise ExportError(
+        raise HomeError(
             f"The segment model cannot be read: segments are {list(segment_ids)}, expected ids that differ. {ADVICE}"
         )
     loadings = np.array([feature.loadings for feature in known.features], dtype=np.float64)

@@ -9,18 +9,27 @@ import difflib
 import gzip
 import hashlib
 import re
+import stat
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from smartcart_pipeline.contract import CONTRACT, ExportError
+from smartcart_pipeline.contract import CONTRACT, CallError, ExportError, HomeError
 from smartcart_pipeline.storage.home import Home
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
 CHUNK = 1 << 20
 SAMPLE = "smartcart_customers.csv"
+KINDS = {
+    stat.S_IFLNK: "a symbolic link",
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
 UNFINISHED = (".part", ".partial", ".tmp", ".crdownload", ".filepart")
 
 C1_CONTROLS = re.compile(rb"[\x80-\x9f]")
@@ -77,19 +86,28 @@ def find_export(home: Home, named: str | None = None) -> Path:
         That path; else the newest file of `<home>/incoming`; else the sample in the home.
 
     Raises:
-        ExportError: If there is none.
+        CallError: If there is none, or what was asked for lies in `<home>/incoming` and is no file.
     """
     if named:
-        return Path(named)
+        path = Path(named)
+        # A file that the sensor saw may have been replaced by a link since.
+        kind = kind_of(path) if path.parent == home.incoming else None
+        if kind:
+            raise CallError(f"{path}: is {kind}, no file, and is left alone. Put the export itself there.")
+        return path
     arrived = sorted(arrivals(home), key=lambda path: (path.stat().st_mtime_ns, path.name))
     for path in [*reversed(arrived), home.root / SAMPLE]:
         if path.is_file():
             return path
-    raise ExportError(f"There is no export: put one into {home.incoming}, or name one with --input.")
+    told = " ".join(["", *tell_left_alone(home)])
+    raise CallError(f"There is no export: put one into {home.incoming}, or name one with --input.{told}")
 
 
 def arrivals(home: Home) -> list[Path]:
     """Files dropped into `<home>/incoming`; hidden ones and those that say they are unfinished do not count.
+
+    Nor does what is no file: whoever may drop something there could have the pipeline read what only it may read, by a
+    link, or wait for ever, by a pipe.
 
     Args:
         home: Where to look.
@@ -97,12 +115,45 @@ def arrivals(home: Home) -> list[Path]:
     Returns:
         The files, by name.
     """
+    return [path for path in _dropped(home) if kind_of(path) is None]
+
+
+def tell_left_alone(home: Home) -> list[str]:
+    """What lies in `<home>/incoming`, is no file and is therefore never opened.
+
+    Args:
+        home: Where to look.
+
+    Returns:
+        A sentence on each, by name.
+    """
+    kinds = {path.name: kind_of(path) for path in _dropped(home) if path != home.refused}
+    return [f"{name} is {kind}, no file, and is left alone." for name, kind in kinds.items() if kind]
+
+
+def kind_of(path: Path) -> str | None:
+    """What a path is, if it is no file; a link is one whatever it leads to.
+
+    Args:
+        path: The path.
+
+    Returns:
+        For example `a symbolic link`; None of a file, and where nothing is.
+    """
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return None
+    return None if stat.S_ISREG(mode) else KINDS.get(stat.S_IFMT(mode), "something unknown")
+
+
+def _dropped(home: Home) -> list[Path]:
     if not home.incoming.is_dir():
         return []
     return sorted(
         path
         for path in home.incoming.iterdir()
-        if path.is_file() and not path.name.startswith(".") and path.suffix.lower() not in UNFINISHED
+        if not path.name.startswith(".") and path.suffix.lower() not in UNFINISHED
     )
 
 
@@ -129,10 +180,14 @@ def inspect_export(path: Path) -> Export:
         What it is and how to read it.
 
     Raises:
-        ExportError: If there is no such file, it cannot be read as an export, or a column is missing or repeated.
+        ExportError: If it cannot be read as an export, or a column is missing or repeated.
+        CallError: If there is no such file.
+        HomeError: If the pipeline may not read it.
     """
-    if not path.is_file():
-        raise ExportError(f"{path}: no such file. Name the customer export with --input, or put it there.")
+    if not path.exists():
+        raise CallError(f"{path}: no such file. Name the customer export with --input, or put it there.")
+    if kind := kind_of(path.resolve()):
+        raise CallError(f"{path}: is {kind}, no file. Name the customer export with --input.")
     try:
         with path.open("rb") as file:
             start = file.read(8)
@@ -147,7 +202,7 @@ def inspect_export(path: Path) -> Export:
         else:
             export = _inspect_csv(path, gzipped=start.startswith(b"\x1f\x8b"))
     except PermissionError:
-        raise ExportError(f"{path}: not allowed to read this file. Give the pipeline's user the right to.") from None
+        raise HomeError(f"{path}: not allowed to read this file. Give the pipeline's user the right to.") from None
     _require_headers(export)
     return export
 
@@ -321,7 +376,7 @@ def _require_headers(export: Export) -> None:
     if len(missing) == len(CONTRACT):
         raise ExportError(
             f"{export.path}: this is no customer export: none of the {len(CONTRACT)} expected columns is there. "
-            f"The first line reads: {' '.join(found)[:120]!r}. "
+            f"Its first line has {len(found):,} column{'' if len(found) == 1 else 's'}. "
             f"Expected a header line with {', '.join(sorted(_contract_headers()))}."
         )
     if missing:

@@ -5,7 +5,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from smartcart_pipeline.contract import ExportError
+from smartcart_pipeline.contract import HomeError
 
 # What a customer takes on disk, measured with ten million of them: in all tables of the lake, in those of a publication
 # and its published copy, and at most for a while beside them.
@@ -92,13 +92,13 @@ def require_space(home: Home, customers: int, copied_rows: int) -> None:
         copied_rows: Tables of more rows are not copied into the warehouse.
 
     Raises:
-        ExportError: If there is less room than the run is known to need.
+        HomeError: If there is less room than the run is known to need.
     """
     root = next(folder for folder in (home.root, *home.root.parents) if folder.exists())
     needed = customers * (LAKE_BYTES + SPILL_BYTES + (WAREHOUSE_BYTES if customers <= copied_rows else 0))
     free = shutil.disk_usage(root).free
     if needed > free:
-        raise ExportError(
+        raise HomeError(
             f"{home.root}: {customers:,} customers need about {needed / 1e9:,.1f} GB of disk, {free / 1e9:,.1f} GB are "
             "free. Make room, or name a home on a larger disk with --home."
         )

@@ -19,7 +19,7 @@ import duckdb
 import numpy as np
 
 from smartcart_pipeline.contest import Requested
-from smartcart_pipeline.contract import ExportError
+from smartcart_pipeline.contract import CallError, HomeError
 from smartcart_pipeline.segmentation import Rows
 from smartcart_pipeline.segmentation.drift import read_reference
 from smartcart_pipeline.segmentation.model import read_model
@@ -126,14 +126,14 @@ def read_record(home: Home, recover: bool = False) -> Record:
         The record; empty where nothing was ever published with a model.
 
     Raises:
-        ExportError: If the record is missing although there are models, or is damaged.
+        HomeError: If the record is missing although there are models, or is damaged.
     """
     if recover:
         _recover(home)
     path = home.models / "champion.json"
     if not path.is_file():
         if any(home.models.glob("v*/model.json")) or _has_published_history(home):
-            raise ExportError(
+            raise HomeError(
                 f"{path}: the record of the model in force is missing, although segments have been published with one. "
                 "Put it back from a backup, with the folder it is in. Without it the segments would begin anew, under "
                 "the same ids: if that is what you want, name an empty home with --home."
@@ -164,18 +164,19 @@ def read_version(home: Home, record: Record, version: str) -> Champion:
         The model.
 
     Raises:
-        ExportError: If it was never kept, or its document is missing or another than was written.
+        CallError: If it was never kept.
+        HomeError: If its document is missing or another than was written.
     """
     digests = dict(record.digests)
     if version not in digests:
         known = ", ".join(sorted(digests, key=_number)) or "none yet"
-        raise ExportError(f"There is no model {version}. Known: {known}. See: smartcart model list.")
+        raise CallError(f"There is no model {version}. Known: {known}. See: smartcart model list.")
     path = home.models / version / "model.json"
     if not path.is_file():
-        raise ExportError(f"{path}: the document of the model {version} is missing. {_ADVICE}")
+        raise HomeError(f"{path}: the document of the model {version} is missing. {_ADVICE}")
     document = _read_sealed(path)
     if document["sha256"] != digests[version]:
-        raise ExportError(f"{path}: this is not the document that was written for {version}. {_ADVICE}")
+        raise HomeError(f"{path}: this is not the document that was written for {version}. {_ADVICE}")
     return read_champion(document)
 
 
@@ -208,14 +209,14 @@ def read_champion(document: dict[str, Any]) -> Champion:
         The model.
 
     Raises:
-        ExportError: If it is not whole.
+        HomeError: If it is not whole.
     """
     try:
         far, reference = float(document["far"]), read_reference(document["reference"])
         version, origin = str(document["version"]), str(document["origin"])
         model = read_model(document["model"])
     except (KeyError, TypeError, AttributeError) as error:
-        raise ExportError(f"The document of a model lacks {error}. {_ADVICE}") from None
+        raise HomeError(f"The document of a model lacks {error}. {_ADVICE}") from None
     return Champion(version, model, reference, far, origin)
 
 
@@ -246,7 +247,7 @@ def is_asked(home: Home) -> bool:
     """
     try:
         return read_record(home).request is not None
-    except ExportError:
+    except HomeError:
         return True
 
 
@@ -303,11 +304,11 @@ def ask_for(home: Home, version: str | None, reason: str) -> str:
         Which it is.
 
     Raises:
-        ExportError: If there is no such model, it is in force already, or no reason is given.
+        CallError: If there is no such model, it is in force already, or no reason is given.
         HomeBusyError: If a run is under way.
     """
     if not reason.strip():
-        raise ExportError("--reason is empty. Say why, for those who will ask: it is kept with the decision.")
+        raise CallError("--reason is empty. Say why, for those who will ask: it is kept with the decision.")
     with try_to_hold(home) as held:
         if not held:
             raise HomeBusyError(f"{home.root}: a run is under way. Ask again when it has ended.")
@@ -315,7 +316,7 @@ def ask_for(home: Home, version: str | None, reason: str) -> str:
         version = version or version_before(record)
         read_version(home, record, version)
         if record.last and record.last.version == version:
-            raise ExportError(f"{version} is in force already. See: smartcart model list.")
+            raise CallError(f"{version} is in force already. See: smartcart model list.")
         asked = replace(record, request=Request(version, reason.strip()))
         _write_sealed(home.models / "champion.json", _record_document(asked))
     return version
@@ -360,12 +361,12 @@ def version_before(record: Record) -> str:
         Its version.
 
     Raises:
-        ExportError: If there was none.
+        CallError: If there was none.
     """
     versions = [night.version for night in record.nights]
     earlier = [version for version in versions if version != versions[-1]]
     if not earlier:
-        raise ExportError("No other model was ever in force, so there is nothing to go back to: smartcart model list.")
+        raise CallError("No other model was ever in force, so there is nothing to go back to: smartcart model list.")
     return earlier[-1]
 
 
@@ -420,9 +421,9 @@ def _read_sealed(path: Path) -> dict[str, Any]:
         told = document["sha256"]
         found = _digest({key: value for key, value in document.items() if key != "sha256"})
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise ExportError(f"{path}: the file is damaged, it is no document of this pipeline. {_ADVICE}") from None
+        raise HomeError(f"{path}: the file is damaged, it is no document of this pipeline. {_ADVICE}") from None
     if told != found:
-        raise ExportError(f"{path}: the file is damaged or was changed; its SHA-256 is not the one in it. {_ADVICE}")
+        raise HomeError(f"{path}: the file is damaged or was changed; its SHA-256 is not the one in it. {_ADVICE}")
     return document
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from smartcart_pipeline.contract import ExportError
+from smartcart_pipeline.contract import HomeError
 
 # Nobody takes these for anything but letters.
 PLAIN = re.compile(r"[\w/ .,+=~@:-]*")
@@ -30,21 +30,21 @@ def require_path(root: Path) -> None:
         root: The folder.
 
     Raises:
-        ExportError: If its path is too long, or holds what no library takes.
+        HomeError: If its path is too long, or holds what no library takes.
     """
     try:
         length = len(str(root).encode())
     except UnicodeEncodeError:
-        raise ExportError(f"{str(root)!r}: the path is not UTF-8. Name another home with --home.") from None
+        raise HomeError(f"{str(root)!r}: the path is not UTF-8. Name another home with --home.") from None
     if length > LONGEST_PATH - BELOW_HOME:
-        raise ExportError(
+        raise HomeError(
             f"{root}: the path takes {length} bytes, and SQLite opens no file of a much longer one. "
             f"Name a home whose path takes at most {LONGEST_PATH - BELOW_HOME}, with --home."
         )
     if "\\" in str(root):
-        raise ExportError(f"{root}: DuckDB takes a backslash for a slash. Name another home with --home.")
+        raise HomeError(f"{root}: DuckDB takes a backslash for a slash. Name another home with --home.")
     if not PLAIN.fullmatch(str(root)) and not DESCRIPTORS.is_dir():
-        raise ExportError(
+        raise HomeError(
             f"{root}: Dagster takes letters of this path for a pattern or an address, and this system has no other "
             "name for it. Name a home of letters, digits and spaces with --home."
         )

@@ -14,7 +14,7 @@ from typing import Any
 
 import duckdb
 
-from smartcart_pipeline.contract import ExportError
+from smartcart_pipeline.contract import CallError, HomeError
 from smartcart_pipeline.engines.duckdb import DuckDBEngine
 from smartcart_pipeline.segmentation import Rows
 from smartcart_pipeline.storage.home import Home, flush_to_disk, put_in_place, remove
@@ -104,18 +104,18 @@ def find_publication(home: Home, run: str | None = None) -> Path:
         Its file; for None, the newest if what is published has been changed by somebody.
 
     Raises:
-        ExportError: If there is none of it, or more than one.
+        CallError: If there is none of it, or more than one.
     """
     kept = kept_publications(home)
     if not kept:
-        raise ExportError(f"Nothing has been published in {home.root} yet: smartcart run, or name a home with --home.")
+        raise CallError(f"Nothing has been published in {home.root} yet: smartcart run, or name a home with --home.")
     if run is None:
         return readable(home)
     found = [path for path in kept if run_of(path).startswith(run)]
     if len({run_of(path) for path in found}) != 1:
         known = ", ".join(run_of(path)[:8] for path in (found or kept))
         which = f"Several kept runs begin with {run}" if found else f"No publication of run {run} is kept"
-        raise ExportError(f"{which}: {known}. See: smartcart warehouse list.")
+        raise CallError(f"{which}: {known}. See: smartcart warehouse list.")
     return found[0]
 
 
@@ -135,7 +135,7 @@ def describe_publications(home: Home) -> Rows:
         try:
             described = _describe(path)
         except duckdb.Error as error:
-            raise ExportError(f"{path}: this publication cannot be read ({error}). Remove it.") from None
+            raise HomeError(f"{path}: this publication cannot be read ({error}). Remove it.") from None
         rows.append(described | {"bytes": path.stat().st_size, "path": str(path), "is_published": path == shown})
     return rows
 
@@ -164,7 +164,7 @@ def roll_back(home: Home, run: str | None = None) -> Published:
         What was done.
 
     Raises:
-        ExportError: If there is no such publication.
+        CallError: If there is no such publication.
         HomeBusyError: If a run is under way, which would publish its own in a moment.
     """
     with try_to_hold(home) as held:
@@ -174,7 +174,7 @@ def roll_back(home: Home, run: str | None = None) -> Published:
         if run is None and before is not None:
             older = [path for path in kept_publications(home) if path < before]
             if not older:
-                raise ExportError(f"Nothing older than run {run_of(before)[:8]} is kept: smartcart warehouse list.")
+                raise CallError(f"Nothing older than run {run_of(before)[:8]} is kept: smartcart warehouse list.")
             path = older[0]
         else:
             path = find_publication(home, run)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import duckdb
 
-from smartcart_pipeline.contract import ExportError
+from smartcart_pipeline.contract import CallError
 from smartcart_pipeline.engines.duckdb import file_literal, literal
 from smartcart_pipeline.storage.home import Home
 
@@ -43,7 +43,7 @@ def ask(home: Home, publication: Path, query: str) -> "Iterator[pa.RecordBatchRe
         The answer, in batches.
 
     Raises:
-        ExportError: If the question cannot be answered as it is put.
+        CallError: If the question cannot be answered as it is put.
     """
     known: list[str] = []
     with (
@@ -68,7 +68,7 @@ def _restrict(connection: duckdb.DuckDBPyConnection, home: Home, spill: str) -> 
 def _require_select(query: str) -> None:
     found = [statement.type for statement in duckdb.extract_statements(query)]
     if found != [duckdb.StatementType.SELECT]:
-        raise ExportError(
+        raise CallError(
             "The warehouse is for reading: give one SELECT (or DESCRIBE, SHOW, SUMMARIZE). "
             "To write the answer to a file, add --format and --output."
         )
@@ -83,15 +83,15 @@ def _explaining(home: Home, known: list[str]) -> Iterator[None]:
         message = str(error)
         unknown = re.search(r"Table with name (\S+) does not exist", message)
         if unknown:
-            raise ExportError(_tell_nearest(unknown[1], known)) from None
+            raise CallError(_tell_nearest(unknown[1], known)) from None
         if isinstance(error, duckdb.PermissionException):
-            raise ExportError("The question reaches outside the warehouse: only its tables can be read.") from None
+            raise CallError("The question reaches outside the warehouse: only its tables can be read.") from None
         if isinstance(error, duckdb.IOException) and "No files found" in message:
-            raise ExportError(
+            raise CallError(
                 f"A large table is a file of the lake, and that is not where it was when it was published: {message} "
                 f"If the home was moved, put a link to {home.root} where it was, or publish anew: smartcart run."
             ) from None
-        raise ExportError(message) from None
+        raise CallError(message) from None
 
 
 def _tell_nearest(name: str, known: list[str]) -> str:

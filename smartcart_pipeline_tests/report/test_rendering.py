@@ -10,7 +10,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from smartcart_pipeline.contract import ExportError
+from smartcart_pipeline.contract import HomeError
 from smartcart_pipeline.engines.duckdb import DuckDBEngine
 from smartcart_pipeline.report import rendering
 from smartcart_pipeline.report.reading import read_findings
@@ -110,7 +110,7 @@ def test_a_spoilt_template_cache_is_made_anew() -> None:
 
 
 def test_without_a_publication_there_is_no_report(engine: DuckDBEngine, tmp_path: Path) -> None:
-    with pytest.raises(ExportError, match="nothing has been published yet"):
+    with pytest.raises(HomeError, match="nothing has been published yet"):
         read_findings(engine, tmp_path / "warehouse.duckdb")
 
 
@@ -128,7 +128,7 @@ def test_without_a_publication_there_is_no_report(engine: DuckDBEngine, tmp_path
 def test_an_older_warehouse_is_told_apart(engine: DuckDBEngine, tmp_path: Path, made: str) -> None:
     with duckdb.connect(str(tmp_path / "warehouse.duckdb")) as old:
         old.execute(made)
-    with pytest.raises(ExportError, match="published by an earlier version"):
+    with pytest.raises(HomeError, match="published by an earlier version"):
         read_findings(engine, tmp_path / "warehouse.duckdb")
     assert engine.connection.execute("SELECT current_database()").fetchall() == [("memory",)]
 

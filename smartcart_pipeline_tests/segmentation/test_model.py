@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from smartcart_pipeline.contract import ExportError
+from smartcart_pipeline.contract import HomeError
 from smartcart_pipeline.segmentation.cleaning import Limits
 from smartcart_pipeline.segmentation.components import Components
 from smartcart_pipeline.segmentation.model import SegmentModel, assign_model, read_model
@@ -169,11 +169,11 @@ def test_a_broken_document_is_refused_by_name(fault: str):
     spoil, message = BROKEN[fault]
     document = random_model(1).document()
     spoil(document)
-    with pytest.raises(ExportError, match=message):
+    with pytest.raises(HomeError, match=message):
         read_model(document)
 
 
 @pytest.mark.parametrize("document", [None, [], "import os", {"format": 1, "x": object()}])
 def test_what_is_no_document_is_refused(document: Any):
-    with pytest.raises(ExportError, match="The segment model cannot be read"):
+    with pytest.raises(HomeError, match="The segment model cannot be read"):
         read_model(document)

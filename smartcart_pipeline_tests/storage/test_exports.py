@@ -3,6 +3,8 @@
 import gzip
 import hashlib
 import os
+import socket
+import stat
 from pathlib import Path
 
 import openpyxl
@@ -10,7 +12,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from smartcart_pipeline.contract import CONTRACT, ExportError
+from smartcart_pipeline.contract import CONTRACT, CallError, ExportError, FaultError, HomeError
 from smartcart_pipeline.storage.exports import (
     CHUNK,
     arrivals,
@@ -18,6 +20,7 @@ from smartcart_pipeline.storage.exports import (
     hash_content,
     inspect_export,
     snake_case,
+    tell_left_alone,
 )
 from smartcart_pipeline.storage.home import Home
 
@@ -53,8 +56,27 @@ def put_workbook(path: Path, *sheets: list[tuple[str, ...]]) -> Path:
     return path
 
 
-def refusal(path: Path) -> str:
-    with pytest.raises(ExportError) as error:
+def put_strange(path: Path, made: str) -> Path:
+    """Put something there that is no file; a link leads to a device, which would never end."""
+    match made:
+        case "folder":
+            path.mkdir()
+        case "pipe":
+            os.mkfifo(path)
+        case "socket":
+            with socket.socket(socket.AF_UNIX) as listening:
+                listening.bind(str(path))
+        case "device":
+            if os.geteuid() != 0:
+                pytest.skip("only root may make devices")
+            os.mknod(path, stat.S_IFCHR | 0o600, os.makedev(1, 5))
+        case "link":
+            path.symlink_to("/dev/zero")
+    return path
+
+
+def refusal(path: Path, kind: type[FaultError] = ExportError) -> str:
+    with pytest.raises(kind) as error:
         inspect_export(path)
     message = str(error.value)
     assert message.startswith(f"{path}: ")
@@ -170,18 +192,29 @@ def test_a_blank_line_is_found_across_pieces_of_the_file(tmp_path: Path, letters
 
 def test_a_missing_file_is_named(tmp_path: Path):
     path = tmp_path / "export.csv"
-    assert refusal(path) == "no such file. Name the customer export with --input, or put it there."
+    assert refusal(path, CallError) == "no such file. Name the customer export with --input, or put it there."
 
 
-def test_a_folder_is_no_file(tmp_path: Path):
-    assert refusal(tmp_path) == "no such file. Name the customer export with --input, or put it there."
+@pytest.mark.parametrize(
+    ("made", "kind"),
+    [("folder", "a folder"), ("pipe", "a pipe"), ("socket", "a socket"), ("device", "a device"), ("link", "a device")],
+)
+def test_what_is_no_file_is_refused_and_never_opened(tmp_path: Path, made: str, kind: str):
+    path = put_strange(tmp_path / "x.csv", made)
+    assert refusal(path, CallError) == f"is {kind}, no file. Name the customer export with --input."
+
+
+def test_who_names_a_link_means_what_it_leads_to(tmp_path: Path):
+    path = tmp_path / "link.csv"
+    path.symlink_to(put(tmp_path / "export.csv", line()))
+    assert inspect_export(path).headers == HEADERS
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_a_file_that_may_not_be_read_is_named(tmp_path: Path):
     path = put(tmp_path / "export.csv", line())
     path.chmod(0)
-    assert refusal(path) == "not allowed to read this file. Give the pipeline's user the right to."
+    assert refusal(path, HomeError) == "not allowed to read this file. Give the pipeline's user the right to."
 
 
 def test_an_empty_file_is_refused(tmp_path: Path):
@@ -189,30 +222,31 @@ def test_an_empty_file_is_refused(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("content", "first_line"),
+    ("content", "columns"),
     [
-        (bytes(range(1, 256)) * 2_000, r"'\x01\x02\x03\x04\x05\x06\x07\x08'"),
-        (b"\x7f" * 200_000, repr("\x7f" * 120)),  # longer than a value that the csv module takes
-        (b"%PDF-1.7\r\n%\xe2\xe3\xcf\xd3\r\n1 0 obj\r\n", "'%PDF-1.7'"),
-        (b"<!DOCTYPE html>\n<html><body>Please sign in</body></html>\n", "'<!DOCTYPE html>'"),
-        (b"name,email\nZoe,zoe@example.org\n", "'name email'"),
-        (b"a\rb\rc", "'a'"),
-        (b"\n", "''"),
-        (gzip.compress(b""), "''"),
-        (gzip.compress(b"PAR1"), "'PAR1'"),
+        (bytes(range(1, 256)) * 2_000, "1 column"),
+        (b"\x7f" * 200_000, "1 column"),  # longer than a value that the csv module takes
+        (b"%PDF-1.7\r\n%\xe2\xe3\xcf\xd3\r\n1 0 obj\r\n", "1 column"),
+        (b"<!DOCTYPE html>\n<html><body>Please sign in</body></html>\n", "1 column"),
+        (b"name,email\nZoe,zoe@example.org\n", "2 columns"),
+        (b"root:x:0:0:root:/root:/bin/bash\n", "1 column"),
+        (b"a\rb\rc", "1 column"),
+        (b"\n", "0 columns"),
+        (gzip.compress(b""), "0 columns"),
+        (gzip.compress(b"PAR1"), "1 column"),
     ],
 )
-def test_what_is_no_customer_export_is_quoted(tmp_path: Path, content: bytes, first_line: str):
+def test_of_what_is_no_customer_export_nothing_is_quoted(tmp_path: Path, content: bytes, columns: str):
     assert refusal(put(tmp_path / "export.csv", content)) == (
         "this is no customer export: none of the 22 expected columns is there. "
-        f"The first line reads: {first_line}. Expected a header line with {ALL_HEADERS}."
+        f"Its first line has {columns}. Expected a header line with {ALL_HEADERS}."
     )
 
 
 @pytest.mark.parametrize("write", [put_parquet, lambda path, headers: put_workbook(path, [headers])])
 def test_a_table_of_something_else_is_no_customer_export(tmp_path: Path, write):
     assert refusal(write(tmp_path / "export", ("name", "email"))).startswith(
-        "this is no customer export: none of the 22 expected columns is there. The first line reads: 'name email'. "
+        "this is no customer export: none of the 22 expected columns is there. Its first line has 2 columns. "
     )
 
 
@@ -337,9 +371,37 @@ def test_the_sample_is_taken_where_nothing_arrived(home: Home):
 def test_a_home_without_any_export_says_where_to_put_one(home: Home, incoming: bool):
     if incoming:
         home.incoming.mkdir(parents=True)
-    with pytest.raises(ExportError) as error:
+    with pytest.raises(CallError) as error:
         find_export(home)
     assert str(error.value) == f"There is no export: put one into {home.incoming}, or name one with --input."
+
+
+STRANGE = {
+    "folder": "a folder",
+    "pipe": "a pipe",
+    "socket": "a socket",
+    "device": "a device",
+    "link": "a symbolic link",
+}
+
+
+@pytest.mark.parametrize(("made", "kind"), STRANGE.items())
+def test_what_is_no_file_has_not_arrived_and_is_named(home: Home, made: str, kind: str):
+    home.incoming.mkdir(parents=True)
+    home.refused.mkdir()
+    path = put_strange(home.incoming / "x.csv", made)
+    assert arrivals(home) == []
+    assert tell_left_alone(home) == [f"x.csv is {kind}, no file, and is left alone."]
+    with pytest.raises(CallError, match=rf"There is no export: .* x\.csv is {kind}, no file, and is left alone\.$"):
+        find_export(home)
+    with pytest.raises(CallError, match=rf"x\.csv: is {kind}, no file, and is left alone\."):
+        find_export(home, str(path))
+
+
+def test_a_second_name_of_a_file_has_arrived(home: Home):
+    home.incoming.mkdir(parents=True)
+    (home.incoming / "x.csv").hardlink_to(put(home.root / "elsewhere.csv", line()))
+    assert find_export(home) == home.incoming / "x.csv"
 
 
 def test_hidden_and_unfinished_files_and_folders_have_not_arrived(home: Home):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from smartcart_pipeline.contract import ExportError
+from smartcart_pipeline.contract import HomeError
 from smartcart_pipeline.storage.home import LAKE_BYTES, SPILL_BYTES, WAREHOUSE_BYTES, Home, require_space
 
 
@@ -14,7 +14,7 @@ def test_a_small_export_fits(tmp_path: Path):
 
 
 def test_an_export_without_room_is_refused_with_figures(home: Home):
-    with pytest.raises(ExportError) as error:
+    with pytest.raises(HomeError) as error:
         require_space(home, 10**14, copied_rows=0)
     message = str(error.value)
     needed = 10**14 * (LAKE_BYTES + SPILL_BYTES) / 1e9
@@ -28,5 +28,5 @@ def test_tables_that_are_copied_need_room_too(home: Home):
     # Fits beside the lake's files, but not together with their copies.
     customers = int(free / (LAKE_BYTES + SPILL_BYTES + WAREHOUSE_BYTES / 2))
     require_space(home, customers, copied_rows=0)
-    with pytest.raises(ExportError, match="GB of disk"):
+    with pytest.raises(HomeError, match="GB of disk"):
         require_space(home, customers, copied_rows=customers)

@@ -12,7 +12,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from smartcart_pipeline.contract import ExportError
+from smartcart_pipeline.contract import HomeError
 from smartcart_pipeline.engines.duckdb import DuckDBEngine
 from smartcart_pipeline.night import open_records, prepare_home
 from smartcart_pipeline.storage.exports import inspect_export
@@ -171,11 +171,11 @@ def test_an_export_is_the_file_of_that_name_only(
 
 def test_a_path_that_no_library_takes_is_refused_before_anything_is_written(tmp_path: Path):
     deep = tmp_path.joinpath(*["deep" * 20] * 6)
-    with pytest.raises(ExportError, match=r"takes \d+ bytes, and SQLite opens no file"):
+    with pytest.raises(HomeError, match=r"takes \d+ bytes, and SQLite opens no file"):
         prepare_home(Home(deep))
-    with pytest.raises(ExportError, match="backslash"):
+    with pytest.raises(HomeError, match="backslash"):
         prepare_home(Home(tmp_path / "a\\b"))
-    with pytest.raises(ExportError, match="not UTF-8"):
+    with pytest.raises(HomeError, match="not UTF-8"):
         require_path(tmp_path / os.fsdecode(b"\xff"))
     assert list(tmp_path.iterdir()) == []
 

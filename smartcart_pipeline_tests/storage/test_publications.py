@@ -9,7 +9,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from smartcart_pipeline.contract import ExportError
+from smartcart_pipeline.contract import CallError
 from smartcart_pipeline.engines.duckdb import DuckDBEngine
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.lake import Fitted, Lake
@@ -237,12 +237,12 @@ def test_a_rollback_publishes_an_earlier_night_and_the_next_night_goes_on(home: 
     assert run_of(roll_back(home).path) == "run1"
     assert run_of(roll_back(home, "run3").path) == "run3"
     assert means(home.warehouse) == [3.0]
-    with pytest.raises(ExportError, match="Several kept runs begin with run: run3, run2"):
+    with pytest.raises(CallError, match="Several kept runs begin with run: run3, run2"):
         roll_back(home, "run")
-    with pytest.raises(ExportError, match="No publication of run x is kept: run3, run2"):
+    with pytest.raises(CallError, match="No publication of run x is kept: run3, run2"):
         roll_back(home, "x")
     roll_back(home, "run0")
-    with pytest.raises(ExportError, match="Nothing older than run run0 is kept"):
+    with pytest.raises(CallError, match="Nothing older than run run0 is kept"):
         roll_back(home)
     done = night(home, "run4", 4.0, engine)
     assert (means(home.warehouse), done.set_aside) == ([4.0], None)
