@@ -11,6 +11,7 @@ from typing import Any
 import dagster as dg
 
 from smartcart_pipeline.contract import CallError, ExportError, FaultError, HomeError
+from smartcart_pipeline.report.rendering import mend_report
 from smartcart_pipeline.resources import AT_FAULT, Settings, read_home
 from smartcart_pipeline.storage.exports import arrivals, find_export, hash_content, inspect_export
 from smartcart_pipeline.storage.home import Home
@@ -120,7 +121,7 @@ def fail_abandoned(instance: dg.DagsterInstance) -> None:
 
 
 def unblock(instance: dg.DagsterInstance, home: Home) -> None:
-    """Do that unless a run is under way now; the daemon looks every half a minute.
+    """Do that, and mend the report, unless a run is under way now; the daemon looks every half a minute.
 
     Args:
         instance: Where runs are recorded.
@@ -129,6 +130,7 @@ def unblock(instance: dg.DagsterInstance, home: Home) -> None:
     with try_to_hold(home) as held:
         if held:
             fail_abandoned(instance)
+    mend_report(home)
 
 
 @dg.schedule(

@@ -14,12 +14,12 @@ from typing import Any
 
 import dagster as dg
 
-from smartcart_pipeline.contract import CallError, HomeError
+from smartcart_pipeline.contract import CallError
 from smartcart_pipeline.progress import CHANNEL, Watcher
 from smartcart_pipeline.resources import NOTE, Settings, read_home
 from smartcart_pipeline.segmentation.recipes import RECIPES
 from smartcart_pipeline.storage.exports import find_export, hash_content, tell_left_alone
-from smartcart_pipeline.storage.home import Home
+from smartcart_pipeline.storage.home import Home, unwritable
 from smartcart_pipeline.storage.odd_paths import plain_name, require_path
 from smartcart_pipeline.storage.publications import readable
 from smartcart_pipeline.storage.run_lock import hold
@@ -56,10 +56,7 @@ def prepare_home(home: Home) -> None:
                     instance.upgrade()
                 _update(migrated, dg.__version__)
     except OSError as error:
-        raise HomeError(
-            f"{home.root}: the home cannot be written ({error.strerror}). "
-            "Give the pipeline's user the right to, or name another folder with --home."
-        ) from None
+        raise unwritable(home, error) from None
 
 
 def open_records(home: Home) -> dg.DagsterInstance:
@@ -115,8 +112,10 @@ def run_job(
         run_config,
     )
     from smartcart_pipeline.definitions import build_defs  # noqa: PLC0415  (with the home as it is now)
+    from smartcart_pipeline.report.rendering import mend_report  # noqa: PLC0415
 
     started = time.monotonic()
+    mend_report(home)
     job = build_defs(home).resolve_job_def("nightly_refresh")
     with (
         _telling_of_the_disk(home),

@@ -27,15 +27,18 @@ def list_publications(
     as_json: Annotated[bool, typer.Option("--json", help="Print the list as JSON.")] = False,
 ) -> None:
     """Show the publications that are kept, the newest first, and which of them is published."""
-    from smartcart_pipeline.storage.publications import describe_publications  # noqa: PLC0415  (imports DuckDB)
+    from smartcart_pipeline.report.rendering import mend_report  # noqa: PLC0415  (imports DuckDB)
+    from smartcart_pipeline.storage.publications import describe_publications  # noqa: PLC0415
 
-    publications = describe_publications(Home(home.resolve()))
+    place = Home(home.resolve())
+    mend_report(place)
+    publications = describe_publications(place)
     if as_json:
         typer.echo(json.dumps(publications, indent=2, default=str))
     elif publications:
         _show_publications(publications)
     else:
-        typer.echo(f"Nothing has been published in {home.resolve()} yet: smartcart run.")
+        typer.echo(f"Nothing has been published in {place.root} yet: smartcart run.")
 
 
 @warehouse.command()
@@ -49,13 +52,14 @@ def rollback(
     from smartcart_pipeline.engines.duckdb import DuckDBEngine  # noqa: PLC0415  (imports DuckDB)
     from smartcart_pipeline.night import record_rollback  # noqa: PLC0415  (imports Dagster)
     from smartcart_pipeline.report.reading import read_findings  # noqa: PLC0415
-    from smartcart_pipeline.report.rendering import write_report  # noqa: PLC0415
+    from smartcart_pipeline.report.rendering import lay_ready, mend_report  # noqa: PLC0415
     from smartcart_pipeline.storage.publications import roll_back, run_of, tell_set_aside  # noqa: PLC0415
 
     place = Home(home.resolve())
-    done = roll_back(place, run)
+    mend_report(place)
+    engine = DuckDBEngine()
+    done = roll_back(place, run, lambda path: lay_ready(read_findings(engine, path), place.report))
     record_rollback(place, run_of(done.path), run_of(done.before) if done.before else None)
-    write_report(read_findings(DuckDBEngine(), done.path), place.report)
     typer.echo(f"{place.warehouse} is again that of run {run_of(done.path)}. The next run publishes as always.")
     if done.set_aside:
         typer.echo(tell_set_aside(done.set_aside))
@@ -73,8 +77,9 @@ def sql(
     ] = None,
 ) -> None:
     """Ask the published warehouse, read-only."""
+    from smartcart_pipeline.report.rendering import mend_report  # noqa: PLC0415  (imports DuckDB)
     from smartcart_pipeline.storage.publications import find_publication, tell_strange  # noqa: PLC0415
-    from smartcart_pipeline.storage.questions import WRITERS, ask  # noqa: PLC0415  (imports DuckDB)
+    from smartcart_pipeline.storage.questions import WRITERS, ask  # noqa: PLC0415
 
     if format not in FORMATS:
         raise CallError(f"--format {format!r} is not known. Choose one of {', '.join(FORMATS)}.")
@@ -83,6 +88,7 @@ def sql(
     if format == "table" and output is not None:
         raise CallError("--output needs a format for files: --format csv, json or parquet.")
     place = Home(home.resolve())
+    mend_report(place)
     publication = find_publication(place, as_of_run)
     if strange := tell_strange(place):
         typer.echo(f"Note: {strange}", err=True)

@@ -21,7 +21,7 @@ from smartcart_pipeline.night import open_records, prepare_home
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.publications import kept_publications, published, run_of
 from smartcart_pipeline_tests.conftest import SAMPLE
-from smartcart_pipeline_tests.killing import faults
+from smartcart_pipeline_tests.killing import faults, faults_of_record
 
 
 def environment() -> dict[str, str]:
@@ -94,6 +94,23 @@ def test_a_disk_without_room_fails_the_run_with_a_message_and_breaks_nothing(nig
         assert faults(home) == []
 
 
+@pytest.mark.timeout(600)
+def test_a_first_night_that_a_full_disk_ends_is_followed_by_one_that_works(tmp_path: Path) -> None:
+    small = tmp_path / "small"
+    home = Home(small / "home")
+    # Enough for the tables, and too little for the warehouse.
+    with mounted(small, "-t", "tmpfs", "-o", "size=19m", "tmpfs"):
+        code, out, err = run(home)
+        assert (code, out, "Traceback" in err) == (1, "", False), err
+        assert "in step warehouse" in err
+        assert list(home.models.glob(".champion.*.pending"))
+        assert not home.warehouse.exists()
+        subprocess.run(["mount", "-o", "remount,size=400m", small], check=True)
+        code, out, err = run(home)
+        assert code == 0, err
+        assert faults(home) + faults_of_record(home) == []
+
+
 def test_a_home_that_is_read_only_is_told_and_can_still_be_read(night: Home, tmp_path: Path) -> None:
     home = Home(tmp_path / "locked")
     with mounted(home.root, "--bind", str(night.root)):
@@ -106,6 +123,19 @@ def test_a_home_that_is_read_only_is_told_and_can_still_be_read(night: Home, tmp
             f"smartcart: {home.root}: the home cannot be written (Read-only file system). "
             "Give the pipeline's user the right to, or name another folder with --home.\n"
         )
+        for command in (
+            ["warehouse", "rollback"],
+            ["model", "promote", "v1", "--reason", "better"],
+            ["model", "rollback", "--reason", "worse"],
+        ):
+            refused = subprocess.run(
+                [sys.executable, "-m", "smartcart_pipeline.cli", *command, "--home", home.root],
+                env=environment(),
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert (refused.returncode, refused.stdout, refused.stderr) == (2, "", err)
         asked = subprocess.run(
             [
                 *[sys.executable, "-m", "smartcart_pipeline.cli", "sql", "SELECT run_id FROM publication"],

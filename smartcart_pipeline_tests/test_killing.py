@@ -8,6 +8,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,12 +29,12 @@ def fast_folder(tmp_path: Path) -> Iterator[Path]:
         yield Path(folder)
 
 
-@pytest.mark.timeout(1_200)
-def test_fifty_kills_in_every_stage_leave_everything_whole(fast_folder: Path) -> None:
-    export = fast_folder / "export.csv"
+def kill(plan: str, folder: Path, kills: int) -> list[dict[str, Any]]:
+    """Kill runs over a small export; what was found after each."""
+    export = folder / "export.csv"
     export.write_text("".join(SAMPLE.read_text().splitlines(keepends=True)[:301]))
     done = subprocess.run(
-        [sys.executable, "-m", "smartcart_pipeline_tests.killing", fast_folder / "home", export, str(KILLS), "1"],
+        [sys.executable, "-m", "smartcart_pipeline_tests.killing", plan, folder / "home", export, str(kills), "1"],
         capture_output=True,
         text=True,
         check=False,
@@ -43,8 +44,24 @@ def test_fifty_kills_in_every_stage_leave_everything_whole(fast_folder: Path) ->
     assert done.returncode == 0, done.stderr
     runs = [json.loads(line) for line in done.stdout.splitlines()]
     assert [run for run in runs if run["faults"]] == []
+    return runs
+
+
+@pytest.mark.timeout(1_200)
+def test_fifty_kills_in_every_stage_leave_everything_whole(fast_folder: Path) -> None:
+    runs = kill("later", fast_folder, KILLS)
     assert (len(runs), runs[-1]["stage"]) == (KILLS + 1, "whole run")
     killed = Counter(run["stage"] for run in runs if run["killed"])
     # A stage may have ended before it was killed; nearly all kills find a run that is still going.
     assert killed.total() >= 0.9 * KILLS
     assert killed.keys() >= {"begin", "raw_customers", "warehouse", *STEPS}
+
+
+@pytest.mark.timeout(1_200)
+@pytest.mark.parametrize(("plan", "begins_with"), [("first", "begin"), ("promoting", "promoting")])
+def test_the_night_after_a_kill_of_this_one_finds_its_way(fast_folder: Path, plan: str, begins_with: str) -> None:
+    runs = kill(plan, fast_folder, 0)
+    stages = [run["stage"] for run in runs]
+    assert stages[0] == begins_with
+    assert {"promoting", "segment_rules", "warehouse", "report"} <= set(stages)
+    assert sum(run["killed"] for run in runs) >= 0.9 * len(runs)

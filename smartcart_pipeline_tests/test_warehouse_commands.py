@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -322,6 +323,41 @@ def test_a_rollback_is_recorded_and_the_report_follows(nights: tuple[Home, str, 
     assert f"Nothing older than run {first[:8]} is kept" in again.stderr
     assert smartcart("warehouse", "rollback", second[:6], "--home", home.root).returncode == 0
     assert ask(home, "SELECT run_id FROM publication") == [(second,)]
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from smartcart_pipeline import cli
+from smartcart_pipeline.storage import publications
+
+put_in_place, killed_at = publications.put_in_place, sys.argv.pop()
+
+def die(written, path):
+    if path.name == killed_at:
+        os.kill(os.getpid(), signal.SIGKILL)
+    put_in_place(written, path)
+
+publications.put_in_place = die
+cli.main()
+"""
+
+
+@pytest.mark.parametrize("killed_at", ["warehouse.duckdb", "report.html"])
+def test_a_rollback_that_is_killed_leaves_no_report_of_another_run(
+    nights: tuple[Home, str, str], killed_at: str
+) -> None:
+    home, first, second = nights
+    assert second in home.report.read_text()
+    command = [sys.executable, "-c", KILLED, "warehouse", "rollback", "--home", home.root, killed_at]
+    killed = subprocess.run(command, capture_output=True, timeout=120, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    [(shown,)] = ask(home, "SELECT run_id FROM publication")
+    assert shown == (second if killed_at == "warehouse.duckdb" else first)
+    assert smartcart("warehouse", "list", "--home", home.root).returncode == 0
+    assert shown in home.report.read_text()
+    assert smartcart("warehouse", "rollback", second, "--home", home.root).returncode == 0
+    assert second in home.report.read_text()
 
 
 def test_of_a_table_made_alone_lineage_tells_the_run_that_made_it(nights: tuple[Home, str, str]) -> None:

@@ -4,20 +4,26 @@ import base64
 import gzip
 import hashlib
 import os
+import re
 import sys
 from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from smartcart_pipeline.contract import FaultError
 from smartcart_pipeline.report.contents import put_together
-from smartcart_pipeline.report.reading import Findings
-from smartcart_pipeline.storage.home import put_in_place
+from smartcart_pipeline.report.reading import Findings, read_findings
+from smartcart_pipeline.storage.home import Home, put_in_place
+from smartcart_pipeline.storage.publications import published, run_of
+from smartcart_pipeline.storage.run_lock import try_to_hold
 
 if TYPE_CHECKING:
     from jinja2 import Template
 
 PAGE = files("smartcart_pipeline.report") / "page"
+# So many bytes of a page hold its head, down to the run that it tells of.
+BEGINNING = 2_000
 
 
 def write_report(findings: Findings, path: Path) -> int:
@@ -30,13 +36,55 @@ def write_report(findings: Findings, path: Path) -> int:
     Returns:
         Its size in bytes.
     """
-    writing = path.with_name(f".{path.name}.writing")
+    put_in_place(lay_ready(findings, path), path)
+    return path.stat().st_size
+
+
+def lay_ready(findings: Findings, path: Path) -> Path:
+    """Make the page as a file beside the one that is to be replaced.
+
+    Args:
+        findings: What it shows.
+        path: Where it will go.
+
+    Returns:
+        The finished file, under a hidden name.
+    """
+    written = path.with_name(f".{path.name}.writing")
     try:
-        size = writing.write_bytes(render(findings).encode())
-        put_in_place(writing, path)
-    finally:
-        writing.unlink(missing_ok=True)
-    return size
+        written.write_bytes(render(findings).encode())
+    except OSError:
+        written.unlink(missing_ok=True)
+        raise
+    return written
+
+
+def mend_report(home: Home) -> None:
+    """Make the page anew where it tells of another run than the published warehouse does.
+
+    That is what a process leaves that dies between publishing and telling. Where a run is under way, or nothing may be
+    written, the page stays as it is.
+
+    Args:
+        home: The home.
+    """
+    shown = published(home)
+    if shown is None or _run_told(home.report) == run_of(shown):
+        return
+    from smartcart_pipeline.engines.duckdb import DuckDBEngine  # noqa: PLC0415  (hardly ever needed)
+
+    with suppress(FaultError, OSError), try_to_hold(home) as held:
+        if held:
+            write_report(read_findings(DuckDBEngine(), shown), home.report)
+
+
+def _run_told(page: Path) -> str | None:
+    try:
+        start = page.read_bytes()[:BEGINNING]
+    except OSError:
+        return None
+    found = re.search(rb'<meta name="smartcart-run" content="([^"]+)">', start)
+    return found[1].decode() if found else None
 
 
 def render(findings: Findings) -> str:

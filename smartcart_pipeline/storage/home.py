@@ -1,8 +1,10 @@
 """The home: the one folder that holds everything generated."""
 
 import os
+import re
 import shutil
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from smartcart_pipeline.contract import HomeError
@@ -10,6 +12,9 @@ from smartcart_pipeline.contract import HomeError
 # What a customer takes on disk, measured with ten million of them: in all tables of the lake, in those of a publication
 # and its published copy, and at most for a while beside them.
 LAKE_BYTES, WAREHOUSE_BYTES, SPILL_BYTES = 150, 420, 60
+
+STAMP = "%Y%m%dT%H%M%S%fZ"
+STAMPED = re.compile(r"(\d{8}T\d{12}Z)_.+")
 
 
 @dataclass(frozen=True)
@@ -102,6 +107,40 @@ def require_space(home: Home, customers: int, copied_rows: int) -> None:
             f"{home.root}: {customers:,} customers need about {needed / 1e9:,.1f} GB of disk, {free / 1e9:,.1f} GB are "
             "free. Make room, or name a home on a larger disk with --home."
         )
+
+
+def unwritable(home: Home, error: OSError) -> HomeError:
+    """What to say where a home cannot be written.
+
+    Args:
+        home: The home.
+        error: What the system said.
+
+    Returns:
+        The error for people.
+    """
+    return HomeError(
+        f"{home.root}: the home cannot be written ({error.strerror}). "
+        "Give the pipeline's user the right to, or name another folder with --home."
+    )
+
+
+def next_stamp(folder: Path) -> str:
+    """How the next file of a folder begins its name, so that names sort by the order in which files were made.
+
+    It is the time of day, or just after the newest name where the clock has gone back since.
+
+    Args:
+        folder: The folder.
+
+    Returns:
+        A time (UTC) of fixed width.
+    """
+    now = f"{datetime.now(UTC):{STAMP}}"
+    newest = max((known[1] for path in folder.iterdir() if (known := STAMPED.fullmatch(path.name))), default="")
+    if now > newest:
+        return now
+    return f"{datetime.strptime(newest, STAMP).replace(tzinfo=UTC) + timedelta(microseconds=1):{STAMP}}"
 
 
 def remove(path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import narwhals as nw
 from smartcart_pipeline.engines import Engine
 from smartcart_pipeline.lineage import Columns, merge_sources
 from smartcart_pipeline.segmentation import Rows
-from smartcart_pipeline.storage.home import put_in_place, remove
+from smartcart_pipeline.storage.home import next_stamp, put_in_place, remove
 from smartcart_pipeline.tables import BEFORE, TABLES, Table
 
 
@@ -77,9 +76,9 @@ class Lake:
             What was written.
         """
         table = TABLES[name]
-        now = datetime.now(UTC)
-        path = self.root / name / f"{now:%Y%m%dT%H%M%S%f}Z_{self.run_id}.parquet"
-        path.parent.mkdir(parents=True, exist_ok=True)
+        folder = self.root / name
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"{next_stamp(folder)}_{self.run_id}.parquet"
         writing = path.with_name(f".{path.name}.writing")
         frame = self.engine.frame(as_arrow(table, content.rows)) if isinstance(content, Fitted) else content
         try:

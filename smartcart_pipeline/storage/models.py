@@ -25,7 +25,7 @@ from smartcart_pipeline.segmentation.drift import read_reference
 from smartcart_pipeline.segmentation.model import read_model
 from smartcart_pipeline.segmentation.promotion import Champion
 from smartcart_pipeline.storage.home import Home, flush_to_disk, put_in_place
-from smartcart_pipeline.storage.publications import kept_publications, run_of
+from smartcart_pipeline.storage.publications import kept_publications, readable, run_of
 from smartcart_pipeline.storage.run_lock import HomeBusyError, try_to_hold
 
 FORMAT = 1
@@ -132,7 +132,7 @@ def read_record(home: Home, recover: bool = False) -> Record:
         _recover(home)
     path = home.models / "champion.json"
     if not path.is_file():
-        if any(home.models.glob("v*/model.json")) or _has_published_history(home):
+        if _has_published_models(home):
             raise HomeError(
                 f"{path}: the record of the model in force is missing, although segments have been published with one. "
                 "Put it back from a backup, with the folder it is in. Without it the segments would begin anew, under "
@@ -386,13 +386,18 @@ def _recover(home: Home) -> None:
             pending.unlink()
 
 
-def _has_published_history(home: Home) -> bool:
-    """Whether segments have been published that have a history."""
-    kept = kept_publications(home)
-    if not kept:
+def _has_published_models(home: Home) -> bool:
+    """Whether segments have been published with a model.
+
+    The first model alone proves nothing: a first night that died before it published has left one too.
+    """
+    if any(path.parent.name != "v1" for path in home.models.glob("v*/model.json")):
+        return True
+    publication = readable(home)
+    if not publication.is_file():
         return False
-    with duckdb.connect(str(kept[0]), read_only=True) as publication:
-        found = publication.execute("SELECT count(*) FROM duckdb_tables() WHERE table_name = 'nights'").fetchone()
+    with duckdb.connect(str(publication), read_only=True) as connection:
+        found = connection.execute("SELECT count(*) FROM duckdb_tables() WHERE table_name = 'nights'").fetchone()
     return bool(found and found[0])
 
 

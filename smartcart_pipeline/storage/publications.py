@@ -7,8 +7,8 @@ copy of one of them, swapped in whole: whatever somebody's session does to the c
 import filecmp
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,11 @@ import duckdb
 from smartcart_pipeline.contract import CallError, HomeError
 from smartcart_pipeline.engines.duckdb import DuckDBEngine
 from smartcart_pipeline.segmentation import Rows
-from smartcart_pipeline.storage.home import Home, flush_to_disk, put_in_place, remove
+from smartcart_pipeline.storage.home import Home, flush_to_disk, next_stamp, put_in_place, remove
 from smartcart_pipeline.storage.run_lock import HomeBusyError, try_to_hold
 from smartcart_pipeline.storage.warehouse import Contents, build, runs_in
 
 READ_ONLY = 0o444
-STAMP = "%Y%m%dT%H%M%S%fZ"
 
 
 @dataclass(frozen=True)
@@ -153,12 +152,13 @@ def _describe(path: Path) -> dict[str, Any]:
     return dict(described)
 
 
-def roll_back(home: Home, run: str | None = None) -> Published:
-    """Publish an earlier publication again.
+def roll_back(home: Home, run: str | None, lay_ready: Callable[[Path], Path]) -> Published:
+    """Publish an earlier publication again, with its report.
 
     Args:
         home: The home.
         run: The run's id, or its first digits; None for the one before the published one.
+        lay_ready: Makes the report of a publication, as a file beside the one that it will replace.
 
     Returns:
         What was done.
@@ -178,7 +178,10 @@ def roll_back(home: Home, run: str | None = None) -> Published:
             path = older[0]
         else:
             path = find_publication(home, run)
-        return Published(path, show(home, path), before=before)
+        page = lay_ready(path)
+        set_aside = show(home, path)
+        put_in_place(page, home.report)
+        return Published(path, set_aside, before=before)
 
 
 def tell_strange(home: Home) -> str | None:
@@ -217,7 +220,7 @@ def publish(engine: DuckDBEngine, contents: Contents, home: Home, kept: int) -> 
         What was done.
     """
     home.publications.mkdir(parents=True, exist_ok=True)
-    path = home.publications / f"{datetime.now(UTC):{STAMP}}_{contents.publication.run_id}.duckdb"
+    path = home.publications / f"{next_stamp(home.publications)}_{contents.publication.run_id}.duckdb"
     building = path.with_name(f".{path.name}.building")
     try:
         build(engine, contents, building)
@@ -279,7 +282,7 @@ def _set_aside(home: Home, publication: Path) -> Path | None:
     if not wal.exists() and not changed:
         return None
     home.set_aside.mkdir(parents=True, exist_ok=True)
-    target = home.set_aside / f"{datetime.now(UTC):{STAMP}}_before_{run_of(publication)}.duckdb"
+    target = home.set_aside / f"{next_stamp(home.set_aside)}_before_{run_of(publication)}.duckdb"
     if home.warehouse.is_file():
         try:
             os.link(home.warehouse, target)

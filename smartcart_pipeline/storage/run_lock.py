@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TextIO
 
-from smartcart_pipeline.storage.home import Home, remove
+from smartcart_pipeline.storage.home import Home, remove, unwritable
 
 POLL_SECONDS = 0.2
 # A lock that is held for less than this is no run, only a look at whether there is one.
@@ -62,13 +62,18 @@ def try_to_hold(home: Home) -> Iterator[bool]:
         home: The home.
 
     Yields:
-        Whether it is held.
+        Whether it is held; nobody can be at work in a home that is not there.
+
+    Raises:
+        HomeError: If the home cannot be written.
     """
     try:
         lock = home.run_lock.open("a+", encoding="utf-8")
-    except OSError:
-        yield False
+    except FileNotFoundError:
+        yield True
         return
+    except OSError as error:
+        raise unwritable(home, error) from None
     with lock:
         yield home.root not in _held and _taken(lock)
 
@@ -84,6 +89,7 @@ def sweep(home: Home) -> None:
         *home.root.glob(f".{home.warehouse.name}.*"),
         *home.root.glob(".*.writing"),
         *home.lake.glob("*/.*.writing"),
+        *home.models.glob(".*.writing"),
         home.spill,
     ):
         remove(path)

@@ -4,16 +4,18 @@ import os
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import duckdb
 import pytest
 
-from smartcart_pipeline.contract import CallError
+from smartcart_pipeline.contract import CallError, HomeError
 from smartcart_pipeline.engines.duckdb import DuckDBEngine
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.lake import Fitted, Lake
 from smartcart_pipeline.storage.publications import (
+    Published,
     kept_publications,
     publish,
     published,
@@ -24,6 +26,23 @@ from smartcart_pipeline.storage.publications import (
 from smartcart_pipeline.storage.run_lock import HomeBusyError
 from smartcart_pipeline.tables import TABLES
 from smartcart_pipeline_tests.publishing import FEW, contents, means, night, some_row, write_lake
+
+
+def page(home: Home) -> Callable[[Path], Path]:
+    """Lays a page ready that tells which publication it is of."""
+
+    def lay_ready(publication: Path) -> Path:
+        written = home.root / ".report.html.writing"
+        written.write_text(run_of(publication))
+        return written
+
+    return lay_ready
+
+
+def back(home: Home, run: str | None = None) -> Published:
+    done = roll_back(home, run, page(home))
+    assert home.report.read_text() == run_of(done.path)
+    return done
 
 
 def names(folder: Path) -> list[str]:
@@ -229,21 +248,46 @@ def test_the_newest_file_of_a_table_stays_although_no_publication_needs_it(home:
     assert {run_of(file) for file in (home.lake / "scaler").iterdir()} == {"a", "failed_again"}
 
 
+def test_where_the_clock_goes_back_the_last_night_is_still_the_newest(home: Home, engine: DuckDBEngine):
+    future = night(home, "a", 1.0, engine)
+    for file in (future.path, *home.lake.glob("*/*_a.parquet")):
+        file.rename(file.with_name(f"20991231T235959999999Z_{file.name.split('_', 1)[1]}"))
+    for run, mean in (("b", 2.0), ("c", 3.0)):
+        night(home, run, mean, engine, kept=2)
+        assert means(home.warehouse) == [mean]
+    assert [run_of(path) for path in kept_publications(home)] == ["c", "b"]
+    assert {run_of(path) for path in home.lake.glob("*/*.parquet")} == {"c", "b"}
+    assert run_of(Lake(home.lake, "another", engine).path("scaler")) == "c"
+    assert run_of(back(home).path) == "b"
+
+
+def test_a_rollback_whose_page_fails_changes_nothing(home: Home, engine: DuckDBEngine):
+    night(home, "a", 1.0, engine)
+    night(home, "b", 2.0, engine)
+
+    def fail(_: Path) -> Path:
+        raise HomeError("published by an earlier version")
+
+    with pytest.raises(HomeError, match="earlier version"):
+        roll_back(home, None, fail)
+    assert means(home.warehouse) == [2.0]
+
+
 def test_a_rollback_publishes_an_earlier_night_and_the_next_night_goes_on(home: Home, engine: DuckDBEngine):
     for number in range(4):
         night(home, f"run{number}", float(number), engine)
-    assert run_of(roll_back(home).path) == "run2"
+    assert run_of(back(home).path) == "run2"
     assert means(home.warehouse) == [2.0]
-    assert run_of(roll_back(home).path) == "run1"
-    assert run_of(roll_back(home, "run3").path) == "run3"
+    assert run_of(back(home).path) == "run1"
+    assert run_of(back(home, "run3").path) == "run3"
     assert means(home.warehouse) == [3.0]
     with pytest.raises(CallError, match="Several kept runs begin with run: run3, run2"):
-        roll_back(home, "run")
+        back(home, "run")
     with pytest.raises(CallError, match="No publication of run x is kept: run3, run2"):
-        roll_back(home, "x")
-    roll_back(home, "run0")
+        back(home, "x")
+    back(home, "run0")
     with pytest.raises(CallError, match="Nothing older than run run0 is kept"):
-        roll_back(home)
+        back(home)
     done = night(home, "run4", 4.0, engine)
     assert (means(home.warehouse), done.set_aside) == ([4.0], None)
 
@@ -263,7 +307,7 @@ def test_a_rollback_puts_right_what_a_session_left(home: Home, engine: DuckDBEng
     said = tell_strange(home)
     assert said
     assert "smartcart warehouse rollback b." in said
-    done = roll_back(home, "b")
+    done = back(home, "b")
     assert means(home.warehouse) == [46.0]
     assert tell_strange(home) is None
     assert done.set_aside
@@ -281,6 +325,6 @@ def test_no_rollback_while_a_run_is_under_way(home: Home, engine: DuckDBEngine):
     assert holder.stdout
     assert holder.stdout.readline() == "held\n"
     with pytest.raises(HomeBusyError, match="a run is under way"):
-        roll_back(home)
+        back(home)
     assert end(holder) == 0
-    assert run_of(roll_back(home).path) == "a"
+    assert run_of(back(home).path) == "a"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from smartcart_pipeline.contract import HomeError
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.run_lock import HomeBusyError, hold, try_to_hold
 
@@ -98,6 +99,13 @@ def test_what_was_left_half_done_is_cleared_and_nothing_else(home: Home):
         assert not home.spill.exists()
 
 
-def test_a_home_that_cannot_be_written_is_not_held(tmp_path: Path):
+def test_in_a_home_that_is_not_there_nobody_is_at_work(tmp_path: Path):
     with try_to_hold(Home(tmp_path / "nowhere")) as held:
-        assert not held
+        assert held
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_home_that_cannot_be_written_is_told_from_a_busy_one(home: Home):
+    home.run_lock.mkdir(parents=True)  # nobody, not even root, opens a folder to write
+    with pytest.raises(HomeError, match="the home cannot be written"), try_to_hold(home):
+        pass
