@@ -106,10 +106,12 @@ def report(
     from smartcart_pipeline.engines.duckdb import DuckDBEngine  # noqa: PLC0415  (imports DuckDB)
     from smartcart_pipeline.report.reading import read_findings  # noqa: PLC0415
     from smartcart_pipeline.report.rendering import write_report  # noqa: PLC0415
+    from smartcart_pipeline.storage.damage import naming_damage  # noqa: PLC0415
     from smartcart_pipeline.storage.publications import readable  # noqa: PLC0415
 
     place = Home(home.resolve())
-    findings = read_findings(DuckDBEngine(), readable(place))
+    with naming_damage(place):
+        findings = read_findings(DuckDBEngine(), readable(place))
     try:
         write_report(findings, place.report)
     except OSError as error:
@@ -145,8 +147,11 @@ def generate(
 def setup(home: HomeOption = Path("data")) -> None:
     """Make the home ready, so that the first run starts at once."""
     from smartcart_pipeline.night import prepare_home  # noqa: PLC0415  (imports Dagster)
+    from smartcart_pipeline.storage.damage import require_records  # noqa: PLC0415
 
-    prepare_home(Home(home.resolve()))
+    place = Home(home.resolve())
+    prepare_home(place)
+    require_records(place)
 
 
 @app.command()
@@ -156,10 +161,12 @@ def dev(
 ) -> None:
     """Open the Dagster UI, with the nightly schedule and the sensor for new exports."""
     from smartcart_pipeline.night import prepare_home  # noqa: PLC0415  (imports Dagster)
+    from smartcart_pipeline.storage.damage import require_records  # noqa: PLC0415
     from smartcart_pipeline.storage.odd_paths import plain_name  # noqa: PLC0415
 
     place = Home(home.resolve())
     prepare_home(place)
+    require_records(place)
     os.environ["SMARTCART_HOME"] = str(place.root)
     os.environ["DAGSTER_HOME"] = plain_name(place.dagster)
     typer.echo(f"The UI opens on http://127.0.0.1:{port} (stop it with Ctrl-C).", err=True)

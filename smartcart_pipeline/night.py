@@ -18,6 +18,7 @@ from smartcart_pipeline.contract import CallError
 from smartcart_pipeline.progress import CHANNEL, Watcher
 from smartcart_pipeline.resources import NOTE, Settings, read_home
 from smartcart_pipeline.segmentation.recipes import RECIPES
+from smartcart_pipeline.storage.damage import naming_damage, require_sound
 from smartcart_pipeline.storage.exports import find_export, hash_content, tell_left_alone
 from smartcart_pipeline.storage.home import Home, unwritable
 from smartcart_pipeline.storage.odd_paths import plain_name, require_path
@@ -48,13 +49,13 @@ def prepare_home(home: Home) -> None:
             folder.mkdir(parents=True, exist_ok=True)
         with (home.dagster / ".setup.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            _update(home.dagster / "dagster.yaml", _dagster_yaml().read_text(encoding="utf-8"))
-            migrated = home.dagster / ".migrated"
-            if not migrated.is_file() or migrated.read_text(encoding="utf-8") != dg.__version__:
+            _update(home.dagster / "dagster.yaml", _dagster_yaml().read_bytes())
+            migrated, version = home.dagster / ".migrated", dg.__version__.encode()
+            if not migrated.is_file() or migrated.read_bytes() != version:
                 # Dagster prints what it does; nobody asked.
-                with redirect_stdout(io.StringIO()), open_records(home) as instance:
+                with naming_damage(home), redirect_stdout(io.StringIO()), open_records(home) as instance:
                     instance.upgrade()
-                _update(migrated, dg.__version__)
+                _update(migrated, version)
     except OSError as error:
         raise unwritable(home, error) from None
 
@@ -119,6 +120,7 @@ def run_job(
     job = build_defs(home).resolve_job_def("nightly_refresh")
     with (
         _telling_of_the_disk(home),
+        naming_damage(home),
         hold(home, settings.get("wait_seconds", Settings().wait_seconds), _say),
         open_records(home) as instance,
         _watched(quiet),
@@ -136,7 +138,10 @@ def run_job(
             tags=tags,
         )
         if not result.success:
-            raise find_fault(instance, result.run_id) or RunError(_why(result))
+            if fault := find_fault(instance, result.run_id):
+                raise fault
+            require_sound(home)
+            raise RunError(_why(result))
     return _outcome(home, result) | {"seconds": round(time.monotonic() - started, 2)}
 
 
@@ -165,7 +170,7 @@ def record_rollback(home: Home, run_id: str, instead_of: str | None) -> None:
     """
     prepare_home(home)
     facts = {"rolled_back_to": run_id, "instead_of": instead_of or "a file that somebody had changed"}
-    with open_records(home) as instance:
+    with naming_damage(home), open_records(home) as instance:
         instance.report_runless_asset_event(dg.AssetObservation("warehouse", metadata=facts))
 
 
@@ -187,9 +192,9 @@ def _dagster_yaml() -> Path:
     return shipped if shipped.is_file() else Path(__file__).parents[1] / "dagster.yaml"
 
 
-def _update(path: Path, text: str) -> None:
-    if not path.is_file() or path.read_text(encoding="utf-8") != text:
-        path.write_text(text, encoding="utf-8")
+def _update(path: Path, content: bytes) -> None:
+    if not path.is_file() or path.read_bytes() != content:
+        path.write_bytes(content)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from smartcart_pipeline.assets.promotion import kept_rows
 from smartcart_pipeline.contract import HomeError
 from smartcart_pipeline.engines.duckdb import DuckDBEngine, parquet
 from smartcart_pipeline.segmentation import migration
+from smartcart_pipeline.storage.damage import naming_damage
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.lake import Lake, as_arrow
 from smartcart_pipeline.storage.models import PublishedNight, Record, read_record, read_version
@@ -25,7 +26,7 @@ class Replayed:
     Attributes:
         nights: How many nights were played again.
         compared: How many files were compared, by table.
-        other: The files of the lake that hold other bytes than the replay, or other rows, where Spark wrote them.
+        other: The files of the lake that hold other rows than the replay.
     """
 
     nights: int
@@ -51,6 +52,11 @@ def replay_history(home: Home, folder: Path, engine: DuckDBEngine, band: float) 
     Raises:
         HomeError: If nothing was published, or no night can be played again.
     """
+    with naming_damage(home):
+        return _replay(home, folder, engine, band)
+
+
+def _replay(home: Home, folder: Path, engine: DuckDBEngine, band: float) -> Replayed:
     record = read_record(home)
     lake = Lake(home.lake, "replay", engine)
     first = _first_kept(lake, record)
@@ -70,6 +76,7 @@ def _play(home: Home, lake: Lake, record: Record, first: int, folder: Path, band
         night, so_far = record.nights[number], replace(record, nights=record.nights[:number])
         # The lake as that night's run saw it.
         own, as_of = replace(lake, run_id=night.run_id), night.as_of_date
+        _require_tables(own)
         clusters = own.read("clusters")
         written = _write(lake, folder, STAYS, number, add_night(stays, so_far, clusters, as_of, night.version))
         yield own.path(STAYS), written
@@ -86,10 +93,19 @@ def _play(home: Home, lake: Lake, record: Record, first: int, folder: Path, band
         yield own.path(FLOWS), _write(lake, folder, FLOWS, number, flows)
 
 
+def _require_tables(own: Lake) -> None:
+    for name in ("features", "clusters", STAYS, MOVES, FLOWS):
+        if not _is_kept(own, own.run_id, name):
+            raise HomeError(
+                f"{own.root / name}: the table of run {own.run_id[:8]} is missing, although others of it are kept. Put "
+                "it back from a backup; that of the run published last, the next run puts back."
+            )
+
+
 def _is_same(engine: DuckDBEngine, kept: Path, again: Path) -> bool:
-    """Byte for byte; what Spark wrote is a folder of files, whose rows are in any order."""
-    if kept.is_file():
-        return kept.read_bytes() == again.read_bytes()
+    """Byte for byte; else row by row, as Spark writes folders of files, and what was put back is written otherwise."""
+    if kept.is_file() and kept.read_bytes() == again.read_bytes():
+        return True
     one, other = (f"FROM {parquet(path)}" for path in (kept, again))
     differing = f"({one} EXCEPT ALL {other}) UNION ALL ({other} EXCEPT ALL {one})"
     return not engine.connection.execute(f"SELECT 1 FROM ({differing}) LIMIT 1").fetchall()

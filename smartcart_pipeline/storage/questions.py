@@ -19,7 +19,17 @@ import duckdb
 
 from smartcart_pipeline.contract import CallError
 from smartcart_pipeline.engines.duckdb import file_literal, literal
+from smartcart_pipeline.storage.damage import require_sound
 from smartcart_pipeline.storage.home import Home
+
+# What DuckDB says of a file that it cannot read.
+DAMAGED = (
+    duckdb.IOException,
+    duckdb.InternalException,
+    duckdb.FatalException,
+    duckdb.SerializationException,
+    duckdb.InvalidInputException,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -91,6 +101,8 @@ def _explaining(home: Home, known: list[str]) -> Iterator[None]:
                 f"A large table is a file of the lake, and that is not where it was when it was published: {message} "
                 f"If the home was moved, put a link to {home.root} where it was, or publish anew: smartcart run."
             ) from None
+        if isinstance(error, DAMAGED):
+            require_sound(home)
         raise CallError(message) from None
 
 

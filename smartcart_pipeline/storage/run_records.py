@@ -34,6 +34,10 @@ class OpenEventLog(SqliteEventLogStorage):
     def __init__(self, base_dir: str, inst_data: Any = None) -> None:
         """Open nothing yet; arguments as for Dagster's own."""
         self._engines: dict[str, Engine] = {}
+        # A file without a byte counts as made, and would lack what Dagster notes when it makes one.
+        index = Path(base_dir) / f"{INDEX_SHARD_NAME}.db"
+        if index.is_file() and not index.stat().st_size:
+            index.unlink()
         super().__init__(base_dir, inst_data)
 
     @contextmanager
