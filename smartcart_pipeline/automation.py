@@ -5,14 +5,19 @@ import json
 import os
 import time
 from collections.abc import Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
+from smartcart_pipeline import notices
 from smartcart_pipeline.contract import CallError, ExportError, FaultError, HomeError
+from smartcart_pipeline.receivers import notify_of
 from smartcart_pipeline.report.rendering import mend_report
 from smartcart_pipeline.resources import AT_FAULT, Settings, read_home
+from smartcart_pipeline.storage import outbox
 from smartcart_pipeline.storage.exports import arrivals, find_export, hash_content, inspect_export
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.models import is_asked
@@ -199,6 +204,7 @@ def new_export(context: dg.SensorEvaluationContext, home: dg.ResourceParam[Home]
         except ExportError as error:
             notes.append(f"{path.name} refused: {error}")
             set_aside(home, path, str(error))
+            note_refusal(home, path, str(error))
             continue
         now[path.name] = {"state": state, "hash": content_hash}
         requests.append(
@@ -249,6 +255,21 @@ def set_aside(home: Home, export: Path, reason: str) -> Path:
     export.rename(target)
     target.with_name(f"{target.name}.reason.txt").write_text(f"{reason}\n", encoding="utf-8")
     return target
+
+
+def note_refusal(home: Home, export: Path, reason: str) -> None:
+    """Put it into the outbox that an export was refused which never came to a run.
+
+    Args:
+        home: The home.
+        export: Where the file was.
+        reason: Why it cannot be used.
+    """
+    notify = notify_of(home)
+    if notify and "refused_export" in notify.about:
+        # The file lies aside with its reason, whether somebody can be told or not.
+        with suppress(OSError):
+            outbox.put(home, notices.tell_refusal(export, reason, None, datetime.now(UTC), home))
 
 
 def find_fault(instance: dg.DagsterInstance, run_id: str) -> FaultError | None:

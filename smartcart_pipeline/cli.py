@@ -16,6 +16,7 @@ import typer
 
 from smartcart_pipeline.contract import CallError, FaultError, HomeError
 from smartcart_pipeline.model_commands import model
+from smartcart_pipeline.notify_commands import notify
 from smartcart_pipeline.simulation_commands import simulate
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.warehouse_commands import HomeOption, sql, warehouse
@@ -30,6 +31,7 @@ app = typer.Typer(
 app.command()(sql)
 app.add_typer(warehouse, name="warehouse")
 app.add_typer(model, name="model")
+app.add_typer(notify, name="notify")
 app.command()(simulate)
 
 

@@ -9,6 +9,7 @@ import dagster as dg
 from smartcart_pipeline.assets import history, ingest, model, prepare, promotion, publish, report, scoring, segments
 from smartcart_pipeline.automation import new_export, nightly, nightly_refresh, refused_export
 from smartcart_pipeline.checks import build_checks
+from smartcart_pipeline.notifications import notifications
 from smartcart_pipeline.progress import progress
 from smartcart_pipeline.resources import default_resources
 from smartcart_pipeline.storage.home import Home
@@ -47,7 +48,7 @@ def build_defs(home: Home, **overrides: Any) -> dg.Definitions:
         asset_checks=build_checks(),
         jobs=[nightly_refresh],
         schedules=[nightly],
-        sensors=[new_export, refused_export],
+        sensors=[new_export, refused_export, notifications],
         resources=default_resources(home, **overrides),
         # One process: the steps share one engine, and starting a process for each would cost more than the work.
         executor=dg.in_process_executor,

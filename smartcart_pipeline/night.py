@@ -9,12 +9,14 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
 from smartcart_pipeline.contract import CallError
+from smartcart_pipeline.notifications import telling
 from smartcart_pipeline.progress import CHANNEL, Watcher
 from smartcart_pipeline.resources import NOTE, Settings, read_home
 from smartcart_pipeline.segmentation.recipes import RECIPES
@@ -92,6 +94,11 @@ def run_job(
         RunError: If the run failed for another reason.
         HomeBusyError: If another run did not end within `wait_seconds`.
     """
+    with telling(home, partial(open_records, home), _say, watched=sys.stderr.isatty()):
+        return _run_job(home, settings, quiet, engine)
+
+
+def _run_job(home: Home, settings: dict[str, Any], quiet: bool, engine: dict[str, Any] | None) -> dict[str, Any]:
     settings = read_home(home)["settings"] | {name: value for name, value in settings.items() if value is not None}
     _require_settings(settings)
     if not settings.get("input"):

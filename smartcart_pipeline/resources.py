@@ -21,6 +21,7 @@ from smartcart_pipeline.contract import CallError, FaultError, HomeError
 from smartcart_pipeline.engines import Engine
 from smartcart_pipeline.engines.duckdb import MEMORY_LIMIT, DuckDBEngine
 from smartcart_pipeline.lineage import Columns
+from smartcart_pipeline.receivers import NAMES, read_notify
 from smartcart_pipeline.segmentation.cleaning import Limits
 from smartcart_pipeline.segmentation.hysteresis import Hysteresis
 from smartcart_pipeline.segmentation.promotion import Gate, Refit
@@ -174,7 +175,11 @@ class Settings(dg.ConfigurableResource):
 
 
 # What a home's settings may set.
-SECTIONS = {"settings": tuple(Settings.model_fields), "engine": ("memory_limit", "spill_directory", "spark")}
+SECTIONS = {
+    "settings": tuple(Settings.model_fields),
+    "engine": ("memory_limit", "spill_directory", "spark"),
+    "notify": NAMES,
+}
 
 
 def read_home(home: Home) -> dict[str, dict[str, Any]]:
@@ -190,6 +195,7 @@ def read_home(home: Home) -> dict[str, dict[str, Any]]:
         HomeError: If the file cannot be read, or a value is none that the field takes.
     """
     chosen = read_settings(home, SECTIONS)
+    read_notify(home.settings, chosen.pop("notify"))
     try:
         Settings(**chosen["settings"])
     except ValidationError as error:

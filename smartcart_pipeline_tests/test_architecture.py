@@ -9,17 +9,17 @@ PACKAGE = Path(__file__).parents[1] / "smartcart_pipeline"
 
 # From left to right; nothing imports to the right of itself. Places of one rank may use each other.
 RANKS = (
-    ("contract", "lineage", "progress"),
+    ("contract", "lineage", "progress", "sending"),
     ("segmentation",),
     ("tables", "views", "sample", "drawing", "plots"),
     ("contest",),
     ("engines", "storage"),
-    ("settings_file",),
+    ("settings_file", "receivers", "notices"),
     ("resources", "provenance", "scoring", "report", "simulation"),
-    ("assets", "checks", "automation"),
+    ("assets", "checks", "automation", "notifications"),
     ("definitions",),
     ("night", "replay"),
-    ("cli", "warehouse_commands", "model_commands", "simulation_commands"),
+    ("cli", "warehouse_commands", "model_commands", "notify_commands", "simulation_commands"),
 )
 RANK = {place: number for number, places in enumerate(RANKS) for place in places}
 IMPURE = {"dagster", "duckdb", "pyspark", "os", "pathlib", "time", "random", "shutil", "subprocess", "tempfile"}

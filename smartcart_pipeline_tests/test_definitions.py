@@ -187,7 +187,7 @@ def test_schedule_and_sensors_are_on_from_the_start() -> None:
     assert schedule.cron_schedule == "0 2 * * *"
     assert schedule.default_status is dg.DefaultScheduleStatus.RUNNING
     sensors = {sensor.name: sensor for sensor in repository.sensor_defs}
-    assert sensors.keys() == {"new_export", "refused_export"}
+    assert sensors.keys() == {"new_export", "refused_export", "notifications"}
     assert {sensor.default_status for sensor in sensors.values()} == {dg.DefaultSensorStatus.RUNNING}
     assert [target.job_name for target in sensors["new_export"].targets] == ["nightly_refresh"]
 

@@ -196,6 +196,7 @@ def test_schedule_and_sensors_are_running(ask: Ask) -> None:
     assert {sensor["name"]: sensor["sensorState"]["status"] for sensor in sensors} == {
         "new_export": "RUNNING",
         "refused_export": "RUNNING",
+        "notifications": "RUNNING",
     }
 
 

@@ -81,7 +81,13 @@ def promoting(
         dg.Output(Fitted(_centroid_rows(outcome.fitted), seen)),
         dg.Output(
             Fitted(so_far("promotion_decisions", outcome.decision.criteria, told), seen),
-            metadata={"promoted": outcome.decision.promoted, "why": outcome.decision.verdict},
+            metadata={
+                "promoted": outcome.decision.promoted,
+                "why": outcome.decision.verdict,
+                "challenger": outcome.challenger.version,
+                # By another setting neither side is asked.
+                **(_sides(outcome.decision.criteria) if settings.refit == "auto" else {}),
+            },
         ),
         dg.Output(Fitted(so_far("feature_drift", outcome.drift, held_against), [sampled_customers])),
         dg.Output(
@@ -89,6 +95,14 @@ def promoting(
             metadata={"events": len(outcome.events)},
         ),
     )
+
+
+def _sides(criteria: Rows) -> dict[str, str]:
+    """What spoke for tonight's fit and what against it, by name."""
+    return {
+        "reasons": ", ".join(row["criterion"] for row in criteria if row["role"] == "reason" and row["passed"]),
+        "against": ", ".join(row["criterion"] for row in criteria if row["role"] == "safety" and not row["passed"]),
+    }
 
 
 def kept_rows(lake: Lake, record: Record, name: str) -> Rows:

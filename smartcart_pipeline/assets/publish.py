@@ -77,6 +77,7 @@ def warehouse(
             "export": publication.export_name,
             "as_of_date": str(publication.as_of_date),
             "model_version": publication.model_version,
+            "night": night.night,
             "pruned_files": len(done.pruned),
             "forgotten_runs": forgotten,
             **notes,

@@ -78,6 +78,11 @@ class Home:
         return self.root / "dagster"
 
     @property
+    def outbox(self) -> Path:
+        """Messages that not everybody has who is to be told."""
+        return self.root / "outbox"
+
+    @property
     def incoming(self) -> Path:
         """Where new exports are dropped."""
         return self.root / "incoming"
