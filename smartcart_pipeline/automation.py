@@ -294,7 +294,8 @@ def find_fault(instance: dg.DagsterInstance, run_id: str) -> FaultError | None:
             failure = event.step_failure_data.user_failure_data
             fault = failure and _fault(failure.metadata, failure.description)
         elif event.is_failure:
-            fault = _cause(event.job_failure_data.error)
+            # A run that died has no error of its own.
+            fault = _cause(getattr(event.event_specific_data, "error", None))
         elif not event.asset_check_evaluation_data.passed:
             check = event.asset_check_evaluation_data
             fault = _fault(check.metadata, check.description)

@@ -341,5 +341,9 @@ def notifications(context: dg.SensorEvaluationContext, home: dg.ResourceParam[Ho
     notify = notify_of(home)
     if notify is None:
         return dg.SkipReason(f"Nobody is to be told: {home.settings} has no section notify.")
-    waiting = look_around(context.instance, home, notify, context.log.warning)
-    return dg.SkipReason(f"{waiting} messages wait for somebody." if waiting else "Everybody has been told.")
+    said: list[str] = []
+    waiting = look_around(context.instance, home, notify, said.append)
+    for line in said:
+        context.log.warning(line)
+    # What the sensor logs is kept nowhere; why it started nothing is.
+    return dg.SkipReason(" ".join([outbox.tell_waiting(waiting), *said]))

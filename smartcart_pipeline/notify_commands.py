@@ -36,6 +36,7 @@ def send(home: HomeOption = Path("data")) -> None:
     from smartcart_pipeline.night import open_records, prepare_home  # noqa: PLC0415
     from smartcart_pipeline.notifications import look_around  # noqa: PLC0415
     from smartcart_pipeline.receivers import require_notify  # noqa: PLC0415
+    from smartcart_pipeline.storage.outbox import tell_waiting  # noqa: PLC0415
 
     place = Home(home.resolve())
     settings = require_notify(place)
@@ -43,4 +44,4 @@ def send(home: HomeOption = Path("data")) -> None:
     with open_records(place) as instance:
         unblock(instance, place)
         waiting = look_around(instance, place, settings, partial(typer.echo, err=True), at_once=True)
-    typer.echo(f"{waiting} messages wait for somebody." if waiting else "Everybody has been told.")
+    typer.echo(tell_waiting(waiting))

@@ -296,7 +296,7 @@ def test_a_receiver_that_is_down_fails_no_night_and_is_told_later(
     said = capfd.readouterr().err
     assert "Not told yet: address 1 (json) did not take 'SmartCart: night 4 published" in said
     assert "(Connection refused). It is tried again, for 3 days." in said
-    assert look(instance, home) == "1 messages wait for somebody."
+    assert look(instance, home) == "1 message waits for somebody."
     assert_nowhere(SECRETS, home.root)
     assert not [secret for secret in SECRETS if secret in said]
     [(path, waits)] = outbox.waiting(home).items()

@@ -86,6 +86,20 @@ def waiting(home: Home) -> Mapping[Path, Message | None]:
     return {path: _read(path) for path in sorted(home.outbox.glob("[0-9]*.json"))}
 
 
+def tell_waiting(messages: int) -> str:
+    """How many messages still wait, for people.
+
+    Args:
+        messages: How many.
+
+    Returns:
+        A sentence.
+    """
+    if not messages:
+        return "Everybody has been told."
+    return "1 message waits for somebody." if messages == 1 else f"{messages} messages wait for somebody."
+
+
 def deliver(
     home: Home,
     senders: Mapping[str, tuple[str, Callable[[Message], str | None]]],
@@ -293,10 +307,10 @@ def began(home: Home) -> datetime:
     Returns:
         When this was first asked, in UTC.
     """
-    known = recall(home, "since")
-    if known is not None:
+    known, now = recall(home, "since"), datetime.now(UTC)
+    # What lies ahead was noted by a clock that was wrong.
+    if known is not None and known <= now:
         return known
-    now = datetime.now(UTC)
     with suppress(OSError):
         remember(home, "since", now)
     return now

@@ -155,6 +155,8 @@ def test_moments_are_noted_and_forgotten(home: Home):
     outbox.forget(home, "late")
     first = outbox.began(home)
     assert outbox.began(home) == first
+    outbox.remember(home, "since", NOW + timedelta(days=400))
+    assert outbox.began(home) < NOW + timedelta(days=1), "a clock that was wrong keeps nobody from being told"
 
 
 # Several processes
