@@ -7,9 +7,9 @@ import dagster as dg
 from smartcart_pipeline import contract
 from smartcart_pipeline.assets import described
 from smartcart_pipeline.engines import Engine, duckdb_exports
-from smartcart_pipeline.resources import DELIVERED_ROWS, Settings, naming_the_fault
+from smartcart_pipeline.resources import DELIVERED_ROWS, NOTE, Settings, naming_the_fault
 from smartcart_pipeline.storage import exports
-from smartcart_pipeline.storage.exports import find_export, inspect_export
+from smartcart_pipeline.storage.exports import find_export, inspect_export, tell_left_out
 from smartcart_pipeline.storage.home import Home, require_space
 
 
@@ -20,9 +20,11 @@ def raw_customers(settings: Settings, engine: dg.ResourceParam[Engine], home: dg
         export = inspect_export(find_export(home, settings.input))
         require_space(home, export.rows, settings.copied_rows)
         frame, dates = engine.read_export(export)
+    notes = {NOTE: tell_left_out(export)} if export.left_out else {}
     return dg.Output(
         frame,
         metadata={
+            **notes,
             "export": dg.MetadataValue.path(export.path),
             "content_hash": export.content_hash,
             DELIVERED_ROWS: export.rows,

@@ -1,14 +1,17 @@
 """Reading an export with DuckDB: every value typed by the contract, or set down word for word as unreadable."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
+from itertools import islice
 from typing import Any
 
 import narwhals as nw
 
 from smartcart_pipeline.contract import CONTRACT, DeliveredColumn, ExportError
-from smartcart_pipeline.engines.duckdb import DuckDBEngine, file_literal, identifier, literal
-from smartcart_pipeline.storage.exports import Export, read_workbook, snake_case
+from smartcart_pipeline.engines.duckdb import BATCH, DuckDBEngine, file_literal, identifier, literal
+from smartcart_pipeline.storage.csv_text import strange_lines
+from smartcart_pipeline.storage.exports import MAX_FURTHER, Export, read_workbook, snake_case
 
 MISSING = ("", "na", "n/a", "nan", "null", "none")
 # Yes and no are 1 and 0.
@@ -24,6 +27,10 @@ EXPECTED = {
     "DOUBLE": "a number",
     "DATE": "a date",
 }
+# What DuckDB takes of memory to set down one fault, besides three times the line, of which it keeps so much; and what
+# all of them may take.
+FAULT_BYTES, KEPT_BYTES = 1_000, 10_000
+MAX_FAULT_BYTES = 300_000_000
 # What is wrong with a line that cannot be put into columns, by the kind of DuckDB's error.
 MALFORMED = {
     "TOO MANY COLUMNS": "The line has more values than the header",
@@ -78,15 +85,19 @@ def read_export(engine: DuckDBEngine, export: Export) -> tuple[nw.LazyFrame[Any]
 
 
 def _delivered(engine: DuckDBEngine, export: Export) -> dict[str, str]:
-    """Make the view `delivered` (line_number, c0, c1, …, and `malformed`), and tell the types of its columns."""
+    """Make the view `delivered` (line_number, c0, c1, …, and `malformed`), and tell the types of its columns.
+
+    Only columns that are read are in it: those of the contract, and further ones up to a limit.
+    """
     connection = engine.connection
-    names = [f"c{number}" for number in range(len(export.headers))]
+    names = [*(_position(export, column) for column in CONTRACT), *extra_columns(export)]
     if export.kind == "parquet":
         # By position, because DuckDB takes columns whose names differ only in case for one.
+        every = ", ".join(f"c{number}" for number in range(len(export.headers)))
         source = (
             f"SELECT file_row_number + 2 AS line_number, {', '.join(names)}, NULL::VARCHAR AS malformed "
             f"FROM read_parquet({file_literal(export.path)}, file_row_number = true, hive_partitioning = false) "
-            f"AS file({', '.join(names)})"
+            f"AS file({every})"
         )
     elif export.kind == "excel":
         connection.register("workbook", _workbook_table(export, names))
@@ -94,63 +105,153 @@ def _delivered(engine: DuckDBEngine, export: Export) -> dict[str, str]:
     else:
         source = _csv_lines(engine, export, names)
     connection.execute(f"CREATE OR REPLACE TEMP VIEW delivered AS {source}")
-    if export.kind == "csv":
-        _require_all_lines(engine, export, names)
     described = connection.execute("DESCRIBE delivered").fetchall()
     return {row[0]: str(row[1]) for row in described}
 
 
 def _csv_lines(engine: DuckDBEngine, export: Export, names: list[str]) -> str:
-    """Read a CSV into tables; give the query for its lines."""
-    connection = engine.connection
-    columns = ", ".join(f"{name}: 'VARCHAR'" for name in names)
-    # Lines that cannot be put into columns DuckDB sets aside; blank ones it leaves out.
-    connection.execute("DROP TABLE IF EXISTS reject_errors; DROP TABLE IF EXISTS reject_scans")
-    connection.execute(
-        "CREATE OR REPLACE TEMP TABLE delivered_lines AS "
-        "SELECT row_number() OVER () AS ordinal, * FROM read_csv("
-        f"{file_literal(export.path)}, hive_partitioning = false, auto_detect = false, header = false, skip = 1, "
-        f"delim = {literal(export.delimiter)}, quote = '\"', escape = '\"', encoding = {literal(export.encoding)}, "
-        f"compression = '{'gzip' if export.gzipped else 'none'}', columns = {{{columns}}}, "
-        "null_padding = true, ignore_errors = true, store_rejects = true, rejects_limit = 0, parallel = false)"
-    )
-    kinds = " ".join(f"WHEN {literal(kind)} THEN {literal(text)}" for kind, text in MALFORMED.items())
-    connection.execute(
-        "CREATE OR REPLACE TEMP TABLE other_lines AS "
-        "SELECT line, line - row_number() OVER (ORDER BY line) AS delivered_before, malformed FROM ("
-        "SELECT CAST(line AS BIGINT) AS line, any_value(CASE CAST(error_type AS VARCHAR) "
-        f"{kinds} ELSE 'The line cannot be read' END || ': ' || ltrim(csv_line, chr(10) || chr(13))) AS malformed "
-        "FROM reject_errors GROUP BY line "
-        f"UNION ALL SELECT unnest({list(export.blank_lines)}::BIGINT[]), NULL)"
-    )
+    """Read a CSV into a table; give the query for its lines."""
+    _read_lines(engine, export, names)
     rows = f"SELECT ordinal + 1 AS line_number, {', '.join(names)}, NULL::VARCHAR AS malformed FROM delivered_lines"
-    if not _count(engine, "SELECT count(*) FROM other_lines"):
+    if _count(engine, "SELECT count(*) FROM delivered_lines") >= export.lines - 1:
         return rows
+    found = _survey_lines(engine, export)
+    if _lost_lines(engine, export, names, found.blank):
+        _require_few_faults(export, found)
+        _read_lines(engine, export, names, keep_rejects=True)
+    _keep_malformed(engine)
+    _require_all_lines(engine, export, names, found)
+    _number_lines(engine)
     return (
-        "WITH shifts AS (SELECT delivered_before, "
-        "sum(count(*)) OVER (ORDER BY delivered_before)::BIGINT AS shift FROM other_lines GROUP BY delivered_before) "
         f"SELECT ordinal + 1 + coalesce(shift, 0) AS line_number, {', '.join(names)}, NULL::VARCHAR AS malformed "
         "FROM delivered_lines ASOF LEFT JOIN shifts ON ordinal >= delivered_before "
-        f"UNION ALL SELECT line, {', '.join('NULL' for _ in names)}, malformed FROM other_lines "
-        "WHERE malformed IS NOT NULL"
+        f"UNION ALL SELECT line, {', '.join('NULL' for _ in names)}, malformed FROM malformed_lines"
     )
 
 
-def _require_all_lines(engine: DuckDBEngine, export: Export, names: list[str]) -> None:
-    """Refuse a file that ends inside quotes: all that follows the opening one would be missing without a word."""
-    found = _count(engine, "SELECT (SELECT count(*) FROM delivered_lines) + (SELECT count(*) FROM other_lines)")
-    if found < export.lines - 1:
-        inner = " + ".join(f"coalesce(len({name}) - len(replace({name}, chr(10), '')), 0)" for name in names)
-        found += _count(engine, f"SELECT coalesce(sum({inner}), 0) FROM delivered_lines")
-        found += _count(
-            engine, "SELECT coalesce(sum(len(malformed) - len(replace(malformed, chr(10), ''))), 0) FROM other_lines"
-        )
-    if found < export.lines - 1:
-        last = _count(engine, "SELECT coalesce(max(line_number), 1) FROM delivered")
+def _read_lines(engine: DuckDBEngine, export: Export, names: list[str], keep_rejects: bool = False) -> None:
+    """Read what can be put into columns; DuckDB leaves out blank lines, and leaves out or sets aside malformed ones.
+
+    What is set aside counts towards no limit of memory, and is one entry for each value too many: it is asked for only
+    where something has been left out, and not much.
+    """
+    columns = ", ".join(f"c{number}: 'VARCHAR'" for number in range(len(export.headers)))
+    rejects = ", store_rejects = true, rejects_limit = 0" if keep_rejects else ""
+    engine.connection.execute(
+        "DROP TABLE IF EXISTS reject_errors; DROP TABLE IF EXISTS reject_scans; "
+        f"CREATE OR REPLACE TEMP TABLE delivered_lines AS SELECT row_number() OVER () AS ordinal, {', '.join(names)} "
+        f"FROM read_csv({file_literal(export.path)}, hive_partitioning = false, auto_detect = false, header = false, "
+        f"skip = 1, delim = {literal(export.delimiter)}, quote = '\"', escape = '\"', "
+        f"encoding = {literal(export.encoding)}, compression = '{'gzip' if export.gzipped else 'none'}', "
+        f"columns = {{{columns}}}, null_padding = true, ignore_errors = true{rejects}, parallel = false)"
+    )
+
+
+@dataclass
+class _Found:
+    """What the lines of a CSV are, besides rows."""
+
+    blank: int = 0
+    last: int = 1
+    is_open: bool = False
+    faulty: int = 0
+    first_faulty: int = 0
+    fault_bytes: int = 0
+
+
+def _survey_lines(engine: DuckDBEngine, export: Export) -> _Found:
+    """Keep in a table where blank lines are, and tell about the others."""
+    found = _Found()
+
+    def blank_lines() -> Iterator[tuple[int, int]]:
+        for line in strange_lines(export.path, export.gzipped, export.line_end, export.delimiter, len(export.headers)):
+            found.last, found.is_open = line.number, line.is_open
+            if line.faults:
+                found.faulty += 1
+                found.first_faulty = found.first_faulty or line.number
+                found.fault_bytes += line.faults * (FAULT_BYTES + 3 * min(line.size, KEPT_BYTES))
+            if line.lines:
+                found.blank += line.lines
+                found.last = line.number + line.lines - 1
+                yield line.number, line.lines
+
+    _keep_blank_lines(engine, blank_lines())
+    return found
+
+
+def _keep_blank_lines(engine: DuckDBEngine, lines: Iterator[tuple[int, int]]) -> None:
+    """Make a table of them, which DuckDB may spill."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    schema = pa.schema([("line", pa.int64()), ("lines", pa.int64())])
+    batches = iter(lambda: list(islice(lines, BATCH)), [])
+    columns = ([pa.array(numbers, pa.int64()) for numbers in zip(*batch, strict=True)] for batch in batches)
+    reader = pa.RecordBatchReader.from_batches(schema, (pa.record_batch(each, schema=schema) for each in columns))
+    engine.connection.register("told", reader)
+    engine.connection.execute("CREATE OR REPLACE TEMP TABLE blank_lines AS SELECT * FROM told")
+    engine.connection.unregister("told")
+
+
+def _lost_lines(engine: DuckDBEngine, export: Export, names: list[str], others: int) -> int:
+    """How many lines are neither read nor others, those within values counted."""
+    rows = _count(engine, "SELECT count(*) FROM delivered_lines")
+    if rows + others >= export.lines - 1:
+        return 0
+    return export.lines - 1 - rows - others - _count_breaks(engine, export, "delivered_lines", names)
+
+
+def _count_breaks(engine: DuckDBEngine, export: Export, table: str, names: list[str]) -> int:
+    end = f"chr({ord(export.line_end)})"
+    within = " + ".join(f"coalesce(len({name}) - len(replace({name}, {end}, '')), 0)" for name in names)
+    return _count(engine, f"SELECT coalesce(sum({within}), 0) FROM {table}")
+
+
+def _require_few_faults(export: Export, found: _Found) -> None:
+    if found.fault_bytes > MAX_FAULT_BYTES:
         raise ExportError(
-            f"{export.path}: a quotation mark opens near line {last} and is never closed, so the rest cannot be read. "
-            "Close it or take it out, and deliver the export again."
+            f"{export.path}: too much of it cannot be put into columns to set it all down. Lines with more values than "
+            f"the header or a quotation mark in the wrong place: {found.faulty:,}, the first of them line "
+            f"{found.first_faulty:,}. Correct the export and deliver it again."
         )
+
+
+def _keep_malformed(engine: DuckDBEngine) -> None:
+    [(rejects,)] = engine.connection.execute(
+        "SELECT count(*) FROM duckdb_tables() WHERE table_name = 'reject_errors'"
+    ).fetchall()
+    kinds = " ".join(f"WHEN {literal(kind)} THEN {literal(text)}" for kind, text in MALFORMED.items())
+    engine.connection.execute(
+        "CREATE OR REPLACE TEMP TABLE malformed_lines AS "
+        "SELECT CAST(line AS BIGINT) AS line, any_value(CASE CAST(error_type AS VARCHAR) "
+        f"{kinds} ELSE 'The line cannot be read' END || ': ' || ltrim(csv_line, chr(10) || chr(13))) AS malformed "
+        "FROM reject_errors GROUP BY line"
+        if rejects
+        else "CREATE OR REPLACE TEMP TABLE malformed_lines (line BIGINT, malformed VARCHAR)"
+    )
+
+
+def _require_all_lines(engine: DuckDBEngine, export: Export, names: list[str], found: _Found) -> None:
+    """Refuse a file that ends inside quotes: all that follows the opening one would be missing without a word."""
+    malformed = _count(engine, "SELECT count(*) FROM malformed_lines")
+    lost = _lost_lines(engine, export, names, found.blank + malformed)
+    if lost > 0 and lost > _count_breaks(engine, export, "malformed_lines", ["malformed"]):
+        rows = _count(engine, "SELECT count(*) FROM delivered_lines")
+        # Of columns that are left out nobody knows how many line breaks are in their values.
+        if found.is_open or not export.left_out or rows + found.blank + malformed < found.last - 1:
+            raise ExportError(
+                f"{export.path}: a quotation mark opens near line {found.last if found.is_open else rows + 1} and is "
+                "never closed, so the rest cannot be read. Close it or take it out, and deliver the export again."
+            )
+
+
+def _number_lines(engine: DuckDBEngine) -> None:
+    """Keep in a table by how much the rows from a certain one on stand further down than their own number says."""
+    engine.connection.execute(
+        "CREATE OR REPLACE TEMP TABLE shifts AS "
+        "SELECT line - 1 - upto + lines AS delivered_before, max(upto)::BIGINT AS shift FROM ("
+        "SELECT line, lines, (sum(lines) OVER (ORDER BY line ROWS UNBOUNDED PRECEDING))::BIGINT AS upto FROM ("
+        "SELECT line, lines FROM blank_lines UNION ALL SELECT line, 1 FROM malformed_lines)) GROUP BY ALL"
+    )
 
 
 def _count(engine: DuckDBEngine, query: str) -> int:
@@ -168,7 +269,7 @@ def _workbook_table(export: Export, names: list[str]) -> Any:
     }
     columns = {
         name: pa.array([_cell_text(row[number]) if number < len(row) else None for row in lines.values()], pa.string())
-        for number, name in enumerate(names)
+        for number, name in ((int(name[1:]), name) for name in names)
     }
     return pa.table({"line_number": pa.array(lines.keys(), pa.int64()), **columns})
 
@@ -287,7 +388,7 @@ def _unreadable(delivered: dict[str, str], dates: DateReading) -> str:
 
 
 def extra_columns(export: Export) -> dict[str, str]:
-    """Columns beyond the contract.
+    """Columns beyond the contract that are carried along: the first of them.
 
     Args:
         export: The file.
@@ -295,16 +396,14 @@ def extra_columns(export: Export) -> dict[str, str]:
     Returns:
         Where they stand (`c7` is the eighth), and a snake_case name that nothing else has.
     """
-    expected = {column.header for column in CONTRACT}
     taken = {"line_number", "unreadable", *(column.name for column in CONTRACT)}
     extras = {}
-    for number, header in enumerate(export.headers):
-        if header not in expected:
-            extra = snake_case(header)
-            while extra in taken:
-                extra = f"{extra}_{number}"
-            extras[f"c{number}"] = extra
-            taken.add(extra)
+    for number in export.further[:MAX_FURTHER]:
+        extra = snake_case(export.headers[number])
+        while extra in taken:
+            extra = f"{extra}_{number}"
+        extras[f"c{number}"] = extra
+        taken.add(extra)
     return extras
 
 

@@ -74,8 +74,9 @@ def _fitting(column: DeliveredColumn) -> tuple[str, ...]:
 
 def _read_typed(engine: SparkEngine, export: Export, kinds: Kinds) -> tuple[nw.LazyFrame[Any], DateReading]:
     """Three steps, each over the columns of the one before: values, typed values, and what could not be typed."""
-    headers = [f"{quoted(header)} AS c{number}" for number, header in enumerate(export.headers)]
     extras = extra_columns(export)
+    read = [*(_position(export, column) for column in CONTRACT), *extras]
+    headers = [f"{quoted(export.headers[int(name[1:])])} AS {name}" for name in read]
     present = {column.name: _present(_position(export, column), kinds) for column in CONTRACT}
     typed = {column.name: _typed(column, kinds[_position(export, column)]) for column in CONTRACT}
     frame = (

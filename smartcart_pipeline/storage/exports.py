@@ -11,16 +11,18 @@ import hashlib
 import re
 import stat
 import zlib
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from smartcart_pipeline.contract import CONTRACT, CallError, ExportError, HomeError
+from smartcart_pipeline.storage.csv_text import CHUNK, LineEnd, survey_text
 from smartcart_pipeline.storage.home import Home
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
-CHUNK = 1 << 20
+# So many columns beyond the contract are carried along at most.
+MAX_FURTHER = 200
+NAMED_HEADERS, NAMED_CHARACTERS = 3, 60
 SAMPLE = "smartcart_customers.csv"
 KINDS = {
     stat.S_IFLNK: "a symbolic link",
@@ -31,10 +33,6 @@ KINDS = {
     stat.S_IFBLK: "a device",
 }
 UNFINISHED = (".part", ".partial", ".tmp", ".crdownload", ".filepart")
-
-C1_CONTROLS = re.compile(rb"[\x80-\x9f]")
-OPENING_QUOTE = re.compile(rb' *"')
-UP_TO_CLOSING_QUOTE = re.compile(rb'(?:[^"]|"")*"(?!")')
 
 Kind = Literal["csv", "parquet", "excel"]
 
@@ -48,12 +46,12 @@ class Export:
         kind: What it is.
         headers: Its column headers, in order, without surrounding space.
         content_hash: SHA-256 of the file's bytes, in hexadecimal.
-        rows: How many customers it holds; of a CSV about, by its line feeds.
+        rows: How many customers it holds; of a CSV about, by its line ends.
         encoding: `utf-8` or `latin-1`, of a CSV.
         delimiter: What separates values, of a CSV.
         gzipped: Whether a CSV is compressed.
-        lines: How many lines a CSV has, by its line feeds.
-        blank_lines: Which lines of a CSV hold nothing at all; a value with line breaks in it stands on one line.
+        lines: How many lines a CSV has, by what ends them.
+        line_end: What ends the lines of a CSV; a carriage return and a line feed count as a line feed.
     """
 
     path: Path
@@ -65,7 +63,18 @@ class Export:
     delimiter: str = ","
     gzipped: bool = False
     lines: int = 0
-    blank_lines: tuple[int, ...] = ()
+    line_end: LineEnd = "\n"
+
+    @property
+    def further(self) -> tuple[int, ...]:
+        """Where columns beyond the contract stand, from 0."""
+        expected = _contract_headers()
+        return tuple(number for number, header in enumerate(self.headers) if header not in expected)
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """The headers of the columns that are neither the contract's nor among those that are carried along."""
+        return tuple(self.headers[number] for number in self.further[MAX_FURTHER:])
 
     @property
     def format(self) -> str:
@@ -73,6 +82,23 @@ class Export:
         if self.kind != "csv":
             return {"parquet": "Parquet", "excel": "Excel workbook"}[self.kind]
         return ", ".join(["CSV", DELIMITERS[self.delimiter], self.encoding, *(["gzip"] if self.gzipped else [])])
+
+
+def tell_left_out(export: Export) -> str:
+    """What is not read of an export, for people.
+
+    Args:
+        export: An export that has columns which are left out.
+
+    Returns:
+        A sentence.
+    """
+    named = [header[:NAMED_CHARACTERS] for header in export.left_out[:NAMED_HEADERS]]
+    more = ["…"] if len(export.left_out) > NAMED_HEADERS else []
+    return (
+        f"{export.path.name} has {len(export.further):,} columns beyond the contract: the first {MAX_FURTHER} are "
+        f"carried along, {len(export.left_out):,} are left out ({', '.join(named + more)})."
+    )
 
 
 def find_export(home: Home, named: str | None = None) -> Path:
@@ -250,39 +276,29 @@ def _inspect_parquet(path: Path) -> tuple[tuple[str, ...], int]:
         raise ExportError(f"{path}: the Parquet file is damaged ({error}). Deliver it again.") from None
 
 
-@dataclass
-class _Survey:
-    """What one pass over the bytes of a text finds out."""
-
-    start: bytes = b""
-    encoding: str = "utf-8"
-    lines: int = 0
-    has_blank_lines: bool = False
-    has_c1_controls: bool = False
-
-
 def _inspect_csv(path: Path, gzipped: bool) -> Export:
     try:
-        with gzip.open(path) if gzipped else path.open("rb") as text:
-            survey = _survey(iter(lambda: text.read(CHUNK), b""))
-        if survey.start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-            raise ExportError(f"{path}: the text is UTF-16. Save it as UTF-8 and deliver it again.")
-        encoding = "utf-8-sig" if survey.encoding == "utf-8" else survey.encoding
-        line = re.split("[\r\n]", survey.start.decode(encoding, errors="replace"), maxsplit=1)[0]
-        delimiter = max(DELIMITERS, key=lambda candidate: len(set(_split(line, candidate)) & _contract_headers()))
-        headers = _split(line, delimiter)
+        survey = survey_text(path, gzipped)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise ExportError(f"{path}: the compressed file is damaged or cut off ({error}). Deliver it again.") from None
+    if survey.start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise ExportError(f"{path}: the text is UTF-16. Save it as UTF-8 and deliver it again.")
+    encoding = "utf-8-sig" if survey.encoding == "utf-8" else survey.encoding
+    line, *ended = re.split("[\r\n]", survey.start.decode(encoding, errors="replace"), maxsplit=1)
+    delimiter = max(DELIMITERS, key=lambda candidate: len(set(_split(line, candidate)) & _contract_headers()))
+    headers = _split(line, delimiter)
+    if set(headers) & _contract_headers():
+        if len(survey.start) == CHUNK and not ended:
+            raise ExportError(
+                f"{path}: the header is longer than {CHUNK:,} bytes. "
+                "Deliver the columns of the contract, and few others."
+            )
         # Latin-1 has no letters there: a text that has is of another encoding, most likely Windows-1252.
-        if survey.encoding == "latin-1" and survey.has_c1_controls and set(headers) & _contract_headers():
+        if survey.encoding == "latin-1" and survey.has_c1_controls:
             raise ExportError(
                 f"{path}: the text is neither UTF-8 nor Latin-1 (it may be Windows-1252). "
                 "Save it as UTF-8 and deliver it again."
             )
-        blank_lines: tuple[int, ...] = ()
-        if survey.has_blank_lines:
-            with gzip.open(path) if gzipped else path.open("rb") as text:
-                blank_lines = _blank_lines(text, delimiter.encode())
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise ExportError(f"{path}: the compressed file is damaged or cut off ({error}). Deliver it again.") from None
     return Export(
         path,
         "csv",
@@ -293,66 +309,8 @@ def _inspect_csv(path: Path, gzipped: bool) -> Export:
         delimiter,
         gzipped,
         survey.lines,
-        blank_lines,
+        survey.line_end,
     )
-
-
-def _survey(chunks: Iterable[bytes]) -> _Survey:
-    survey = _Survey()
-    decoder = codecs.getincrementaldecoder("utf-8")(errors="strict")
-    end = b""
-    for chunk in chunks:
-        survey.start = survey.start or chunk
-        survey.lines += chunk.count(b"\n")
-        seam = end + chunk
-        survey.has_blank_lines = survey.has_blank_lines or b"\n\n" in seam or b"\n\r\n" in seam
-        survey.has_c1_controls = survey.has_c1_controls or bool(not chunk.isascii() and C1_CONTROLS.search(chunk))
-        if survey.encoding == "utf-8":
-            survey.encoding = _still_utf8(decoder, chunk)
-        end = chunk[-2:]
-    if survey.encoding == "utf-8":
-        survey.encoding = _still_utf8(decoder, b"", final=True)
-    survey.lines += not end.endswith(b"\n")
-    return survey
-
-
-def _still_utf8(decoder: codecs.IncrementalDecoder, chunk: bytes, final: bool = False) -> str:
-    try:
-        decoder.decode(chunk, final)
-    except UnicodeDecodeError:
-        return "latin-1"
-    return "utf-8"
-
-
-def _blank_lines(text: Iterable[bytes], delimiter: bytes) -> tuple[int, ...]:
-    """The numbers of the blank lines, from 1; a value with line breaks in it stands on one line."""
-    blank = []
-    number, inside = 0, False
-    for line in text:
-        if not inside:
-            number += 1
-            if not line.strip(b"\r\n"):
-                blank.append(number)
-        if inside or b'"' in line:
-            inside = _ends_inside_quotes(line, delimiter, inside)
-    return tuple(blank)
-
-
-def _ends_inside_quotes(line: bytes, delimiter: bytes, inside: bool) -> bool:
-    """Whether a quoted value goes on after the end of the line; a quote in the middle of a value is a plain letter."""
-    position = 0
-    while True:
-        if not inside:
-            opening = OPENING_QUOTE.match(line, position)
-            inside, position = bool(opening), opening.end() if opening else position
-        if inside:
-            closing = UP_TO_CLOSING_QUOTE.match(line, position)
-            if not closing:
-                return True
-            inside, position = False, closing.end()
-        position = line.find(delimiter, position) + 1
-        if not position:
-            return False
 
 
 def _split(line: str, delimiter: str) -> tuple[str, ...]:
