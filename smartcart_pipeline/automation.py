@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import socket
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -29,6 +30,8 @@ SENSOR_SECONDS = 30
 
 # Marks a run of the command: it is recorded only while its process holds the home.
 BY_COMMAND = "smartcart/by_command"
+# Where Dagster notes at a run of the daemon which code server started it.
+LAUNCHED_BY, SERVER_SECONDS = ".dagster/grpc_info", 5.0
 UNDER_WAY = [
     dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.STARTING,
@@ -116,13 +119,31 @@ def settings_of(run: dg.DagsterRun) -> dict[str, Any]:
 
 
 def fail_abandoned(instance: dg.DagsterInstance) -> None:
-    """Record runs of the command whose process died as failed: as long as they count as under way, no other starts.
+    """Record runs whose process died as failed: as long as they count as under way, no other starts.
 
     Args:
-        instance: Where runs are recorded. The home of the runs must be held, so that none of them can be alive.
+        instance: Where runs are recorded. The home of the runs must be held: none of the command's can be alive.
     """
-    for run in instance.get_runs(dg.RunsFilter(statuses=UNDER_WAY, tags={BY_COMMAND: "true"})):
-        instance.report_run_failed(run, "The process of this run died before it had ended.")
+    for run in instance.get_runs(dg.RunsFilter(statuses=UNDER_WAY)):
+        if BY_COMMAND in run.tags or _has_lost_its_server(run):
+            instance.report_run_failed(run, "The process of this run died before it had ended.")
+
+
+def _has_lost_its_server(run: dg.DagsterRun) -> bool:
+    """Whether the code server that started a run, and would tell of its end, is gone: killed, or before a reboot."""
+    told = json.loads(run.tags.get(LAUNCHED_BY, "{}"))
+    if not told:
+        return False
+    by_path = told.get("socket")
+    with socket.socket(socket.AF_UNIX if by_path else socket.AF_INET) as line:
+        line.settimeout(SERVER_SECONDS)
+        try:
+            line.connect(by_path or (told["host"], told["port"]))
+        except (FileNotFoundError, ConnectionRefusedError):
+            return True
+        except OSError:
+            return False
+    return False
 
 
 def unblock(instance: dg.DagsterInstance, home: Home) -> None:

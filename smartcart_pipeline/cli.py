@@ -7,6 +7,7 @@ command needs it, so that help and mistakes answer at once.
 import gc
 import json
 import os
+import signal
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -162,19 +163,11 @@ def dev(
     port: Annotated[int, typer.Option(min=1, max=65_535, help="Port on 127.0.0.1.")] = 3000,
 ) -> None:
     """Open the Dagster UI, with the nightly schedule and the sensor for new exports."""
-    from smartcart_pipeline.night import prepare_home  # noqa: PLC0415  (imports Dagster)
-    from smartcart_pipeline.storage.damage import require_records  # noqa: PLC0415
-    from smartcart_pipeline.storage.odd_paths import plain_name  # noqa: PLC0415
+    # A script starts what it leaves in the background with SIGINT ignored: this one is to end when told to.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    from smartcart_pipeline.dev import serve  # noqa: PLC0415  (imports Dagster)
 
-    place = Home(home.resolve())
-    prepare_home(place)
-    require_records(place)
-    os.environ["SMARTCART_HOME"] = str(place.root)
-    os.environ["DAGSTER_HOME"] = plain_name(place.dagster)
-    typer.echo(f"The UI opens on http://127.0.0.1:{port} (stop it with Ctrl-C).", err=True)
-    module = ["-m", "smartcart_pipeline.definitions"]
-    arguments = ["-m", "dagster", "dev", "-h", "127.0.0.1", "-p", str(port), *module]
-    os.execv(sys.executable, [sys.executable, *arguments])  # noqa: S606  (the UI takes this process over)
+    serve(Home(home.resolve()), port, lambda message: typer.echo(message, err=True))
 
 
 def _open_browser(address: str) -> bool:

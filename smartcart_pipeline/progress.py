@@ -36,5 +36,6 @@ class Watcher(logging.Handler):
         event = meta.get("dagster_event")
         if event is not None:
             self.notice(event)
-        else:
+        elif record.levelno < logging.ERROR:
+            # Errors are Dagster's own words, of every step that a failure keeps from starting.
             self.hear(str(meta.get("orig_message", "")))
