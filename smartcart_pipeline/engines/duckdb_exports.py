@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, datetime
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import narwhals as nw
@@ -11,7 +11,7 @@ import narwhals as nw
 from smartcart_pipeline.contract import CONTRACT, DeliveredColumn, ExportError
 from smartcart_pipeline.engines.duckdb import BATCH, DuckDBEngine, file_literal, identifier, literal
 from smartcart_pipeline.storage.csv_text import strange_lines
-from smartcart_pipeline.storage.exports import MAX_FURTHER, Export, read_workbook, snake_case
+from smartcart_pipeline.storage.exports import MAX_FURTHER, Export, snake_case
 
 MISSING = ("", "na", "n/a", "nan", "null", "none")
 # Yes and no are 1 and 0.
@@ -99,14 +99,25 @@ def _delivered(engine: DuckDBEngine, export: Export) -> dict[str, str]:
             f"FROM read_parquet({file_literal(export.path)}, file_row_number = true, hive_partitioning = false) "
             f"AS file({every})"
         )
-    elif export.kind == "excel":
-        connection.register("workbook", _workbook_table(export, names))
-        source = "SELECT *, NULL::VARCHAR AS malformed FROM workbook"
+    elif export.cells:
+        source = _workbook_lines(engine, export, export.cells.path, names)
     else:
         source = _csv_lines(engine, export, names)
     connection.execute(f"CREATE OR REPLACE TEMP VIEW delivered AS {source}")
     described = connection.execute("DESCRIBE delivered").fetchall()
     return {row[0]: str(row[1]) for row in described}
+
+
+def _workbook_lines(engine: DuckDBEngine, export: Export, cells: Path, names: list[str]) -> str:
+    """Read the cells of a workbook into a table; give the query for its lines."""
+    columns = ", ".join(f"c{number}: 'VARCHAR'" for number in range(len(export.headers)))
+    engine.connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE workbook_lines AS SELECT line_number, {', '.join(names)} "
+        f"FROM read_csv({file_literal(cells)}, auto_detect = false, header = false, delim = ',', "
+        f"quote = '\"', escape = '\"', columns = {{line_number: 'BIGINT', {columns}}}, allow_quoted_nulls = false, "
+        "max_line_size = 32_000_000, parallel = false)"
+    )
+    return "SELECT *, NULL::VARCHAR AS malformed FROM workbook_lines"
 
 
 def _csv_lines(engine: DuckDBEngine, export: Export, names: list[str]) -> str:
@@ -257,32 +268,6 @@ def _number_lines(engine: DuckDBEngine) -> None:
 def _count(engine: DuckDBEngine, query: str) -> int:
     [(number,)] = engine.connection.execute(query).fetchall()
     return int(number)
-
-
-def _workbook_table(export: Export, names: list[str]) -> Any:
-    import pyarrow as pa  # noqa: PLC0415
-
-    lines = {
-        number: row
-        for number, row in enumerate(read_workbook(export.path)[1:], start=2)
-        if any(cell != "" for cell in row)
-    }
-    columns = {
-        name: pa.array([_cell_text(row[number]) if number < len(row) else None for row in lines.values()], pa.string())
-        for number, name in ((int(name[1:]), name) for name in names)
-    }
-    return pa.table({"line_number": pa.array(lines.keys(), pa.int64()), **columns})
-
-
-def _cell_text(cell: object) -> str:
-    """A cell as it would stand in a CSV file."""
-    if isinstance(cell, datetime | date):
-        return cell.isoformat()[:10]
-    if isinstance(cell, bool):
-        return str(int(cell))
-    if isinstance(cell, float) and cell.is_integer():
-        return str(int(cell))
-    return str(cell)
 
 
 def _settle_dates(engine: DuckDBEngine, export: Export, types: dict[str, str]) -> DateReading:

@@ -11,13 +11,14 @@ import hashlib
 import re
 import stat
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from smartcart_pipeline.contract import CONTRACT, CallError, ExportError, HomeError
 from smartcart_pipeline.storage.csv_text import CHUNK, LineEnd, survey_text
 from smartcart_pipeline.storage.home import Home
+from smartcart_pipeline.storage.workbook import Cells, read_workbook
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
 # So many columns beyond the contract are carried along at most.
@@ -52,6 +53,7 @@ class Export:
         gzipped: Whether a CSV is compressed.
         lines: How many lines a CSV has, by what ends them.
         line_end: What ends the lines of a CSV; a carriage return and a line feed count as a line feed.
+        cells: The rows of a workbook.
     """
 
     path: Path
@@ -64,6 +66,7 @@ class Export:
     gzipped: bool = False
     lines: int = 0
     line_end: LineEnd = "\n"
+    cells: Cells | None = field(default=None, repr=False, compare=False)
 
     @property
     def further(self) -> tuple[int, ...]:
@@ -223,46 +226,14 @@ def inspect_export(path: Path) -> Export:
             headers, rows = _inspect_parquet(path)
             export = Export(path, "parquet", headers, hash_content(path), rows)
         elif start.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
-            header, *cells = read_workbook(path)
-            export = Export(path, "excel", _texts(header), hash_content(path), len(cells))
+            workbook = read_workbook(path)
+            export = Export(path, "excel", workbook.headers, hash_content(path), workbook.rows, cells=workbook.cells)
         else:
             export = _inspect_csv(path, gzipped=start.startswith(b"\x1f\x8b"))
     except PermissionError:
         raise HomeError(f"{path}: not allowed to read this file. Give the pipeline's user the right to.") from None
     _require_headers(export)
     return export
-
-
-def read_workbook(path: Path) -> list[list[object]]:
-    """The rows of the first sheet that has any, header first, without empty rows at the end.
-
-    Args:
-        path: An Excel workbook, whatever its name.
-
-    Returns:
-        Rows of cells: text, numbers, dates, or empty text.
-
-    Raises:
-        ExportError: If it cannot be opened or no sheet holds anything.
-    """
-    from python_calamine import CalamineError, CalamineWorkbook  # noqa: PLC0415  (only for workbooks)
-
-    try:
-        with path.open("rb") as file:
-            workbook = CalamineWorkbook.from_filelike(file)
-            sheets = (
-                workbook.get_sheet_by_name(name).to_python(skip_empty_area=False) for name in workbook.sheet_names
-            )
-            rows = next((rows for rows in sheets if rows), None)
-    except CalamineError as error:
-        raise ExportError(
-            f"{path}: the Excel workbook cannot be opened ({error}). Save it again and deliver it."
-        ) from None
-    if rows is None:
-        raise ExportError(f"{path}: the Excel workbook holds no rows. Deliver one with a header row and customers.")
-    while len(rows) > 1 and all(cell == "" for cell in rows[-1]):
-        rows.pop()
-    return [list(row) for row in rows]
 
 
 def _inspect_parquet(path: Path) -> tuple[tuple[str, ...], int]:
@@ -320,7 +291,7 @@ def _split(line: str, delimiter: str) -> tuple[str, ...]:
         return (line.strip(),)
 
 
-def _texts(cells: list[object] | list[str]) -> tuple[str, ...]:
+def _texts(cells: list[str]) -> tuple[str, ...]:
     return tuple(str(cell).strip() for cell in cells)
 
 
