@@ -15,6 +15,7 @@ from typing import Any
 
 import dagster as dg
 
+from smartcart_pipeline.as_of import NEWEST, require_rule
 from smartcart_pipeline.contract import CallError
 from smartcart_pipeline.notifications import telling
 from smartcart_pipeline.progress import CHANNEL, Watcher
@@ -87,7 +88,8 @@ def run_job(
         engine: Configuration of the engine; None leaves what the home says, else DuckDB.
 
     Returns:
-        What was made: run_id, export, as_of_date, recipe, customers, segments, warnings, paths, seconds.
+        What was made: run_id, export, as_of_date, as_of_found, recipe (of the model in force), recipe_held_back (the
+        one asked for, where that is another; else None), customers, segments, warnings, paths, seconds.
 
     Raises:
         FaultError: If the export, the call or the home is at fault.
@@ -190,7 +192,7 @@ def _require_settings(settings: dict[str, Any]) -> None:
     recipe = settings.get("recipe")
     if recipe is not None and recipe not in RECIPES:
         raise CallError(f"--recipe {recipe!r} is not known. Choose one of {', '.join(RECIPES)}.")
-    Settings(as_of=settings.get("as_of")).require_date()
+    require_rule(settings.get("as_of", NEWEST))
 
 
 def _dagster_yaml() -> Path:
@@ -260,7 +262,10 @@ def _outcome(home: Home, result: dg.ExecuteInProcessResult) -> dict[str, Any]:
             "SELECT segment_id, persona, customers, share, mean_income, mean_total_spending, description "
             "FROM profiles ORDER BY segment_id"
         ).to_arrow_table()
-        [published] = warehouse.sql("SELECT export_name, as_of_date, recipe FROM publication").fetchall()
+        [published] = warehouse.sql(
+            "SELECT export_name, as_of_date::VARCHAR, as_of_found, recipe, nullif(fitted_recipe, recipe) "
+            "FROM publication"
+        ).fetchall()
     evaluations = [
         event.asset_check_evaluation_data for event in result.all_events if event.event_type_value == CHECKED
     ]
@@ -270,7 +275,7 @@ def _outcome(home: Home, result: dg.ExecuteInProcessResult) -> dict[str, Any]:
     segment_rows = segments.to_pylist()
     return {
         "run_id": result.run_id,
-        **dict(zip(("export", "as_of_date", "recipe"), map(str, published), strict=True)),
+        **dict(zip(("export", "as_of_date", "as_of_found", "recipe", "recipe_held_back"), published, strict=True)),
         "customers": sum(segment["customers"] for segment in segment_rows),
         "segments": segment_rows,
         "warnings": [check.description for check in evaluations if not check.passed] + notes,

@@ -78,6 +78,29 @@ def trace_files(instance: dg.DagsterInstance, files: Mapping[str, Path]) -> dict
     return made
 
 
+def trace_delivery(instance: dg.DagsterInstance, file: Path) -> dict[str, Any]:
+    """What was recorded of the export when it was read.
+
+    Args:
+        instance: Where runs are recorded.
+        file: The file of `raw_customers`.
+
+    Returns:
+        Metadata of the asset.
+
+    Raises:
+        dagster.Failure: If the run that read it died before it was recorded, or recorded less.
+    """
+    recorded = trace_files(instance, {"raw_customers": file})["raw_customers"].metadata
+    if "delivered_on" not in recorded:
+        raise dg.Failure(
+            "The run that wrote the newest raw_customers died before it was recorded, or was of an earlier version: "
+            "run the whole job.",
+            allow_retries=False,
+        )
+    return recorded
+
+
 def lineage_rows(made: Mapping[str, Made], run_id: str, code_version: str, published_at: datetime) -> Rows:
     """Rows of the table `lineage`: tables of the lake, what the publication adds to them, and views.
 

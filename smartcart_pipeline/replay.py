@@ -77,19 +77,21 @@ def _play(home: Home, lake: Lake, record: Record, first: int, folder: Path, band
         # The lake as that night's run saw it.
         own, as_of = replace(lake, run_id=night.run_id), night.as_of_date
         _require_tables(own)
+        compared = so_far.compared_with(as_of, night.content_hash)
         clusters = own.read("clusters")
-        written = _write(lake, folder, STAYS, number, add_night(stays, so_far, clusters, as_of, night.version))
+        written = _write(
+            lake, folder, STAYS, number, add_night(stays, so_far, clusters, as_of, night.version, compared)
+        )
         yield own.path(STAYS), written
         stays = lake.engine.scan(written, f"{STAYS}{BEFORE}")
-        before = so_far.before(as_of)
-        if before is not None and not all(_is_kept(lake, before.run_id, name) for name in ("features", "clusters")):
+        if compared is not None and not all(_is_kept(lake, compared.run_id, name) for name in ("features", "clusters")):
             continue
         model = read_version(home, record, night.version).model
-        moved = explain_night(home, own, so_far, as_of, clusters, own.read("features"), model, band)
+        moved = explain_night(home, own, so_far, compared, clusters, own.read("features"), model, band)
         written = _write(lake, folder, MOVES, number, moved)
         yield own.path(MOVES), written
         moves = lake.engine.scan(written, f"{MOVES}{BEFORE}")
-        flows = _flows(own, so_far, night, clusters, moves, stays)
+        flows = _flows(own, so_far, night, compared, clusters, moves, stays)
         yield own.path(FLOWS), _write(lake, folder, FLOWS, number, flows)
 
 
@@ -111,11 +113,19 @@ def _is_same(engine: DuckDBEngine, kept: Path, again: Path) -> bool:
     return not engine.connection.execute(f"SELECT 1 FROM ({differing}) LIMIT 1").fetchall()
 
 
-def _flows(lake: Lake, so_far: Record, night: PublishedNight, clusters: Any, moves: Any, stays: Any) -> Any:
+def _flows(
+    lake: Lake,
+    so_far: Record,
+    night: PublishedNight,
+    compared: PublishedNight | None,
+    clusters: Any,
+    moves: Any,
+    stays: Any,
+) -> Any:
     """All flows up to a night: those of earlier nights as they are kept, and the night's own."""
     engine, as_of = lake.engine, night.as_of_date
     tonights = [
-        *flows_since_night(lake, so_far, as_of, engine.rows(migration.count_flows(clusters)), moves),
+        *flows_since_night(lake, compared, engine.rows(migration.count_flows(clusters)), moves),
         *flows_since_month(engine, so_far, as_of, stays),
     ]
     earlier = [row for row in kept_rows(lake, so_far, FLOWS) if row["night"] < night.night]

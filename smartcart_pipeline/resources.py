@@ -9,7 +9,6 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,8 @@ import dagster as dg
 import duckdb
 from pydantic import Field, ValidationError
 
-from smartcart_pipeline.contract import CallError, FaultError, HomeError
+from smartcart_pipeline.as_of import NEWEST, require_lasting
+from smartcart_pipeline.contract import FaultError, HomeError
 from smartcart_pipeline.engines import Engine
 from smartcart_pipeline.engines.duckdb import MEMORY_LIMIT, DuckDBEngine
 from smartcart_pipeline.lineage import Columns
@@ -51,8 +51,10 @@ class Settings(dg.ConfigurableResource):
     input: str | None = Field(
         default=None, description="The export to segment. Default: the newest in <home>/incoming."
     )
-    as_of: str | None = Field(
-        default=None, description="The day age and tenure are counted to, YYYY-MM-DD. Default: the newest join date."
+    as_of: str = Field(
+        default=NEWEST,
+        description="The day age and tenure are counted to: newest (join date), delivered (the day of the file's "
+        "modification time), a pattern of the file's name such as customers-%Y%m%d.csv, or a date, YYYY-MM-DD.",
     )
     recipe: RecipeName = Field(
         default="behavioural",
@@ -159,20 +161,6 @@ class Settings(dg.ConfigurableResource):
         """The recipe in full."""
         return RECIPES[self.recipe]
 
-    def require_date(self) -> date | None:
-        """The as-of date that was asked for, if one was.
-
-        Returns:
-            The date, or None.
-
-        Raises:
-            CallError: If it is no date.
-        """
-        try:
-            return None if self.as_of is None else date.fromisoformat(self.as_of)
-        except ValueError:
-            raise CallError(f"--as-of {self.as_of!r} is not a date. Write it as YYYY-MM-DD.") from None
-
 
 # What a home's settings may set.
 SECTIONS = {
@@ -196,6 +184,8 @@ def read_home(home: Home) -> dict[str, dict[str, Any]]:
     """
     chosen = read_settings(home, SECTIONS)
     read_notify(home.settings, chosen.pop("notify"))
+    if "as_of" in chosen["settings"]:
+        require_lasting(chosen["settings"]["as_of"], home.settings)
     try:
         Settings(**chosen["settings"])
     except ValidationError as error:

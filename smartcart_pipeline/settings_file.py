@@ -15,7 +15,7 @@ from smartcart_pipeline.contract import HomeError
 from smartcart_pipeline.storage.home import Home
 
 # What concerns one run only.
-OF_A_RUN = {"input", "as_of"}
+OF_A_RUN = {"input"}
 
 
 def read_settings(home: Home, known: Mapping[str, Iterable[str]]) -> dict[str, dict[str, Any]]:

@@ -327,6 +327,14 @@ CONTESTED_MODELS = Table(
         MODEL_VERSION,
         Column("origin", "VARCHAR", "How it was made."),
         Column("named_segments", "INTEGER", "How many segment ids have ever been given.", minimum=1),
+        Column(
+            "compared_night",
+            "INTEGER",
+            "The night that tonight is compared with: the night before, or the one that tonight replaces; empty for "
+            "the first.",
+            nullable=True,
+            minimum=1,
+        ),
         Column("document", "VARCHAR", "All of the model as JSON, with what later nights are held against."),
     ),
     key=("part",),
@@ -355,6 +363,14 @@ NIGHTS = Table(
         Column("customers", "BIGINT", "Customers that were published.", minimum=1),
         Column("segments", "INTEGER", "Segments of the model.", minimum=1),
         Column("verdict", "VARCHAR", "Why the challenger was promoted or held, in plain words."),
+        Column(
+            "replaces_night",
+            "INTEGER",
+            "The night whose place this one takes, and that it is compared with: of the same as-of date, from another "
+            "export; empty if none.",
+            nullable=True,
+            minimum=1,
+        ),
     ),
     key=("night",),
 )
@@ -663,10 +679,16 @@ PUBLICATION = Table(
     (
         RUN_ID,
         Column("as_of_date", "DATE", "The day that age and tenure are counted to."),
+        Column("as_of_found", "VARCHAR", "How that day was found.", nullable=True),
         Column("published_at", "TIMESTAMP", "When it was built (UTC)."),
         Column("export_name", "VARCHAR", "The export's file name."),
         Column("export_hash", "VARCHAR", "SHA-256 of the export's content."),
-        Column("recipe", "VARCHAR", "The recipe: which features define segments."),
+        Column("recipe", "VARCHAR", "The recipe of the model in force: which features define segments."),
+        Column(
+            "fitted_recipe",
+            "VARCHAR",
+            "The recipe that was asked for, of tonight's fit; another one where the model in force was kept.",
+        ),
         Column("code_version", "VARCHAR", "Hash of the pipeline's code."),
         Column("model_version", "VARCHAR", "Version of the segment model in force: v1, v2, …"),
         Column("row_counts", "MAP(VARCHAR, BIGINT)", "Rows of each table, by name: row_counts['cleaned']."),

@@ -33,9 +33,11 @@ def publication(run_id: str) -> Publication:
     return Publication(
         run_id=run_id,
         as_of_date=date(2014, 6, 29),
+        as_of_found="the newest join date",
         export_name="export.csv",
         export_hash="0" * 64,
         recipe="behavioural",
+        fitted_recipe="behavioural",
         code_version="c",
         model_version="m",
         published_at=now(),

@@ -14,7 +14,7 @@ RANKS = (
     ("tables", "views", "sample", "drawing", "plots"),
     ("contest",),
     ("engines", "storage"),
-    ("settings_file", "receivers", "notices"),
+    ("as_of", "settings_file", "receivers", "notices"),
     ("resources", "provenance", "scoring", "report", "simulation"),
     ("assets", "checks", "automation", "notifications"),
     ("definitions",),

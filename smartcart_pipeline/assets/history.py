@@ -6,20 +6,21 @@ from typing import Any
 import dagster as dg
 import narwhals as nw
 
+from smartcart_pipeline.as_of import NEWEST
 from smartcart_pipeline.assets import described, out, picture
 from smartcart_pipeline.assets.promotion import kept_rows
-from smartcart_pipeline.assets.segments import read_models
+from smartcart_pipeline.assets.segments import read_compared, read_models
 from smartcart_pipeline.contract import HomeError
 from smartcart_pipeline.engines import Engine
 from smartcart_pipeline.plots import plot_flows
-from smartcart_pipeline.resources import Settings, naming_the_fault
+from smartcart_pipeline.resources import NOTE, Settings, naming_the_fault
 from smartcart_pipeline.segmentation import Rows, hysteresis, migration
 from smartcart_pipeline.segmentation import history as stays
 from smartcart_pipeline.segmentation.history import begin_history, extend_history, insert_night, take_back_night
 from smartcart_pipeline.segmentation.model import SegmentModel
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.lake import Fitted, Lake
-from smartcart_pipeline.storage.models import Record, read_record, read_version
+from smartcart_pipeline.storage.models import PublishedNight, Record, read_record, read_version
 
 Made = dg.Output[Any]
 
@@ -41,10 +42,13 @@ def segment_membership(
     version = read_models(engine, contested_models)["in_force"].version
     with naming_the_fault():
         record = read_record(home)
-        return dg.Output(add_night(_read_history(lake, record), record, clusters, as_of, version))
+        compared = read_compared(engine, contested_models, record)
+        return dg.Output(add_night(_read_history(lake, record), record, clusters, as_of, version, compared))
 
 
-def add_night(so_far: Any, record: Record, clusters: Any, as_of: date, version: str) -> Any:
+def add_night(
+    so_far: Any, record: Record, clusters: Any, as_of: date, version: str, compared: PublishedNight | None
+) -> Any:
     """Add a night to the history, the fast way where no later one has been published.
 
     Args:
@@ -53,6 +57,7 @@ def add_night(so_far: Any, record: Record, clusters: Any, as_of: date, version: 
         clusters: The table `clusters` of the night.
         as_of: Its as-of date.
         version: The model in force.
+        compared: The night that it is compared with, whose segments are the previous ones of `clusters`.
 
     Returns:
         Stays.
@@ -64,7 +69,15 @@ def add_night(so_far: Any, record: Record, clusters: Any, as_of: date, version: 
         return insert_night(so_far, clusters, as_of, version, later.as_of_date, later.version)
     if record.is_published(as_of):
         so_far = take_back_night(so_far, as_of)
+    if replaces(compared, as_of):
+        # The previous segments are those of the night that was taken back, not of the stays that are open now.
+        clusters = clusters.with_columns(nw.lit(None, nw.String).alias("previous_segment_id"))
     return extend_history(so_far, clusters, as_of, version)
+
+
+def replaces(compared: PublishedNight | None, as_of: date) -> bool:
+    """Whether a night takes the place of the one that it is compared with: both are of the same day."""
+    return compared is not None and compared.as_of_date == as_of
 
 
 def _read_history(lake: Lake, record: Record) -> Any:
@@ -85,36 +98,35 @@ def segment_moves(
     engine: dg.ResourceParam[Engine],
     lake: dg.ResourceParam[Lake],
     home: dg.ResourceParam[Home],
-    cleaning_figures: nw.LazyFrame,
     features: nw.LazyFrame,
     contested_models: nw.LazyFrame,
     clusters: nw.LazyFrame,
 ) -> dg.Output[Any]:
     """One row a customer that moved."""
-    as_of = engine.rows(cleaning_figures)[0]["as_of_date"]
     with naming_the_fault():
         record = read_record(home)
+        compared = read_compared(engine, contested_models, record)
         model = read_models(engine, contested_models)["in_force"].model
-        return dg.Output(explain_night(home, lake, record, as_of, clusters, features, model, settings.band))
+        return dg.Output(explain_night(home, lake, record, compared, clusters, features, model, settings.band))
 
 
 def explain_night(
     home: Home,
     lake: Lake,
     record: Record,
-    as_of: date,
+    compared: PublishedNight | None,
     clusters: Any,
     features: Any,
     model: SegmentModel,
     band: float,
 ) -> Any:
-    """Find who moved since the night before, and why.
+    """Find who moved since the night that this one is compared with, and why.
 
     Args:
-        home: Holds the model of the night before.
+        home: Holds the model of that night.
         lake: Holds its features.
         record: The nights so far.
-        as_of: As-of date of the night.
+        compared: That night; None for the first.
         clusters: The table `clusters` of the night.
         features: The table `features` of the night.
         model: The model in force.
@@ -123,9 +135,8 @@ def explain_night(
     Returns:
         Moves, a frame as `segment_moves` declares it.
     """
-    before = record.before(as_of)
-    old = read_version(home, record, before.version).model if before else model
-    features_before = lake.read_of(before.run_id, "features") if before else None
+    old = read_version(home, record, compared.version).model if compared else model
+    features_before = lake.read_of(compared.run_id, "features") if compared else None
     return migration.explain_moves(migration.find_moves(clusters), features, features_before, old, model, band)
 
 
@@ -136,6 +147,7 @@ def explain_night(
     }
 )
 def migrating(
+    settings: Settings,
     engine: dg.ResourceParam[Engine],
     lake: dg.ResourceParam[Lake],
     home: dg.ResourceParam[Home],
@@ -150,18 +162,20 @@ def migrating(
     as_of = engine.rows(cleaning_figures)[0]["as_of_date"]
     with naming_the_fault():
         record = read_record(home)
+        compared = read_compared(engine, contested_models, record)
         in_force = read_models(engine, contested_models)["in_force"]
     # Tonight, or the night before once more, where these tables are made alone.
     told = max(engine.rows(promotion_decisions), key=lambda row: row["night"])
     dated = {"night": told["night"], "as_of_date": as_of}
     flows = engine.rows(migration.count_flows(clusters))
-    last_night = flows_since_night(lake, record, as_of, flows, segment_moves)
+    last_night = flows_since_night(lake, compared, flows, segment_moves)
     tonights = [*last_night, *flows_since_month(engine, record, as_of, segment_membership)]
     night_row = dated | {
         "model_version": in_force.version,
         "is_promoted": told["is_promoted"],
         "customers": sum(flow["customers"] for flow in flows),
         "segments": len(in_force.model.segment_ids),
+        "replaces_night": compared.night if compared and replaces(compared, as_of) else None,
         "verdict": told["verdict"],
     }
     seen = [clusters, segment_moves]
@@ -174,30 +188,42 @@ def migrating(
             Fitted([*so_far("segment_migration"), *(dated | row for row in tonights)], seen),
             metadata={"flows": picture(plot_flows(last_night))} if last_night else {},
         ),
-        dg.Output(Fitted([*so_far("nights"), night_row], [clusters, promotion_decisions])),
+        dg.Output(
+            Fitted([*so_far("nights"), night_row], [clusters, promotion_decisions]),
+            metadata={NOTE: _tell_replaced(night_row, settings.as_of)} if night_row["replaces_night"] else {},
+        ),
     )
 
 
-def flows_since_night(lake: Lake, record: Record, as_of: date, flows: Rows, moves: Any) -> Rows:
-    """Flows of customers since the night before.
+def _tell_replaced(night: dict[str, Any], as_of: str) -> str:
+    """That a night takes the place of another."""
+    number, day = night["replaces_night"], night["as_of_date"]
+    told = (
+        f"Night {night['night']} takes the place of night {number}: both count to {day}, and their exports differ. Who "
+        f"moved, arrived and left is told against night {number}."
+    )
+    cause = " No join date is newer. To have a night a day all the same, set as_of: see docs/guides/nightly.md."
+    return told + cause if as_of == NEWEST else told
+
+
+def flows_since_night(lake: Lake, compared: PublishedNight | None, flows: Rows, moves: Any) -> Rows:
+    """Flows of customers since the night that this one is compared with.
 
     Args:
-        lake: Holds the clusters of the night before.
-        record: The nights so far.
-        as_of: As-of date of the night.
+        lake: Holds the clusters of that night.
+        compared: That night; None for the first.
         flows: Customers by segment then and now, from `migration.count_flows`.
         moves: The table `segment_moves` of the night.
 
     Returns:
         Rows of `segment_migration` without the night; none for the first.
     """
-    before = record.before(as_of)
-    if before is None:
+    if compared is None:
         return []
-    kept = lake.read_of(before.run_id, "clusters")
+    kept = lake.read_of(compared.run_id, "clusters")
     sizes = {} if kept is None else _sizes(lake.engine, kept)
     rows = migration.migration_rows(flows, lake.engine.rows(migration.count_causes(moves)), sizes)
-    return [{"since": before.as_of_date, "period": "night"} | row for row in rows]
+    return [{"since": compared.as_of_date, "period": "night"} | row for row in rows]
 
 
 def flows_since_month(engine: Engine, record: Record, as_of: date, history: Any) -> Rows:

@@ -5,6 +5,7 @@ from typing import Any
 import dagster as dg
 
 from smartcart_pipeline import contract
+from smartcart_pipeline.as_of import day_of_delivery, stated_day
 from smartcart_pipeline.assets import described
 from smartcart_pipeline.engines import Engine, duckdb_exports
 from smartcart_pipeline.resources import DELIVERED_ROWS, NOTE, Settings, naming_the_fault
@@ -18,6 +19,8 @@ def raw_customers(settings: Settings, engine: dg.ResourceParam[Engine], home: dg
     """One row a line of the export, as delivered."""
     with naming_the_fault():
         export = inspect_export(find_export(home, settings.input))
+        delivered_on = day_of_delivery(export.path)
+        stated = stated_day(settings.as_of, export.path, delivered_on)
         require_space(home, export.rows, settings.copied_rows)
         frame, dates = engine.read_export(export)
     notes = {NOTE: tell_left_out(export)} if export.left_out else {}
@@ -29,6 +32,8 @@ def raw_customers(settings: Settings, engine: dg.ResourceParam[Engine], home: dg
             "content_hash": export.content_hash,
             DELIVERED_ROWS: export.rows,
             "format": export.format,
+            "delivered_on": str(delivered_on),
+            "as_of_stated": str(stated or "the newest join date"),
             "date_reading": dates.reading,
             "date_evidence": dates.evidence,
         },

@@ -1,18 +1,22 @@
 """From delivered rows to numbers a model can learn from: cleaned, described by features, standardised."""
 
+from datetime import date
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import narwhals as nw
 
 from smartcart_pipeline import contract
+from smartcart_pipeline.as_of import find_day
 from smartcart_pipeline.assets import described, out, picture
 from smartcart_pipeline.engines import Engine
 from smartcart_pipeline.plots import plot_correlations
-from smartcart_pipeline.resources import Settings, naming_the_fault
+from smartcart_pipeline.provenance import trace_delivery
+from smartcart_pipeline.resources import NOTE, Settings, naming_the_fault
 from smartcart_pipeline.segmentation import cleaning, moments, recipes, scaling
 from smartcart_pipeline.segmentation import features as feature_verbs
-from smartcart_pipeline.storage.lake import Fitted
+from smartcart_pipeline.storage.lake import Fitted, Lake
 
 
 @dg.multi_asset(
@@ -23,15 +27,26 @@ from smartcart_pipeline.storage.lake import Fitted
     }
 )
 def cleaning_rules(
-    settings: Settings, engine: dg.ResourceParam[Engine], raw_customers: nw.LazyFrame
+    context: dg.AssetExecutionContext,
+    settings: Settings,
+    engine: dg.ResourceParam[Engine],
+    lake: dg.ResourceParam[Lake],
+    raw_customers: nw.LazyFrame,
 ) -> tuple[dg.Output[Any], dg.Output[Any], dg.Output[Any]]:
     """`cleaned`: a customer. `rejected_customers`: a refused line. `cleaning_figures`: what both went by."""
+    delivered = trace_delivery(context.instance, lake.path("raw_customers"))
     judged = cleaning.judge_export(raw_customers, engine)
     with naming_the_fault():
         accepted = engine.rows(cleaning.summarise_accepted(judged))[0]
         refused = cleaning.reject_customers(judged, None, settings.limits).sort("line_number").head(3)
         cleaning.require_customers(accepted, [] if accepted["customers"] else engine.rows(refused))
-        as_of = settings.require_date() or accepted["newest_join"]
+        found = find_day(
+            settings.as_of,
+            Path(delivered["export"]),
+            date.fromisoformat(delivered["delivered_on"]),
+            accepted["newest_join"],
+        )
+    as_of = found.day
     cleaned = cleaning.clean_customers(judged, as_of, accepted["income_median"], settings.limits)
     rejected = cleaning.reject_customers(judged, as_of, settings.limits)
     figures = {
@@ -41,7 +56,15 @@ def cleaning_rules(
         "max_income": settings.max_income,
     }
     return (
-        dg.Output(cleaned, metadata={"as_of_date": str(as_of), "income_median": accepted["income_median"]}),
+        dg.Output(
+            cleaned,
+            metadata={
+                "as_of_date": str(as_of),
+                "as_of_found": found.how,
+                "income_median": accepted["income_median"],
+                **({NOTE: found.note} if found.note else {}),
+            },
+        ),
         dg.Output(rejected.sort("line_number")),
         dg.Output(Fitted([figures], [raw_customers.select("dt_customer", "income")])),
     )

@@ -11,11 +11,19 @@ from smartcart_pipeline import contest
 from smartcart_pipeline.assets import out
 from smartcart_pipeline.contest import Outcome, Tonight, begin_model, hold_contest
 from smartcart_pipeline.engines import Engine
-from smartcart_pipeline.resources import Settings, naming_the_fault
+from smartcart_pipeline.provenance import trace_delivery
+from smartcart_pipeline.resources import NOTE, Settings, naming_the_fault
 from smartcart_pipeline.segmentation import Rows, clustering, components, drift, identity, promotion
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.lake import Fitted, Lake
-from smartcart_pipeline.storage.models import Record, champion_document, read_record, read_request, read_version
+from smartcart_pipeline.storage.models import (
+    PublishedNight,
+    Record,
+    champion_document,
+    read_record,
+    read_request,
+    read_version,
+)
 
 Made = dg.Output[Any]
 
@@ -32,6 +40,7 @@ VERBS = (contest, clustering, drift, identity, promotion)
     }
 )
 def promoting(
+    context: dg.AssetExecutionContext,
     settings: Settings,
     engine: dg.ResourceParam[Engine],
     lake: dg.ResourceParam[Lake],
@@ -47,11 +56,12 @@ def promoting(
     """Five tables: the models, tonight's fit, and the reasons."""
     [figures] = engine.rows(cleaning_figures)
     as_of = figures["as_of_date"]
+    content_hash = trace_delivery(context.instance, lake.path("raw_customers"))["content_hash"]
     with naming_the_fault():
         record = read_record(home, recover=True)
         champion = read_version(home, record, record.last.version) if record.last else None
         requested = read_request(home, record)
-    before = record.before(as_of)
+    compared = record.compared_with(as_of, content_hash)
     tonight = Tonight(
         night=len(record.nights) + 1,
         features=features,
@@ -59,7 +69,7 @@ def promoting(
         sample=engine.keep(sampled_customers),
         candidates=engine.rows(k_selection),
         fit=begin_model(settings.recipe, figures, engine.rows(scaler), engine.rows(loadings)),
-        previous=lake.read_of(before.run_id, "clusters") if before else None,
+        previous=lake.read_of(compared.run_id, "clusters") if compared else None,
         is_newest=record.is_newest(as_of),
         seed=settings.seed,
     )
@@ -75,8 +85,12 @@ def promoting(
     seen = [features, pca_components.select(*components.NAMES)]
     return (
         dg.Output(
-            Fitted(_model_rows(outcome), seen),
-            metadata={"in_force": outcome.in_force.version, "why": outcome.decision.verdict},
+            Fitted(_model_rows(outcome, compared), seen),
+            metadata={
+                "in_force": outcome.in_force.version,
+                "why": outcome.decision.verdict,
+                **({NOTE: held} if (held := _tell_held_recipe(outcome, settings.recipe)) else {}),
+            },
         ),
         dg.Output(Fitted(_centroid_rows(outcome.fitted), seen)),
         dg.Output(
@@ -120,7 +134,24 @@ def kept_rows(lake: Lake, record: Record, name: str) -> Rows:
     return [] if kept is None else lake.engine.rows(kept)
 
 
-def _model_rows(outcome: Outcome) -> Rows:
+def _tell_held_recipe(outcome: Outcome, asked: str) -> str | None:
+    """That the model in force sees other features than were asked for, and how to have the others."""
+    in_force, challenger = outcome.in_force, outcome.challenger
+    if in_force.model.recipe == asked:
+        return None
+    told = (
+        f"The recipe {asked} was asked for, but the model in force, {in_force.version}, is of {in_force.model.recipe}: "
+        f"{asked} defines no segments yet. {outcome.decision.verdict}"
+    )
+    if challenger.model.recipe != asked:
+        return f"{told} The next night tries it again."
+    return (
+        f"{told} To have it: smartcart model promote {challenger.version} --reason …, and run again, with the setting "
+        f"recipe: {asked}."
+    )
+
+
+def _model_rows(outcome: Outcome, compared: PublishedNight | None) -> Rows:
     parts = {"in_force": outcome.in_force, "challenger": outcome.challenger}
     return [
         {
@@ -128,6 +159,7 @@ def _model_rows(outcome: Outcome) -> Rows:
             "model_version": champion.version,
             "origin": champion.origin,
             "named_segments": outcome.named,
+            "compared_night": compared.night if compared else None,
             "document": json.dumps(champion_document(champion)),
         }
         for part, champion in parts.items()

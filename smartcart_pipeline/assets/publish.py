@@ -11,7 +11,14 @@ from smartcart_pipeline import provenance, tables, views
 from smartcart_pipeline.assets import OWNERS, source_version
 from smartcart_pipeline.automation import nightly_refresh, package_version
 from smartcart_pipeline.engines import Engine, duckdb_macros
-from smartcart_pipeline.provenance import check_rows, column_lineage_rows, lineage_rows, trace_files
+from smartcart_pipeline.provenance import (
+    Made,
+    check_rows,
+    column_lineage_rows,
+    lineage_rows,
+    trace_delivery,
+    trace_files,
+)
 from smartcart_pipeline.resources import NOTE, Settings, naming_the_fault
 from smartcart_pipeline.storage import publications
 from smartcart_pipeline.storage import warehouse as building
@@ -53,10 +60,11 @@ def warehouse(
     files = {name: lake.path(name) for name in TABLES}
     with naming_the_fault():
         record = read_record(home)
-    night = _describe_night(engine, lake, record)
-    is_new = night != record.last
     made = trace_files(context.instance, files)
-    publication = _describe(engine, lake, settings, made["raw_customers"].metadata, night)
+    delivered = trace_delivery(context.instance, files["raw_customers"])
+    night = _describe_night(engine, lake, record, delivered["content_hash"])
+    is_new = night != record.last
+    publication = _describe(engine, lake, made, delivered, night)
     lineage = lineage_rows(made, publication.run_id, publication.code_version, publication.published_at)
     checks = check_rows(context.instance, made)
     contents = Contents(publication, files, lineage, column_lineage_rows(made), settings.copied_rows, checks)
@@ -86,26 +94,24 @@ def warehouse(
 
 
 def _describe(
-    engine: Engine, lake: Lake, settings: Settings, delivered: dict[str, Any], night: PublishedNight
+    engine: Engine, lake: Lake, made: dict[str, Made], delivered: dict[str, Any], night: PublishedNight
 ) -> Publication:
-    if not delivered:
-        raise dg.Failure(
-            "The run that wrote the newest raw_customers died before it was recorded: run the whole job.",
-            allow_retries=False,
-        )
+    [in_force] = engine.rows(lake.read("segment_model").select("recipe"))
     return Publication(
         run_id=lake.run_id,
         as_of_date=engine.rows(lake.read("cleaned").select("as_of_date").head(1))[0]["as_of_date"],
+        as_of_found=made["cleaned"].metadata.get("as_of_found"),
         export_name=Path(delivered["export"]).name,
         export_hash=delivered["content_hash"],
-        recipe=settings.recipe,
+        recipe=in_force["recipe"],
+        fitted_recipe=str(made["scaled"].metadata.get("recipe", in_force["recipe"])),
         code_version=package_version(),
         model_version=night.version,
         published_at=now(),
     )
 
 
-def _describe_night(engine: Engine, lake: Lake, record: Record) -> PublishedNight:
+def _describe_night(engine: Engine, lake: Lake, record: Record, content_hash: str) -> PublishedNight:
     """Tonight; or the night before once more, where this run made some of the tables only."""
     if any(run_of(lake.path(name)) != lake.run_id for name in HANDED_ON):
         if record.last is None:
@@ -120,6 +126,7 @@ def _describe_night(engine: Engine, lake: Lake, record: Record) -> PublishedNigh
         version=tonight["model_version"],
         promoted=tonight["is_promoted"],
         verdict=tonight["verdict"],
+        content_hash=content_hash,
     )
 
 

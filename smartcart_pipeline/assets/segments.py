@@ -31,7 +31,7 @@ from smartcart_pipeline.segmentation.model import SegmentModel
 from smartcart_pipeline.segmentation.promotion import Champion, label_by
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.lake import Fitted, Lake
-from smartcart_pipeline.storage.models import read_champion, read_record
+from smartcart_pipeline.storage.models import PublishedNight, Record, read_champion, read_record
 from smartcart_pipeline.tables import CLUSTERS, PLOTTED_CUSTOMERS
 
 Frame = nw.LazyFrame[Any]
@@ -67,7 +67,7 @@ def clustering_customers(
     [figures] = engine.rows(cleaning_figures)
     with naming_the_fault():
         in_force = read_models(engine, contested_models)["in_force"].model
-        before = read_record(home).before(figures["as_of_date"])
+        before = read_compared(engine, contested_models, read_record(home))
     fit = replace(
         begin_model(settings.recipe, figures, engine.rows(scaler), engine.rows(loadings)),
         centroids=engine.array(fitted_centroids.sort("kmeans_cluster"), components.NAMES),
@@ -138,6 +138,20 @@ def read_models(engine: Engine, contested_models: Frame) -> dict[str, Champion]:
         `in_force` and `challenger`; the same where it was promoted.
     """
     return {row["part"]: read_champion(json.loads(row["document"])) for row in engine.rows(contested_models)}
+
+
+def read_compared(engine: Engine, contested_models: Frame, record: Record) -> PublishedNight | None:
+    """The night that the night is compared with.
+
+    Args:
+        engine: Fetches the table.
+        contested_models: The table.
+        record: The nights so far.
+
+    Returns:
+        The night; None for the first.
+    """
+    return record.numbered(engine.rows(contested_models.select("compared_night"))[0]["compared_night"])
 
 
 @dg.asset(**described("profiles", "segments", profiling, personas), freshness_policy=FRESHNESS)

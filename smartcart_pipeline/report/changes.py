@@ -13,6 +13,7 @@ from smartcart_pipeline.report.wording import Figure, Sentence, enumerate_names
 from smartcart_pipeline.segmentation import Rows
 
 PERIODS = {"night": "Since the night before", "month": "Since a month ago"}
+SAME_DAY = "Since the same day was published before"
 
 CAUSE_WORDS = {
     "customer": "because they live or buy differently now",
@@ -138,9 +139,15 @@ def tell_changes(findings: Findings) -> dict[str, Any]:
     return {
         "headline": tell_night(findings),
         "events": tell_events(findings.events) if findings.before else [],
-        "periods": [_tell_period(name, rows) for name in PERIODS if (rows := _of_period(findings.flows, name))],
+        "replaced": tell_replaced(findings),
+        "periods": [
+            _tell_period(name, title, rows)
+            for name, title in _titles(findings).items()
+            if (rows := _of_period(findings.flows, name))
+        ],
         "flow_picture": {"width": WIDTH, "start": MARGIN, "end": WIDTH - MARGIN, "bar": BAR},
         "night": findings.night,
+        "held_recipe": tell_held_recipe(findings),
         "criteria": [_tell_criterion(row) for row in findings.decision],
         "drift": [_tell_drift(row) for row in findings.drift],
         "drifted": tell_drift(findings.drift),
@@ -165,9 +172,47 @@ def tell_night(findings: Findings) -> str:
     if findings.night["is_promoted"]:
         same = all(row["event"] == "continued" for row in findings.events)
         return f"{'The segments are the same, but' if same else 'The segments have changed:'} {now} is their new model."
+    then = "when the same day was published before" if _replaces(findings) else "the night before"
     if now == before:
-        return f"The segments are the same as the night before: their model, {now}, has not changed."
-    return f"The segments are those of the model in force, {now}; the night before, they were those of {before}."
+        return f"The segments are the same as {then}: their model, {now}, has not changed."
+    return f"The segments are those of the model in force, {now}; {then}, they were those of {before}."
+
+
+def tell_replaced(findings: Findings) -> str:
+    """Whether tonight takes the place of another night.
+
+    Args:
+        findings: What was read.
+
+    Returns:
+        Two sentences; nothing where it does not.
+    """
+    if not _replaces(findings):
+        return ""
+    number, day = findings.night["replaces_night"], findings.night["as_of_date"]
+    return (
+        f"Tonight takes the place of night {number}: both are counted to {day}, and their exports differ. What changed "
+        "is told against it."
+    )
+
+
+def tell_held_recipe(findings: Findings) -> str:
+    """Whether the model in force sees other features than were asked for.
+
+    Args:
+        findings: What was read.
+
+    Returns:
+        Two sentences; nothing where it does not.
+    """
+    recipe, asked = findings.publication["recipe"], findings.publication.get("fitted_recipe")
+    if asked in (None, recipe):
+        return ""
+    told = f"The recipe {asked} was asked for, but the model in force is of {recipe}: {asked} defines no segments yet."
+    # A segment more, or a person's choice, was tonight's challenger instead of tonight's fit.
+    if {"unexplained_customers", "person"} & {row["criterion"] for row in findings.decision}:
+        return f"{told} The next night tries it again."
+    return f"{told} To have it: smartcart model promote v{findings.night['night']} --reason …, and run again."
 
 
 def tell_events(events: Rows) -> list[Sentence]:
@@ -256,7 +301,15 @@ def tell_flows(name: str, rows: Rows) -> Sentence:
     )
 
 
-def _tell_period(name: str, rows: Rows) -> Period:
+def _titles(findings: Findings) -> dict[str, str]:
+    return PERIODS | ({"night": SAME_DAY} if _replaces(findings) else {})
+
+
+def _replaces(findings: Findings) -> bool:
+    return findings.night.get("replaces_night") is not None
+
+
+def _tell_period(name: str, title: str, rows: Rows) -> Period:
     causes: dict[Pair, Counter[str]] = {}
     for row in rows:
         pair = row["from_segment_id"], row["to_segment_id"]
@@ -271,7 +324,7 @@ def _tell_period(name: str, rows: Rows) -> Period:
 
     return Period(
         name=name,
-        title=PERIODS[name],
+        title=title,
         since=rows[0]["since"],
         told=tell_flows(name, rows),
         flows=_draw_flows(laid, figure, causes),

@@ -47,7 +47,7 @@ class Findings:
         examples: The first refused lines.
         checks: One row a check.
         night: Tonight's row of `nights`.
-        before: That of the night that tonight is compared with; None where no earlier day has been published.
+        before: That of the night that tonight is compared with; None where there is none.
         flows: Tonight's flows of customers since the night before and since a month ago.
         events: What became of each segment tonight; none where the model in force stayed.
         decision: One row a criterion of tonight's decision, reasons first.
@@ -118,6 +118,9 @@ def _ask(connection: "duckdb.DuckDBPyConnection") -> Findings:
         names = [column[0] for column in answer.description or ()]
         return [dict(zip(names, row, strict=True)) for row in answer.fetchall()]
 
+    nights = ask("FROM nights ORDER BY night")
+    # Tables that grow by every night end with the one that this warehouse was published by.
+    night = nights[-1]
     means = ", ".join(f"sum(customers * {name}) / sum(customers) AS {name}" for name in MEANS)
     return Findings(
         publication=ask("FROM publication")[0],
@@ -141,8 +144,8 @@ def _ask(connection: "duckdb.DuckDBPyConnection") -> Findings:
             f"SELECT line_number, reason, detail FROM rejected_customers ORDER BY line_number LIMIT {EXAMPLES}"
         ),
         checks=ask("FROM checks ORDER BY table_name, check_name"),
-        night=ask(f"FROM nights {TONIGHT}")[0],
-        before=next(iter(ask(BEFORE)), None),
+        night=night,
+        before=night_before(night, nights),
         flows=ask(f"FROM segment_migration {TONIGHT} ORDER BY ALL"),
         events=ask(f"FROM segment_events {TONIGHT} ORDER BY segment_id"),
         decision=ask(f"FROM promotion_decisions {TONIGHT} ORDER BY role, criterion"),
@@ -150,11 +153,25 @@ def _ask(connection: "duckdb.DuckDBPyConnection") -> Findings:
     )
 
 
-# Tables that grow by every night end with the one that this warehouse was published by.
 TONIGHT = "WHERE night = (SELECT max(night) FROM nights)"
-BEFORE = f"""
-FROM nights WHERE as_of_date < (SELECT as_of_date FROM nights {TONIGHT}) ORDER BY as_of_date DESC, night DESC LIMIT 1
-"""
+
+
+def night_before(night: Row, nights: Rows) -> Row | None:
+    """The night that a night is compared with.
+
+    Args:
+        night: Its row of `nights`.
+        nights: All rows up to it.
+
+    Returns:
+        The row of the night that it replaces, else of what was published last for the latest earlier day; None where
+        there is none.
+    """
+    # An earlier version's publications do not have the column.
+    if night.get("replaces_night"):
+        return next(row for row in nights if row["night"] == night["replaces_night"])
+    earlier = [row for row in nights if row["as_of_date"] < night["as_of_date"]]
+    return max(earlier, key=lambda row: (row["as_of_date"], row["night"]), default=None)
 
 
 def _channels(segment: str, measure: str) -> str:

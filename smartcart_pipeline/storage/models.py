@@ -42,6 +42,7 @@ class PublishedNight:
         version: The model that was in force.
         promoted: Whether that model came into force on this night.
         verdict: Why, in plain words.
+        content_hash: SHA-256 of the export; None of a night that an earlier version recorded.
     """
 
     night: int
@@ -50,6 +51,7 @@ class PublishedNight:
     version: str
     promoted: bool
     verdict: str
+    content_hash: str | None = None
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,26 @@ class Record:
         """The night before an as-of date: what was published last for the latest earlier date."""
         earlier = [night for night in self.nights if night.as_of_date < day]
         return max(earlier, key=lambda night: (night.as_of_date, night.night)) if earlier else None
+
+    def compared_with(self, day: date, content_hash: str | None) -> PublishedNight | None:
+        """The night that a night is compared with.
+
+        Args:
+            day: As-of date of the night.
+            content_hash: SHA-256 of its export; None where that is not known, as of nights that an earlier version
+                recorded: it counts as the same.
+
+        Returns:
+            What was published last for the same day from another export, as the night takes its place; else the night
+            before. A run over the same export again has changed nothing, so it is compared with what the first was.
+        """
+        others = (night for night in reversed(self.nights) if night.as_of_date == day)
+        replaced = next((night for night in others if night.content_hash not in (None, content_hash)), None)
+        return replaced or self.before(day)
+
+    def numbered(self, number: int | None) -> PublishedNight | None:
+        """The night of a number; None for None."""
+        return next((night for night in self.nights if night.night == number), None)
 
     def after(self, day: date) -> PublishedNight | None:
         """What was published last for the first later as-of date."""

@@ -32,9 +32,11 @@ class Publication:
     Attributes:
         run_id: The run that published it.
         as_of_date: The day that age and tenure are counted to.
+        as_of_found: How that day was found; None where an earlier version found it.
         export_name: The export's file name.
         export_hash: SHA-256 of the export's bytes.
-        recipe: The recipe of the model.
+        recipe: The recipe of the model in force.
+        fitted_recipe: That of tonight's fit: the one asked for.
         code_version: Hash of the pipeline's code.
         model_version: Version of the segment model in force.
         published_at: When it was built, UTC without a zone.
@@ -42,9 +44,11 @@ class Publication:
 
     run_id: str
     as_of_date: date
+    as_of_found: str | None
     export_name: str
     export_hash: str
     recipe: str
+    fitted_recipe: str
     code_version: str
     model_version: str
     published_at: datetime
