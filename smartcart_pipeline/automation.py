@@ -7,13 +7,14 @@ import socket
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
 from smartcart_pipeline import notices
+from smartcart_pipeline.as_of import NEWEST, day_of_delivery, stated_day
 from smartcart_pipeline.contract import CallError, ExportError, FaultError, HomeError
 from smartcart_pipeline.receivers import notify_of
 from smartcart_pipeline.report.rendering import mend_report
@@ -73,20 +74,37 @@ def run_config(settings: dict[str, Any], engine: dict[str, Any] | None = None) -
     return {"resources": resources}
 
 
-def fingerprint(content_hash: str, settings: dict[str, Any]) -> str:
+def fingerprint(content_hash: str, settings: dict[str, Any], day: date | None = None) -> str:
     """What a run's result depends on, as a short text: the export's content, the code and the settings.
 
     Args:
         content_hash: SHA-256 of the export.
         settings: Fields of `Settings` that are set. A default counts as not set, and so does what changes no number.
+        day: From `day_of`, where the as-of day is no matter of the content.
 
     Returns:
         Sixteen hexadecimal digits.
     """
     defaults = {name: field.default for name, field in Settings.model_fields.items()}
     chosen = {key: v for key, v in settings.items() if key not in NUMBERLESS and v not in (None, defaults.get(key))}
-    parts = [content_hash, package_version(), json.dumps(chosen, sort_keys=True)]
+    parts = [content_hash, package_version(), json.dumps(chosen, sort_keys=True), *([str(day)] if day else [])]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def day_of(export: Path, settings: dict[str, Any]) -> date | None:
+    """The as-of day that settings take from a file itself: the same content of another day is another night.
+
+    Args:
+        export: The file.
+        settings: Fields of `Settings` that are set.
+
+    Returns:
+        The day; None where the content tells it.
+
+    Raises:
+        ExportError: As `stated_day`.
+    """
+    return stated_day(settings.get("as_of", NEWEST), export, day_of_delivery(export))
 
 
 def package_version() -> str:
@@ -168,14 +186,15 @@ def unblock(instance: dg.DagsterInstance, home: Home) -> None:
 )
 def nightly(context: dg.ScheduleEvaluationContext, home: dg.ResourceParam[Home]) -> Any:
     unblock(context.instance, home)
+    settings = read_home(home)["settings"]
     try:
         export = find_export(home)
-    except CallError as error:
+        day = day_of(export, settings)
+    except (CallError, ExportError) as error:
         return dg.SkipReason(str(error))
     if export.parent == home.incoming and 0 <= time.time() - export.stat().st_mtime < SENSOR_SECONDS:
         return dg.SkipReason(f"{export.name} is still arriving; it will be segmented as soon as it is complete.")
-    settings = read_home(home)["settings"]
-    mark = fingerprint(hash_content(export), settings)
+    mark = fingerprint(hash_content(export), settings, day)
     last = context.instance.get_runs(
         dg.RunsFilter(job_name=nightly_refresh.name, statuses=[dg.DagsterRunStatus.SUCCESS]), limit=1
     )
@@ -222,6 +241,7 @@ def new_export(context: dg.SensorEvaluationContext, home: dg.ResourceParam[Home]
             continue
         try:
             content_hash = inspect_export(path).content_hash
+            day = day_of(path, settings)
         except ExportError as error:
             notes.append(f"{path.name} refused: {error}")
             set_aside(home, path, str(error))
@@ -230,9 +250,9 @@ def new_export(context: dg.SensorEvaluationContext, home: dg.ResourceParam[Home]
         now[path.name] = {"state": state, "hash": content_hash}
         requests.append(
             dg.RunRequest(
-                run_key=content_hash,
+                run_key=f"{content_hash} {day}" if day else content_hash,
                 run_config=run_config(settings | {"input": str(path)}),
-                tags={FINGERPRINT: fingerprint(content_hash, settings)},
+                tags={FINGERPRINT: fingerprint(content_hash, settings, day)},
             )
         )
     reason = None if requests else dg.SkipReason("; ".join(notes) or f"Nothing new in {home.incoming}.")
@@ -251,7 +271,12 @@ def refused_export(context: dg.RunFailureSensorContext, home: dg.ResourceParam[H
     if not isinstance(fault, ExportError) or export.parent != home.incoming or not export.is_file():
         return
     # What was delivered anew since, or failed under somebody's own settings, may well be good.
-    if context.dagster_run.tags.get(FINGERPRINT) == fingerprint(hash_content(export), read_home(home)["settings"]):
+    settings = read_home(home)["settings"]
+    try:
+        mark = fingerprint(hash_content(export), settings, day_of(export, settings))
+    except ExportError:  # a pattern that was set since, and that its name does not match
+        return
+    if context.dagster_run.tags.get(FINGERPRINT) == mark:
         set_aside(home, export, str(fault))
         context.log.info(f"{export} set aside: {fault}")
 

@@ -45,7 +45,10 @@ def run(
     home: HomeOption = Path("data"),
     as_of: Annotated[
         str | None,
-        typer.Option(help="Day that age and tenure are counted to, YYYY-MM-DD. Default: the newest join date."),
+        typer.Option(
+            help="Day that age and tenure are counted to: a date, YYYY-MM-DD, or newest (join date, the default), "
+            "delivered (the day of the file), or a pattern of the file's name such as customers-%Y%m%d.csv."
+        ),
     ] = None,
     recipe: Annotated[
         str | None,

@@ -116,6 +116,7 @@ def _run_job(home: Home, settings: dict[str, Any], quiet: bool, engine: dict[str
     from smartcart_pipeline.automation import (  # noqa: PLC0415
         BY_COMMAND,
         FINGERPRINT,
+        day_of,
         fail_abandoned,
         find_fault,
         fingerprint,
@@ -139,7 +140,7 @@ def _run_job(home: Home, settings: dict[str, Any], quiet: bool, engine: dict[str
         # Nobody but the command itself can start it again.
         tags = {BY_COMMAND: "true", "dagster/max_retries": "0"}
         if path.is_file():
-            tags[FINGERPRINT] = fingerprint(hash_content(path), settings)
+            tags[FINGERPRINT] = fingerprint(hash_content(path), settings, day_of(path, settings))
         result = job.execute_in_process(
             run_config=run_config(settings, engine) | {"loggers": {"progress": {}}},
             instance=instance,

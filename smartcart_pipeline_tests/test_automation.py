@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import pytest
 
 from smartcart_pipeline.automation import (
     FINGERPRINT,
+    day_of,
     find_fault,
     fingerprint,
     new_export,
@@ -273,6 +275,8 @@ print(json.dumps([str(verbs), before, tick()]))
     [
         ({"input": "elsewhere.csv"}, True),
         ({"as_of": None, "recipe": "behavioural", "seed": 42}, True),
+        ({"as_of": "newest"}, True),
+        ({"as_of": "delivered"}, False),
         ({"recipe": "reference"}, False),
         ({"as_of": "2014-06-29"}, False),
         ({"seed": 43}, False),
@@ -284,6 +288,67 @@ def test_a_fingerprint_depends_on_settings_but_not_on_defaults_written_out(
 ) -> None:
     assert (fingerprint("content", settings) == fingerprint("content", {})) == same
     assert fingerprint("content", settings) != fingerprint("other content", settings)
+
+
+def set_as_of(home: Home, rule: str) -> None:
+    home.root.mkdir(parents=True, exist_ok=True)
+    home.settings.write_text(f"settings:\n  as_of: {rule}\n")
+
+
+def deliver_on(home: Home, name: str, day: int) -> Path:
+    """An export, always of the same content, delivered on a day of July 2014."""
+    export = deliver(home, name, customers())
+    noon = datetime(2014, 7, day, 12, tzinfo=UTC).timestamp()
+    os.utime(export, (noon, noon))
+    return export
+
+
+@pytest.mark.parametrize(("rule", "runs"), [("newest", False), ("delivered", True)])
+def test_the_same_content_of_another_day_is_another_night_where_the_day_of_delivery_counts(
+    rule: str, runs: bool, instance: dg.DagsterInstance, night_home: Home
+) -> None:
+    set_as_of(night_home, rule)
+    export = deliver_on(night_home, "first.csv", 1)
+    settings = {"input": str(export)}
+    [run] = instance.get_runs()
+    # As if the night before had been run over it under these settings.
+    mark = fingerprint(sha256(export), {"as_of": rule}, day_of(export, {"as_of": rule}))
+    instance.add_run_tags(run.run_id, {FINGERPRINT: mark})
+    assert "has not changed" in tick(instance, night_home).skip_message
+    deliver_on(night_home, "first.csv", 2)
+    result = tick(instance, night_home)
+    assert bool(result.run_requests) == runs
+    if runs:
+        assert result.run_requests[0].run_config["resources"]["settings"]["config"] == settings | {"as_of": rule}
+
+
+@pytest.mark.parametrize(("rule", "keys"), [("newest", 1), ("delivered", 2), ("export-%Y%m%d.csv", 2)])
+def test_the_sensor_asks_once_for_each_content_and_day(
+    rule: str, keys: int, blank: dg.DagsterInstance, home: Home
+) -> None:
+    set_as_of(home, rule)
+    requested, cursor = [], None
+    for day in (1, 2):
+        deliver_on(home, f"export-2014070{day}.csv", day)
+        for _ in range(3):
+            result = look(blank, home, cursor)
+            requested += result.run_requests
+            cursor = result.cursor
+    assert len(requested) == 2
+    assert len({request.run_key for request in requested}) == keys
+    assert len({request.tags[FINGERPRINT] for request in requested}) == keys
+
+
+def test_a_name_that_tells_no_day_is_refused_by_the_sensor_and_skipped_by_the_schedule(
+    blank: dg.DagsterInstance, home: Home
+) -> None:
+    set_as_of(home, "customers-%Y%m%d.csv")
+    export = deliver(home, "customers-july.csv", customers())
+    said = f"{export}: the name does not match customers-%Y%m%d.csv, the pattern that as_of is set to"
+    assert tick(blank, home).skip_message.startswith(said)
+    look(blank, home, look(blank, home).cursor)
+    assert not export.exists()
+    assert (home.refused / "customers-july.csv.reason.txt").read_text().startswith(said)
 
 
 @pytest.mark.parametrize(("configured", "zone"), [(None, "UTC"), ("Europe/Berlin", "Europe/Berlin")])

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from smartcart_pipeline.contract import HomeError
 from smartcart_pipeline.engines.duckdb import DuckDBEngine
 from smartcart_pipeline.night import open_records, run_job
 from smartcart_pipeline.replay import Replayed, replay_history
+from smartcart_pipeline.report.changes import CAUSE_WORDS
 from smartcart_pipeline.resources import Settings
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.models import ask_for, read_record, read_version
@@ -38,17 +40,21 @@ def ask(home: Home, query: str) -> list[tuple[Any, ...]]:
 
 @dataclass
 class Nights:
-    """A home, and what was published in it for each as-of date."""
+    """A home, and what was published in it: for each as-of date last, and by each night."""
 
     home: Home
     folder: Path
     published: dict[str, dict[int, str]] = field(default_factory=dict)
+    by_night: list[dict[int, str]] = field(default_factory=list)
 
-    def play(self, as_of: str, customers: pd.DataFrame, **settings: Any) -> None:
+    def play(self, as_of: str, customers: pd.DataFrame, **settings: Any) -> dict[str, Any]:
         export = self.folder / f"export-{as_of}.csv"
         customers.to_csv(export, index=False)
-        run_job(self.home, {"input": str(export), "recipe": "behavioural", "as_of": as_of, **settings}, quiet=True)
-        self.published[as_of] = dict(ask(self.home, "SELECT customer_id, segment_id FROM clusters"))
+        told = {"input": str(export), "recipe": "behavioural", "as_of": as_of, **settings}
+        outcome = run_job(self.home, told, quiet=True)
+        self.published[outcome["as_of_date"]] = dict(ask(self.home, "SELECT customer_id, segment_id FROM clusters"))
+        self.by_night.append(self.published[outcome["as_of_date"]])
+        return outcome
 
 
 def delivered() -> pd.DataFrame:
@@ -69,7 +75,7 @@ def changed(customers: pd.DataFrame, number: int) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def nights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nights]:
-    """A home after five nights: two in order, one after customers were missing, a late one, and one told again."""
+    """A home after five nights: two in order, one after customers were missing, a late one, and one that replaces."""
     folder = tmp_path_factory.mktemp("nights")
     environment = {name: os.environ.get(name) for name in ("DAGSTER_HOME", "SMARTCART_HOME")}
     played = Nights(Home(folder / "home"), folder)
@@ -77,7 +83,7 @@ def nights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nights]:
     played.play("2014-07-02", changed(delivered(), 25).iloc[30:])
     played.play("2014-07-04", changed(delivered(), 25))
     played.play("2014-07-03", delivered().iloc[:-40])
-    played.play("2014-07-04", changed(delivered(), 35))
+    played.play("2014-07-04", changed(delivered(), 35).iloc[20:])
     yield played
     for name, value in environment.items():
         os.environ.pop(name, None)
@@ -89,7 +95,7 @@ def nights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nights]:
 def copied(nights: Nights, tmp_path: Path) -> Nights:
     """The same home, to be broken."""
     shutil.copytree(nights.home.root, tmp_path / "home")
-    return Nights(Home(tmp_path / "home"), tmp_path, dict(nights.published))
+    return Nights(Home(tmp_path / "home"), tmp_path, dict(nights.published), list(nights.by_night))
 
 
 def test_the_membership_of_every_past_night_is_what_was_published_for_it(nights: Nights):
@@ -116,13 +122,16 @@ def test_who_is_missing_and_comes_back_has_two_stays(nights: Nights):
 
 
 def test_held_nights_change_no_segment_and_say_why(nights: Nights):
-    rows = ask(nights.home, "SELECT night, as_of_date::VARCHAR, model_version, is_promoted FROM nights ORDER BY night")
+    rows = ask(
+        nights.home,
+        "SELECT night, as_of_date::VARCHAR, model_version, is_promoted, replaces_night FROM nights ORDER BY night",
+    )
     assert rows == [
-        (1, "2014-07-01", "v1", True),
-        (2, "2014-07-02", "v1", False),
-        (3, "2014-07-04", "v1", False),
-        (4, "2014-07-03", "v1", False),
-        (5, "2014-07-04", "v1", False),
+        (1, "2014-07-01", "v1", True, None),
+        (2, "2014-07-02", "v1", False, None),
+        (3, "2014-07-04", "v1", False, None),
+        (4, "2014-07-03", "v1", False, None),
+        (5, "2014-07-04", "v1", False, 3),
     ]
     criteria = "SELECT night, count(*), count(DISTINCT verdict) FROM promotion_decisions GROUP BY 1 ORDER BY 1"
     assert ask(nights.home, criteria) == [(1, 1, 1), (2, 7, 1), (3, 7, 1), (4, 7, 1), (5, 7, 1)]
@@ -132,16 +141,119 @@ def test_held_nights_change_no_segment_and_say_why(nights: Nights):
 
 
 def test_who_changed_was_moved_and_the_cause_is_the_customer(nights: Nights):
-    moves = ask(nights.home, "SELECT cause, count(*) FROM segment_moves GROUP BY 1")
-    # The night before the last one is the late one, for which nobody had changed.
-    assert set(dict(moves)) <= {"customer", "borderline"}
-    assert dict(moves)["customer"] >= 30
-    totals = ask(
+    moves = ask(
         nights.home,
-        "SELECT sum(customers) FILTER (to_segment_id IS NOT NULL), sum(customers) FILTER (from_segment_id IS NOT NULL) "
-        "FROM segment_migration WHERE night = 5",
+        "SELECT cause, sum(customers) FROM segment_migration WHERE cause IN ('customer', 'borderline', "
+        "'model') AND night = 2 GROUP BY 1",
     )
-    assert totals == [(len(nights.published["2014-07-04"]), len(nights.published["2014-07-03"]))]
+    # Of 25 who changed, some are among the 30 who were missing that night.
+    assert set(dict(moves)) <= {"customer", "borderline"}
+    assert dict(moves)["customer"] >= 20
+    for night, before in ((2, 1), (3, 2), (4, 2), (5, 3)):
+        totals = ask(
+            nights.home,
+            "SELECT sum(customers) FILTER (to_segment_id IS NOT NULL), "
+            f"sum(customers) FILTER (from_segment_id IS NOT NULL) FROM segment_migration WHERE night = {night}",
+        )
+        assert totals == [(len(nights.by_night[night - 1]), len(nights.by_night[before - 1]))]
+
+
+def test_another_export_for_a_day_is_compared_with_what_it_replaces(nights: Nights):
+    then, now = nights.by_night[2], nights.by_night[4]
+    assert len(then) - len(now) == 20
+    moved = {customer: (then[customer], now[customer]) for customer in now if now[customer] != then[customer]}
+    moves = ask(nights.home, "SELECT customer_id, from_segment_id, to_segment_id, cause FROM segment_moves")
+    assert {customer: (start, end) for customer, start, end, _ in moves} == moved
+    # Ten more live as the richest one does.
+    assert len([cause for *_, cause in moves if cause == "customer"]) >= 8
+    flows = "FROM segment_migration WHERE night = 5"
+    assert ask(nights.home, f"SELECT DISTINCT since::VARCHAR, period {flows}") == [("2014-07-04", "night")]
+    assert ask(nights.home, f"SELECT sum(customers) {flows} AND cause = 'left'") == [(20,)]
+    assert ask(nights.home, f"SELECT count(*) {flows} AND cause = 'arrived'") == [(0,)]
+
+
+def test_the_same_export_again_is_compared_with_what_it_was_compared_with_before(copied: Nights, tmp_path: Path):
+    flows = "SELECT * EXCLUDE (night) FROM segment_migration WHERE night = {} ORDER BY ALL"
+    before = ask(copied.home, flows.format(5))
+    outcome = copied.play("2014-07-04", changed(delivered(), 35).iloc[20:])
+    assert ask(copied.home, flows.format(6)) == before
+    assert ask(copied.home, "SELECT replaces_night FROM nights WHERE night = 6") == [(3,)]
+    assert copied.by_night[5] == copied.by_night[4]
+    [note] = [note for note in outcome["warnings"] if note.startswith("Night ")]
+    assert note == (
+        "Night 6 takes the place of night 3: both count to 2014-07-04, and their exports differ. Who moved, arrived "
+        "and left is told against night 3."
+    )
+    page = copied.home.report.read_text()
+    assert "Tonight takes the place of night 3: both are counted to 2014-07-04" in page
+    assert "Since the same day was published before" in page
+    engine = DuckDBEngine()
+    found = replay_history(copied.home, tmp_path, engine, Settings().band)
+    engine.close()
+    assert found == Replayed(6, dict.fromkeys(("segment_membership", "segment_moves", "segment_migration"), 6), ())
+
+
+def test_a_home_has_a_night_a_day_by_the_day_of_delivery(tmp_path: Path):
+    played = Nights(Home(tmp_path / "home"), tmp_path)
+    day = datetime(2014, 7, 10, 12, tzinfo=UTC).timestamp()
+
+    def deliver(customers: pd.DataFrame, days: int) -> dict[str, Any]:
+        export = tmp_path / "export.csv"
+        customers.to_csv(export, index=False)
+        os.utime(export, (day + 86_400 * days,) * 2)
+        outcome = run_job(played.home, {"input": str(export)}, quiet=True)
+        played.by_night.append(dict(ask(played.home, "SELECT customer_id, segment_id FROM clusters")))
+        return outcome
+
+    few = delivered().head(300)
+    newest = str(pd.to_datetime(few["Dt_Customer"], dayfirst=True).max().date())
+    assert deliver(few, 0)["as_of_date"] == newest
+    # Nobody has joined: by the newest join date, the first night of the home is replaced.
+    outcome = deliver(changed(few, 25).iloc[:-40], 1)
+    assert (outcome["as_of_date"], outcome["as_of_found"]) == (newest, "the newest join date")
+    [note] = [note for note in outcome["warnings"] if note.startswith("Night ")]
+    assert note.startswith(f"Night 2 takes the place of night 1: both count to {newest}, and their exports differ.")
+    assert note.endswith("To have a night a day all the same, set as_of: see docs/guides/nightly.md.")
+    causes = "SELECT cause, sum(customers) FROM segment_migration WHERE night = {} GROUP BY 1"
+    told = dict(ask(played.home, causes.format(2)))
+    left = len(played.by_night[0].keys() - played.by_night[1].keys())
+    moved = len([one for one, now in played.by_night[1].items() if now != played.by_night[0][one]])
+    assert (told["left"], sum(told.get(cause, 0) for cause in CAUSE_WORDS)) == (left, moved)
+    assert (left, moved) > (30, 10)
+
+    played.home.settings.write_text("settings:\n  as_of: delivered\n")
+    outcome = deliver(changed(few, 25), 2)
+    assert (outcome["as_of_date"], outcome["as_of_found"]) == ("2014-07-12", "the day of delivery")
+    rows = ask(played.home, "SELECT night, as_of_date::VARCHAR, replaces_night FROM nights ORDER BY night")
+    assert rows == [(1, newest, None), (2, newest, 1), (3, "2014-07-12", None)]
+    assert ask(played.home, "SELECT as_of_found FROM publication") == [("the day of delivery",)]
+    assert dict(ask(played.home, causes.format(3)))["arrived"] == left
+    members = (
+        "SELECT customer_id, segment_id FROM segment_membership WHERE valid_from <= DATE '{0}' AND "
+        "(valid_to IS NULL OR DATE '{0}' < valid_to)"
+    )
+    for number, as_of in ((1, newest), (2, "2014-07-12")):
+        assert dict(ask(played.home, members.format(as_of))) == played.by_night[number]
+
+
+def test_a_recipe_that_the_gate_holds_back_is_told_with_how_to_have_it(copied: Nights):
+    recipes = "SELECT recipe, fitted_recipe FROM publication"
+    outcome = copied.play("2014-07-05", changed(delivered(), 35), recipe="reference")
+    assert (outcome["recipe"], outcome["recipe_held_back"]) == ("behavioural", "reference")
+    assert ask(copied.home, recipes) == [("behavioural", "reference")]
+    assert ask(copied.home, "SELECT recipe FROM segment_model") == [("behavioural",)]
+    [note] = [note for note in outcome["warnings"] if note.startswith("The recipe ")]
+    assert "reference was asked for, but the model in force, v1, is of behavioural" in note
+    assert "To have it: smartcart model promote v6 --reason …, and run again, with the setting recipe: ref" in note
+    assert "To have it: smartcart model promote v6" in copied.home.report.read_text()
+
+    # What the note says is what helps.
+    ask_for(copied.home, "v6", "the response is to count")
+    outcome = copied.play("2014-07-06", changed(delivered(), 35), recipe="reference")
+    assert (outcome["recipe"], outcome["recipe_held_back"]) == ("reference", None)
+    assert ask(copied.home, recipes) == [("reference", "reference")]
+    assert not [note for note in outcome["warnings"] if note.startswith("The recipe ")]
+    assert "To have it: " not in copied.home.report.read_text()
 
 
 def test_the_flows_of_a_night_are_a_picture_in_dagster_and_the_verdict_stands_with_the_decision(nights: Nights):

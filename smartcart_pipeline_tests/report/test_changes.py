@@ -11,11 +11,14 @@ from smartcart_pipeline.report.changes import (
     CRITERIA,
     EVENTS,
     ROLES,
+    SAME_DAY,
     tell_changes,
     tell_drift,
     tell_events,
     tell_flows,
+    tell_held_recipe,
     tell_night,
+    tell_replaced,
 )
 from smartcart_pipeline.report.rendering import render
 from smartcart_pipeline.segmentation.migration import CAUSES
@@ -57,6 +60,47 @@ def after(promoted: bool, version: str, events: list[dict[str, Any]]) -> Any:
 )
 def test_whether_the_segments_are_the_same_is_said(promoted: bool, version: str, kinds: list[str], said: str) -> None:
     assert tell_night(after(promoted, version, [event("S01", kind) for kind in kinds])) == said
+
+
+def replacing(version: str) -> Any:
+    """The same, where the night takes the place of the other."""
+    told = after(False, version, [])
+    return replace(told, night=told.night | {"night": 5, "replaces_night": 3})
+
+
+def test_a_night_that_takes_anothers_place_is_told_against_it() -> None:
+    same = "The segments are the same as when the same day was published before: their model, v1, has not changed."
+    assert tell_night(replacing("v1")) == same
+    assert tell_night(replacing("v2")) == (
+        "The segments are those of the model in force, v2; when the same day was published before, they were those of "
+        "v1."
+    )
+    assert tell_replaced(replacing("v1")) == (
+        "Tonight takes the place of night 3: both are counted to 2014-06-29, and their exports differ. What changed is "
+        "told against it."
+    )
+    assert tell_replaced(after(False, "v1", [])) == ""
+    flows = [flow("S01", "S01", "stayed", 50), flow("S01", "S01", "stayed", 40, "month")]
+    for told, title in ((replacing("v1"), SAME_DAY), (after(False, "v1", []), "Since the night before")):
+        titles = [period.title for period in tell_changes(replace(told, flows=flows))["periods"]]
+        assert titles == [title, "Since a month ago"]
+
+
+def test_a_recipe_that_is_held_back_is_told_with_how_to_have_it() -> None:
+    told = findings({}, {})
+    asked = {"recipe": "behavioural", "fitted_recipe": "reference"}
+    held = "The recipe reference was asked for, but the model in force is of behavioural: reference defines no segments"
+    for criterion, how in (
+        ("silhouette_gain", "To have it: smartcart model promote v7 --reason …, and run again."),
+        ("unexplained_customers", "The next night tries it again."),
+        ("person", "The next night tries it again."),
+    ):
+        decision = [told.decision[0] | {"criterion": criterion}]
+        night = replace(told, publication=asked, night=told.night | {"night": 7}, decision=decision)
+        assert tell_held_recipe(night) == f"{held} yet. {how}"
+    # A publication of an earlier version does not know what was asked for.
+    for publication in ({"recipe": "reference"}, {"recipe": "reference", "fitted_recipe": "reference"}):
+        assert tell_held_recipe(replace(told, publication=publication)) == ""
 
 
 def test_the_first_night_has_one_sentence_and_no_picture() -> None:

@@ -52,7 +52,8 @@ def findings(*segments: dict[str, Any]) -> Findings:
         rate, low, high = own.get("response", (0.15, 0.12, 0.18))
         responses.append({"segment_id": segment, "response_rate": rate, "rate_low": low, "rate_high": high})
     return Findings(
-        publication={"run_id": "r", "as_of_date": date(2014, 6, 29), "published_at": datetime(2014, 6, 30)},  # noqa: DTZ001
+        publication={"run_id": "r", "as_of_date": date(2014, 6, 29), "recipe": "behavioural"}
+        | {"published_at": datetime(2014, 6, 30)},  # noqa: DTZ001
         profiles=profiles,
         base=EVERYONE,
         spread=dict.fromkeys((measure.feature for measure in MEASURES), 2.0),

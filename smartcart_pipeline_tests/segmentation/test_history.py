@@ -1,5 +1,6 @@
 """The history is what was published: held against a dict of nights, over any order of nights."""
 
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pyarrow as pa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from smartcart_pipeline.assets.history import add_night
 from smartcart_pipeline.engines.duckdb import BATCH, DuckDBEngine
 from smartcart_pipeline.segmentation.history import (
     STAY,
@@ -18,6 +20,7 @@ from smartcart_pipeline.segmentation.history import (
     membership_on,
     take_back_night,
 )
+from smartcart_pipeline.storage.models import PublishedNight, Record
 from smartcart_pipeline.tables import SEGMENT_MEMBERSHIP
 
 DAY = date(2014, 6, 29)
@@ -27,13 +30,14 @@ Nights = dict[date, tuple[str, Published]]
 Stay = tuple[int, str, date, date | None, str]
 
 assignments = st.dictionaries(st.integers(1, 5), st.sampled_from(["S01", "S02", "S03"]), max_size=5)
-# Whether the night before is still kept is drawn, too.
+# Whether the night that it is compared with is still kept, and which export it is of, are drawn, too.
 nights_in_any_order = st.lists(
     st.tuples(
         st.integers(0, 6).map(lambda days: DAY + timedelta(days)),
         st.sampled_from(["v1", "v2"]),
         assignments,
         st.booleans(),
+        st.sampled_from("AB"),
     ),
     min_size=1,
     max_size=8,
@@ -67,85 +71,99 @@ def read(frame: Any) -> list[Stay]:
     return [tuple(row.values()) for row in nw.to_native(frame).to_arrow_table().to_pylist()]
 
 
-def night_before(nights: Nights, day: date) -> Published:
-    """Who was published in which segment the night before a day."""
-    earlier = max((other for other in nights if other < day), default=None)
-    return nights[earlier][1] if earlier else {}
+class Home:
+    """Publishes nights as runs do."""
 
+    def __init__(self, engine: DuckDBEngine) -> None:
+        self.engine, self.history, self.record = engine, None, Record()
+        self.nights: Nights = {}
+        self.published: dict[int, Published] = {}
 
-def publish(
-    engine: DuckDBEngine,
-    history: Any,
-    nights: Nights,
-    day: date,
-    version: str,
-    published: Published,
-    is_kept: bool = True,
-) -> Any:
-    """Add a night as a run does: the fast way where no later one is there."""
-    tonight = as_clusters(engine, published, night_before(nights, day) if is_kept else {})
-    if history is None:
-        return engine.keep(begin_history(tonight, day, version))
-    if day == max(nights):
-        history = take_back_night(history, day)
-    if day >= max(nights):
-        return engine.keep(extend_history(history, tonight, day, version))
-    later = min((other for other in nights if other > day), default=None)
-    return engine.keep(insert_night(history, tonight, day, version, later, nights[later][0] if later else None))
+    def publish(
+        self, day: date, version: str, published: Published, is_kept: bool = True, content: str | None = None
+    ) -> None:
+        """Add a night; without a content, its export is like no other."""
+        number = len(self.record.nights) + 1
+        content = content or str(number)
+        compared = self.record.compared_with(day, content)
+        before = self.published[compared.night] if compared and is_kept else {}
+        tonight = as_clusters(self.engine, published, before)
+        self.history = self.engine.keep(add_night(self.history, self.record, tonight, day, version, compared))
+        told = PublishedNight(number, f"run-{number}", day, version, False, "", content)
+        self.record = replace(self.record, nights=(*self.record.nights, told))
+        self.nights[day] = version, published
+        self.published[number] = published
+
+    def night_before(self, day: date) -> Published:
+        """Who was published in which segment the night before a day."""
+        before = self.record.before(day)
+        return self.published[before.night] if before else {}
 
 
 @given(nights_in_any_order)
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_order_of_nights_gives_the_stays_of_a_walk_over_all_of_them(
-    engine: DuckDBEngine, arriving: list[tuple[date, str, Published, bool]]
+    engine: DuckDBEngine, arriving: list[tuple[date, str, Published, bool, str]]
 ):
-    history, nights = None, {}
-    for day, version, published, is_kept in arriving:
-        history = publish(engine, history, nights, day, version, published, is_kept)
-        nights[day] = version, published
-    assert sorted(read(history)) == sorted(stays_of(nights))
-    for day, (_, published) in nights.items():
-        assert dict(read(membership_on(history, day))) == published
+    home = Home(engine)
+    for night in arriving:
+        home.publish(*night)
+    assert sorted(read(home.history)) == sorted(stays_of(home.nights))
+    for day, (_, published) in home.nights.items():
+        assert dict(read(membership_on(home.history, day))) == published
 
 
 @given(nights_in_any_order)
 @settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_night_that_comes_last_is_the_same_by_the_fast_way_and_the_exact_one(
-    engine: DuckDBEngine, arriving: list[tuple[date, str, Published, bool]]
+    engine: DuckDBEngine, arriving: list[tuple[date, str, Published, bool, str]]
 ):
-    history, nights = None, {}
-    for day, version, published, is_kept in arriving:
-        history = publish(engine, history, nights, day, version, published, is_kept)
-        nights[day] = version, published
-    latest = max(nights)
-    for day, before in ((latest + timedelta(1), history), (latest, take_back_night(history, latest))):
-        tonight = as_clusters(engine, {1: "S01", 9: "S02"}, night_before(nights, day))
+    home = Home(engine)
+    for night in arriving:
+        home.publish(*night)
+    latest = max(home.nights)
+    for day, before in ((latest + timedelta(1), home.history), (latest, take_back_night(home.history, latest))):
+        tonight = as_clusters(engine, {1: "S01", 9: "S02"}, home.night_before(day))
         fast = extend_history(before, tonight, day, "v3")
-        exact = insert_night(history, tonight, day, "v3", None, None)
+        exact = insert_night(home.history, tonight, day, "v3", None, None)
         assert sorted(read(fast)) == sorted(read(exact))
 
 
 def test_a_customer_who_is_missing_from_an_export_and_comes_back_has_two_stays(engine: DuckDBEngine):
-    history, nights = None, {}
+    home = Home(engine)
     for number, published in enumerate([{1: "S01", 2: "S02"}, {2: "S02"}, {1: "S01", 2: "S01"}]):
-        day = DAY + timedelta(number)
-        history = publish(engine, history, nights, day, f"v{number}", published)
-        nights[day] = f"v{number}", published
+        home.publish(DAY + timedelta(number), f"v{number}", published)
     first, second, third = (DAY + timedelta(n) for n in range(3))
-    assert sorted(read(history)) == [
+    assert sorted(read(home.history)) == [
         (1, "S01", first, second, "v0"),
         (1, "S01", third, None, "v2"),
         (2, "S01", third, None, "v2"),
         (2, "S02", first, third, "v0"),
     ]
-    assert tuple(nw.to_native(history).columns) == STAY
+    assert tuple(nw.to_native(home.history).columns) == STAY
+
+
+def test_a_day_that_is_published_again_from_another_export_is_what_it_was_told_last(engine: DuckDBEngine):
+    home = Home(engine)
+    second = DAY + timedelta(1)
+    home.publish(DAY, "v1", {1: "S01", 2: "S01", 3: "S02"})
+    home.publish(second, "v2", {1: "S02", 2: "S02", 4: "S01"})
+    # 1 is where the replaced night had put it, 2 is back, 3 had left and is there, 4 has left again.
+    home.publish(second, "v3", {1: "S02", 2: "S01", 3: "S02"})
+    assert sorted(read(home.history)) == [
+        (1, "S01", DAY, second, "v1"),
+        (1, "S02", second, None, "v3"),
+        (2, "S01", DAY, None, "v1"),
+        (3, "S02", DAY, None, "v1"),
+    ]
 
 
 def test_between_two_nights_the_earlier_one_still_holds(engine: DuckDBEngine):
-    history = publish(engine, None, {}, DAY, "v1", {1: "S01"})
-    history = publish(engine, history, {DAY: ("v1", {1: "S01"})}, DAY + timedelta(7), "v1", {1: "S02"})
-    assert read(membership_on(history, DAY + timedelta(6))) == [(1, "S01")]
-    assert read(membership_on(history, DAY - timedelta(1))) == []
+    home = Home(engine)
+    home.publish(DAY, "v1", {1: "S01"})
+    home.publish(DAY + timedelta(7), "v1", {1: "S02"})
+    assert read(membership_on(home.history, DAY + timedelta(6))) == [(1, "S01")]
+    assert read(membership_on(home.history, DAY - timedelta(1))) == []
 
 
 def test_a_history_is_the_same_byte_for_byte_however_many_customers_there_are(engine: DuckDBEngine, tmp_path: Path):
