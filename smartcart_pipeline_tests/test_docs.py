@@ -66,7 +66,7 @@ def test_every_question_about_identity_can_be_asked(night: Home, question: str):
 
 
 def test_the_gate_is_set_as_the_guide_says():
-    settings = Settings(input=None, as_of=None)
+    settings = Settings(input=None)
     told = dict(re.findall(r"\| `(m(?:in|ax)_\w+)` \| ([\d.]+) \|", IDENTITY.read_text()))
     assert len(told) == 7
     assert {name: float(value) for name, value in told.items()} == {name: getattr(settings, name) for name in told}

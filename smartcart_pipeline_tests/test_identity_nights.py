@@ -83,7 +83,7 @@ def nights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nights]:
     played.play("2014-07-02", changed(delivered(), 25).iloc[30:])
     played.play("2014-07-04", changed(delivered(), 25))
     played.play("2014-07-03", delivered().iloc[:-40])
-    played.play("2014-07-04", changed(delivered(), 35).iloc[20:])
+    played.play("2014-07-04", changed(delivered(), 35).iloc[:-20])
     yield played
     for name, value in environment.items():
         os.environ.pop(name, None)
@@ -146,9 +146,9 @@ def test_who_changed_was_moved_and_the_cause_is_the_customer(nights: Nights):
         "SELECT cause, sum(customers) FROM segment_migration WHERE cause IN ('customer', 'borderline', "
         "'model') AND night = 2 GROUP BY 1",
     )
-    # Of 25 who changed, some are among the 30 who were missing that night.
+    # Of the 25 who changed, 10 are among the 30 who were missing that night.
     assert set(dict(moves)) <= {"customer", "borderline"}
-    assert dict(moves)["customer"] >= 20
+    assert dict(moves)["customer"] >= 12
     for night, before in ((2, 1), (3, 2), (4, 2), (5, 3)):
         totals = ask(
             nights.home,
@@ -175,7 +175,7 @@ def test_another_export_for_a_day_is_compared_with_what_it_replaces(nights: Nigh
 def test_the_same_export_again_is_compared_with_what_it_was_compared_with_before(copied: Nights, tmp_path: Path):
     flows = "SELECT * EXCLUDE (night) FROM segment_migration WHERE night = {} ORDER BY ALL"
     before = ask(copied.home, flows.format(5))
-    outcome = copied.play("2014-07-04", changed(delivered(), 35).iloc[20:])
+    outcome = copied.play("2014-07-04", changed(delivered(), 35).iloc[:-20])
     assert ask(copied.home, flows.format(6)) == before
     assert ask(copied.home, "SELECT replaces_night FROM nights WHERE night = 6") == [(3,)]
     assert copied.by_night[5] == copied.by_night[4]

@@ -4,7 +4,7 @@ from typing import Any
 
 import dagster as dg
 
-from smartcart_pipeline import contract
+from smartcart_pipeline import as_of, contract
 from smartcart_pipeline.as_of import day_of_delivery, stated_day
 from smartcart_pipeline.assets import described
 from smartcart_pipeline.engines import Engine, duckdb_exports
@@ -14,7 +14,7 @@ from smartcart_pipeline.storage.exports import find_export, inspect_export, tell
 from smartcart_pipeline.storage.home import Home, require_space
 
 
-@dg.asset(**described("raw_customers", "ingest", contract, exports, duckdb_exports))
+@dg.asset(**described("raw_customers", "ingest", as_of, contract, exports, duckdb_exports))
 def raw_customers(settings: Settings, engine: dg.ResourceParam[Engine], home: dg.ResourceParam[Home]) -> dg.Output[Any]:
     """One row a line of the export, as delivered."""
     with naming_the_fault():

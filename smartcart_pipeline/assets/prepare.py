@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 import narwhals as nw
 
-from smartcart_pipeline import contract
+from smartcart_pipeline import as_of, contract
 from smartcart_pipeline.as_of import find_day
 from smartcart_pipeline.assets import described, out, picture
 from smartcart_pipeline.engines import Engine
@@ -21,9 +21,9 @@ from smartcart_pipeline.storage.lake import Fitted, Lake
 
 @dg.multi_asset(
     outs={
-        "cleaned": out("cleaned", "prepare", contract, cleaning),
-        "rejected_customers": out("rejected_customers", "prepare", contract, cleaning),
-        "cleaning_figures": out("cleaning_figures", "prepare", contract, cleaning),
+        "cleaned": out("cleaned", "prepare", as_of, contract, cleaning),
+        "rejected_customers": out("rejected_customers", "prepare", as_of, contract, cleaning),
+        "cleaning_figures": out("cleaning_figures", "prepare", as_of, contract, cleaning),
     }
 )
 def cleaning_rules(
@@ -46,11 +46,11 @@ def cleaning_rules(
             date.fromisoformat(delivered["delivered_on"]),
             accepted["newest_join"],
         )
-    as_of = found.day
-    cleaned = cleaning.clean_customers(judged, as_of, accepted["income_median"], settings.limits)
-    rejected = cleaning.reject_customers(judged, as_of, settings.limits)
+    day = found.day
+    cleaned = cleaning.clean_customers(judged, day, accepted["income_median"], settings.limits)
+    rejected = cleaning.reject_customers(judged, day, settings.limits)
     figures = {
-        "as_of_date": as_of,
+        "as_of_date": day,
         "income_median": accepted["income_median"],
         "max_age": settings.max_age,
         "max_income": settings.max_income,
@@ -59,7 +59,7 @@ def cleaning_rules(
         dg.Output(
             cleaned,
             metadata={
-                "as_of_date": str(as_of),
+                "as_of_date": str(day),
                 "as_of_found": found.how,
                 "income_median": accepted["income_median"],
                 **({NOTE: found.note} if found.note else {}),
