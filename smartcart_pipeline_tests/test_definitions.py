@@ -209,7 +209,7 @@ def test_the_settings_of_a_run_are_documented_with_their_defaults() -> None:
     fields: dict[str, Any] = resources.config_type.fields["settings"].config_type.fields["config"].config_type.fields
     assert {name: field.default_value for name, field in fields.items()} == {
         "input": None,
-        "as_of": None,
+        "as_of": "newest",
         "recipe": "behavioural",
         "max_age": 90,
         "max_income": 600_000,
