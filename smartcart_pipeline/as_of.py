@@ -49,7 +49,8 @@ def stated_day(rule: str, export: Path, delivered_on: date) -> date | None:
         The day; None for `newest`.
 
     Raises:
-        ExportError: If the rule is none, or is a pattern that the file's name does not match.
+        CallError: If the rule is none.
+        ExportError: If it is a pattern that the file's name does not match.
     """
     if rule == NEWEST:
         return None
@@ -83,7 +84,7 @@ def find_day(rule: str, export: Path, delivered_on: date, newest_join: date) -> 
         The day, and how it was found.
 
     Raises:
-        ExportError: As `stated_day`.
+        FaultError: As `stated_day`.
     """
     stated = stated_day(rule, export, delivered_on)
     if stated is None:
@@ -111,7 +112,7 @@ def day_of_delivery(export: Path) -> date:
         The day, in the time zone SMARTCART_TIMEZONE; in UTC if that is unset.
 
     Raises:
-        ExportError: If there is no such time zone.
+        HomeError: If there is no such time zone.
     """
     name = os.environ.get("SMARTCART_TIMEZONE") or "UTC"
     try:
@@ -130,7 +131,7 @@ def require_rule(rule: str) -> None:
         rule: A rule or a date.
 
     Raises:
-        ExportError: If it is neither.
+        CallError: If it is neither.
     """
     if _is_pattern(rule):
         _require_pattern(rule)
@@ -146,7 +147,7 @@ def require_lasting(rule: object, path: Path) -> None:
         path: The file that sets it.
 
     Raises:
-        ExportError: If it is none.
+        HomeError: If it is none.
     """
     told = str(rule)
     if isinstance(rule, date) or _is_date(told):

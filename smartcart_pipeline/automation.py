@@ -102,7 +102,7 @@ def day_of(export: Path, settings: dict[str, Any]) -> date | None:
         The day; None where the content tells it.
 
     Raises:
-        ExportError: As `stated_day`.
+        FaultError: As `stated_day`.
     """
     return stated_day(settings.get("as_of", NEWEST), export, day_of_delivery(export))
 

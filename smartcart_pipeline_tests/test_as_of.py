@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from smartcart_pipeline.as_of import Found, day_of_delivery, find_day, require_rule, stated_day
-from smartcart_pipeline.contract import ExportError
+from smartcart_pipeline.contract import CallError, ExportError, HomeError
 from smartcart_pipeline.resources import read_home
 from smartcart_pipeline.storage.home import Home
 
@@ -65,15 +65,13 @@ def test_a_name_that_does_not_match_is_told_with_the_pattern(name: str):
     ["customers-%Y%m.csv", "%m%d.csv", "customers-%Q.csv", "%", "%Y-%m-%d/customers.csv", "%%Y%%m%%d", "%y%d.csv"],
 )
 def test_a_pattern_that_tells_no_whole_date_is_refused(pattern: str):
-    with pytest.raises(ExportError, match="is no pattern that tells a date"):
+    with pytest.raises(CallError, match="is no pattern that tells a date"):
         require_rule(pattern)
 
 
 @pytest.mark.parametrize("rule", ["newst", "Delivered", "", "2014-02-30", "20140701.csv"])
 def test_what_is_neither_a_rule_nor_a_date_is_refused(rule: str):
-    with pytest.raises(
-        ExportError, match=r"is not a date\. Write it as YYYY-MM-DD\. Or give a rule: newest, delivered"
-    ):
+    with pytest.raises(CallError, match=r"is not a date\. Write it as YYYY-MM-DD\. Or give a rule: newest, delivered"):
         require_rule(rule)
 
 
@@ -97,7 +95,7 @@ def test_the_day_of_delivery_is_that_of_the_homes_time_zone(
 @pytest.mark.parametrize("zone", ["Europe/Nowhere", "../etc/passwd", "Europe"])
 def test_a_time_zone_that_there_is_not_is_named(zone: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("SMARTCART_TIMEZONE", zone)
-    with pytest.raises(ExportError, match=f"SMARTCART_TIMEZONE is '{zone}': there is no such time zone"):
+    with pytest.raises(HomeError, match=f"SMARTCART_TIMEZONE is '{zone}': there is no such time zone"):
         day_of_delivery(tmp_path)
 
 
@@ -121,6 +119,6 @@ def test_a_home_may_set_a_rule_for_all_its_runs(rule: str, home: Home):
 def test_a_home_sets_no_date_and_no_other_word(text: str, told: str, home: Home):
     home.root.mkdir()
     home.settings.write_text(f"settings:\n  as_of: {text}\n")
-    with pytest.raises(ExportError) as refused:
+    with pytest.raises(HomeError) as refused:
         read_home(home)
     assert str(refused.value).startswith(f"{home.settings}: {told}")
