@@ -17,7 +17,6 @@ import dagster as dg
 
 from smartcart_pipeline.as_of import NEWEST, require_rule
 from smartcart_pipeline.contract import CallError
-from smartcart_pipeline.notifications import telling
 from smartcart_pipeline.progress import CHANNEL, Watcher
 from smartcart_pipeline.resources import NOTE, Settings, read_home
 from smartcart_pipeline.segmentation.recipes import RECIPES
@@ -96,6 +95,8 @@ def run_job(
         RunError: If the run failed for another reason.
         HomeBusyError: If another run did not end within `wait_seconds`.
     """
+    from smartcart_pipeline.notifications import telling  # noqa: PLC0415  (imports what only a run needs)
+
     with telling(home, partial(open_records, home), _say, watched=sys.stderr.isatty()):
         return _run_job(home, settings, quiet, engine)
 
