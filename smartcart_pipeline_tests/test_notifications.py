@@ -199,13 +199,13 @@ def test_a_run_that_fails_is_told_once_by_whoever_sees_it_first(
     instance: dg.DagsterInstance, home: Home, web: Web, tmp_path: Path
 ):
     settle(home, web)
-    shutil.rmtree(home.lake / "features")
-    (home.lake / "features").write_text("in the way")
+    shutil.rmtree(home.lake / "scaled")
+    (home.lake / "scaled").write_text("in the way")
     with pytest.raises(RunError):
         run_job(home, {"input": str(export(tmp_path))}, quiet=True)
     look(instance, home)
     [(_, message)] = web.posted
-    assert message["title"] == "SmartCart: the run failed in step features"
+    assert message["title"] == "SmartCart: the run failed in step standardising"
     assert "File exists" in message["message"]
     assert "What was published before is unchanged." in message["message"]
     assert f"smartcart dev --home {home.root}" in message["message"]
