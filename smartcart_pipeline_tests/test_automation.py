@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import openpyxl
 import pandas as pd
 import pytest
 
@@ -474,6 +475,23 @@ def test_a_bad_file_does_not_hold_up_a_good_one(blank: dg.DagsterInstance, home:
     good = deliver(home, "good.csv", customers())
     [request] = look(blank, home, look(blank, home).cursor).run_requests
     assert request.run_key == sha256(good)
+
+
+def test_a_workbook_that_would_end_its_reader_does_not_hold_up_a_good_export(
+    blank: dg.DagsterInstance, home: Home
+) -> None:
+    bad = deliver(home, "bad.csv", "").rename(home.incoming / "bad.xlsx")
+    workbook = openpyxl.Workbook()
+    workbook.active.append(list(customers().columns))
+    workbook.active["XFD1048576"] = "stray"
+    workbook.save(bad)
+    good = deliver(home, "good.csv", customers())
+    result = look(blank, home, look(blank, home).cursor)
+    assert [request.run_config["resources"]["settings"]["config"]["input"] for request in result.run_requests] == [
+        str(good)
+    ]
+    assert "A stray cell" in (home.refused / "bad.xlsx.reason.txt").read_text()
+    assert not bad.exists()
 
 
 def test_two_bad_files_of_one_name_are_both_kept(blank: dg.DagsterInstance, home: Home) -> None:

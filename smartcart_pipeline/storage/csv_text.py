@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from smartcart_pipeline.contract import ExportError
 
@@ -51,8 +51,7 @@ class Survey:
     has_c1_controls: bool = False
 
 
-@dataclass(frozen=True)
-class Line:
+class Line(NamedTuple):
     """A line that is no row as it should be, several blank ones that follow each other, or the last line of a text.
 
     Attributes:
