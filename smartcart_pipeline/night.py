@@ -20,11 +20,13 @@ from smartcart_pipeline.contract import CallError
 from smartcart_pipeline.progress import CHANNEL, Watcher
 from smartcart_pipeline.resources import NOTE, Settings, read_home
 from smartcart_pipeline.segmentation.recipes import RECIPES
+from smartcart_pipeline.settings_file import read_storage
 from smartcart_pipeline.storage.damage import naming_damage, require_sound
 from smartcart_pipeline.storage.exports import find_export, hash_content, tell_left_alone
 from smartcart_pipeline.storage.home import Home, unwritable
 from smartcart_pipeline.storage.odd_paths import plain_name, require_path
 from smartcart_pipeline.storage.publications import readable
+from smartcart_pipeline.storage.record_server import POSTGRES, require_server, tell_server
 from smartcart_pipeline.storage.run_lock import hold
 
 CHECKED = dg.DagsterEventType.ASSET_CHECK_EVALUATION.value
@@ -46,13 +48,16 @@ def prepare_home(home: Home) -> None:
         HomeError: If the home cannot be written.
     """
     require_path(home.root)
+    storage = read_storage(home)
     try:
         for folder in (home.lake, home.dagster, home.incoming):
             folder.mkdir(parents=True, exist_ok=True)
         with (home.dagster / ".setup.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            _update(home.dagster / "dagster.yaml", _dagster_yaml().read_bytes())
-            migrated, version = home.dagster / ".migrated", dg.__version__.encode()
+            if storage == "postgres":
+                require_server()
+            _update(home.dagster / "dagster.yaml", _configure(storage))
+            migrated, version = home.dagster / ".migrated", f"{dg.__version__} {storage}".encode()
             if not migrated.is_file() or migrated.read_bytes() != version:
                 # Dagster prints what it does; nobody asked.
                 with naming_damage(home), redirect_stdout(io.StringIO()), open_records(home) as instance:
@@ -164,6 +169,10 @@ def _telling_of_the_disk(home: Home) -> Iterator[None]:
     try:
         yield
     except (OSError, OperationalError) as error:
+        if isinstance(error, OperationalError) and read_storage(home) == "postgres":
+            raise RunError(
+                f"The run cannot be recorded: {tell_server(error)}. What was published before is unchanged."
+            ) from None
         found = error.strerror if isinstance(error, OSError) else error.orig
         raise RunError(
             f"{home.root}: the run cannot be written or recorded there ({found}). Probably the disk is full: make "
@@ -197,10 +206,16 @@ def _require_settings(settings: dict[str, Any]) -> None:
     require_rule(settings.get("as_of", NEWEST))
 
 
-def _dagster_yaml() -> Path:
-    """The file as it is in a wheel, else as it is in a clone."""
+def _configure(storage: str) -> bytes:
+    """How Dagster keeps its records: the file as it is in a wheel, else as it is in a clone."""
     shipped = Path(__file__).with_name("dagster.yaml")
-    return shipped if shipped.is_file() else Path(__file__).parents[1] / "dagster.yaml"
+    shipped = shipped if shipped.is_file() else Path(__file__).parents[1] / "dagster.yaml"
+    if storage == "sqlite":
+        return shipped.read_bytes()
+    import yaml  # noqa: PLC0415  (nobody else needs it)
+
+    configured = yaml.safe_load(shipped.read_text(encoding="utf-8")) | {"storage": POSTGRES}
+    return bytes(yaml.safe_dump(configured).encode())
 
 
 def _update(path: Path, content: bytes) -> None:

@@ -1,8 +1,9 @@
 """The settings of a home: what a company sets once, for the runs of the night, of the UI and of the command alike.
 
 `<home>/settings.yaml` has three sections, all optional: `settings` (fields of `Settings`), `engine` (the engine's own
-configuration, as in Dagster's launchpad) and `notify` (who is told of what). What a run is given directly goes before
-what stands here. Addresses may hold secrets: what is wrong with the file is told without them.
+configuration, as in Dagster's launchpad) and `notify` (who is told of what); `storage` says where Dagster keeps its
+records. What a run is given directly goes before what stands here. Addresses may hold secrets: what is wrong with the
+file is told without them.
 """
 
 import difflib
@@ -16,6 +17,7 @@ from smartcart_pipeline.storage.home import Home
 
 # What concerns one run only.
 OF_A_RUN = {"input"}
+STORAGES = ("sqlite", "postgres")
 
 
 def read_settings(home: Home, known: Mapping[str, Iterable[str]]) -> dict[str, dict[str, Any]]:
@@ -32,7 +34,7 @@ def read_settings(home: Home, known: Mapping[str, Iterable[str]]) -> dict[str, d
         HomeError: If the file cannot be read, or sets what cannot be set; it says where and what to do.
     """
     found = _parse(home.settings)
-    require_known(home.settings, "section", found, known)
+    require_known(home.settings, "section", found, [*known, "storage"])
     return {section: _values(home.settings, found, section, known[section]) for section in known}
 
 
@@ -84,6 +86,24 @@ def _values(path: Path, found: dict[str, Any], section: str, known: Iterable[str
 def _masked(text: str) -> str:
     """A text without what follows the scheme of an address."""
     return re.sub(r"://[^\s'\"]*", "://…", text)
+
+
+def read_storage(home: Home) -> str:
+    """Where Dagster keeps a home's records.
+
+    Args:
+        home: The home.
+
+    Returns:
+        `sqlite`, in the home; or `postgres`.
+
+    Raises:
+        HomeError: If something else is set.
+    """
+    chosen = _parse(home.settings).get("storage", STORAGES[0])
+    if chosen not in STORAGES:
+        raise HomeError(f"{home.settings}: storage is {_masked(repr(chosen))}, expected {' or '.join(STORAGES)}. Correct the file.")
+    return str(chosen)
 
 
 def _parse(path: Path) -> dict[str, Any]:
