@@ -102,7 +102,9 @@ def read_storage(home: Home) -> str:
     """
     chosen = _parse(home.settings).get("storage", STORAGES[0])
     if chosen not in STORAGES:
-        raise HomeError(f"{home.settings}: storage is {_masked(repr(chosen))}, expected {' or '.join(STORAGES)}. Correct the file.")
+        raise HomeError(
+            f"{home.settings}: storage is {_masked(repr(chosen))}, expected {' or '.join(STORAGES)}. Correct the file."
+        )
     return str(chosen)
 
 
