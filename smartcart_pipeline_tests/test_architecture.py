@@ -19,7 +19,7 @@ RANKS = (
     ("assets", "checks", "automation", "notifications"),
     ("definitions",),
     ("night", "replay"),
-    ("cli", "warehouse_commands", "model_commands", "notify_commands", "simulation_commands"),
+    ("cli", "dev", "warehouse_commands", "model_commands", "notify_commands", "simulation_commands"),
 )
 RANK = {place: number for number, places in enumerate(RANKS) for place in places}
 IMPURE = {"dagster", "duckdb", "pyspark", "os", "pathlib", "time", "random", "shutil", "subprocess", "tempfile"}

@@ -85,7 +85,7 @@ ASSETS: dict[str, tuple[str, set[str]]] = {
     "category_spending": ("segments", ILLUSTRATED_FROM),
     "profiles": ("segments", {"clusters", "centroids", "features", "plotted_customers"}),
     "segment_membership": ("segments", {"cleaning_figures", "contested_models", "clusters"}),
-    "segment_moves": ("segments", {"cleaning_figures", "features", "contested_models", "clusters"}),
+    "segment_moves": ("segments", {"features", "contested_models", "clusters"}),
     "segment_migration": ("segments", MIGRATED_FROM),
     "nights": ("segments", MIGRATED_FROM),
     "segment_model": ("segments", {"cleaning_figures", "contested_models", "profiles"}),
@@ -230,6 +230,7 @@ def test_the_settings_of_a_run_are_documented_with_their_defaults() -> None:
         "band_nights": 7,
         "copied_rows": 500_000,
         "kept_publications": 7,
+        "kept_records": 90,
         "wait_seconds": 3_600,
     }
     assert all(field.description for field in fields.values())
@@ -261,8 +262,8 @@ def test_code_version_is_of_the_source_of_all_modules(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "module", "verbs"),
     [
-        ("raw_customers", ingest, ["contract", "exports", "duckdb_exports"]),
-        ("cleaned", prepare, ["contract", "cleaning"]),
+        ("raw_customers", ingest, ["as_of", "contract", "exports", "duckdb_exports"]),
+        ("cleaned", prepare, ["as_of", "contract", "cleaning"]),
         ("features", prepare, ["contract", "feature_verbs"]),
         ("scaled", prepare, ["recipes", "scaling"]),
         ("pca_components", model, ["components"]),
