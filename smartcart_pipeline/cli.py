@@ -19,6 +19,7 @@ from smartcart_pipeline.contract import CallError, FaultError, HomeError
 from smartcart_pipeline.model_commands import model
 from smartcart_pipeline.notify_commands import notify
 from smartcart_pipeline.simulation_commands import simulate
+from smartcart_pipeline.storage.access import keep_to_owner
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.warehouse_commands import HomeOption, sql, warehouse
 
@@ -223,10 +224,15 @@ def _show(outcome: dict[str, Any]) -> None:
 
 def main() -> None:
     """Run the command; what the input, the call or the home is to blame for ends with a message and exit code 2."""
+    keep_to_owner()
     try:
         app()
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 0
+    except PermissionError as error:
+        told = f"{error.filename}: not allowed. A home is its owner's, and theirs whom its settings let in."
+        typer.echo(f"smartcart: {told}", err=True)
+        code = 2
     except (FaultError, RuntimeError) as error:
         typer.echo(f"smartcart: {error}", err=True)
         code = 2 if isinstance(error, FaultError) else 1

@@ -12,6 +12,7 @@ from smartcart_pipeline.checks import build_checks
 from smartcart_pipeline.notifications import notifications
 from smartcart_pipeline.progress import progress
 from smartcart_pipeline.resources import default_resources
+from smartcart_pipeline.storage.access import keep_to_owner
 from smartcart_pipeline.storage.home import Home
 
 
@@ -56,4 +57,6 @@ def build_defs(home: Home, **overrides: Any) -> dg.Definitions:
     )
 
 
+# What the code server and its runs write holds customers.
+keep_to_owner()
 defs = build_defs(Home(Path(os.environ.get("SMARTCART_HOME", "data")).resolve()))

@@ -21,6 +21,7 @@ from smartcart_pipeline.progress import CHANNEL, Watcher
 from smartcart_pipeline.resources import NOTE, Settings, read_home
 from smartcart_pipeline.segmentation.recipes import RECIPES
 from smartcart_pipeline.settings_file import read_storage
+from smartcart_pipeline.storage.access import settle_access
 from smartcart_pipeline.storage.damage import naming_damage, require_sound
 from smartcart_pipeline.storage.exports import find_export, hash_content, tell_left_alone
 from smartcart_pipeline.storage.home import Home, unwritable
@@ -52,6 +53,7 @@ def prepare_home(home: Home) -> None:
     try:
         for folder in (home.lake, home.dagster, home.incoming):
             folder.mkdir(parents=True, exist_ok=True)
+        settle_access(home)
         with (home.dagster / ".setup.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if storage == "postgres":

@@ -27,6 +27,8 @@ from smartcart_pipeline.segmentation.hysteresis import Hysteresis
 from smartcart_pipeline.segmentation.promotion import Gate, Refit
 from smartcart_pipeline.segmentation.recipes import RECIPES, Recipe, RecipeName
 from smartcart_pipeline.settings_file import read_settings
+from smartcart_pipeline.storage.access import NAMES as ACCESS
+from smartcart_pipeline.storage.access import read_access
 from smartcart_pipeline.storage.damage import mend_tables
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.lake import Lake, Stored
@@ -167,6 +169,7 @@ SECTIONS = {
     "settings": tuple(Settings.model_fields),
     "engine": ("memory_limit", "spill_directory", "spark"),
     "notify": NAMES,
+    "access": ACCESS,
 }
 
 
@@ -186,6 +189,8 @@ def read_home(home: Home) -> dict[str, dict[str, Any]]:
     read_notify(home.settings, chosen.pop("notify"))
     if "as_of" in chosen["settings"]:
         require_lasting(chosen["settings"]["as_of"], home.settings)
+    chosen.pop("access")
+    read_access(home)
     try:
         Settings(**chosen["settings"])
     except ValidationError as error:

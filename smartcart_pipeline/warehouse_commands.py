@@ -12,7 +12,10 @@ from smartcart_pipeline.storage.home import Home, put_in_place
 
 HomeOption = Annotated[
     Path,
-    typer.Option("--home", envvar="SMARTCART_HOME", help="Folder for everything generated.", file_okay=False),
+    # Whoever is let in to read what is published need not be able to list what else is there.
+    typer.Option(
+        "--home", envvar="SMARTCART_HOME", help="Folder for everything generated.", file_okay=False, readable=False
+    ),
 ]
 FORMATS = ("table", "csv", "json", "parquet")
 # A terminal is for looking; a file takes all rows.

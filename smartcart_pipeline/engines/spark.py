@@ -94,10 +94,7 @@ class SparkEngine:
         """A folder of this engine's own that every executor sees, and that goes with it."""
         if self.shared:
             self.shared.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=".handed-over-", dir=self.shared))
-        # Executors may run under another user.
-        folder.chmod(0o755)
-        return folder
+        return Path(tempfile.mkdtemp(prefix=".handed-over-", dir=self.shared))
 
     def close(self) -> None:
         """End the session and give its executors back; frames of this engine can be used no more."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from smartcart_pipeline.contract import FaultError
 from smartcart_pipeline.report.contents import put_together
 from smartcart_pipeline.report.reading import Findings, read_findings
+from smartcart_pipeline.storage.access import admit_readers
 from smartcart_pipeline.storage.home import Home, put_in_place
 from smartcart_pipeline.storage.publications import published, run_of
 from smartcart_pipeline.storage.run_lock import try_to_hold
@@ -53,6 +54,7 @@ def lay_ready(findings: Findings, path: Path) -> Path:
     written = path.with_name(f".{path.name}.writing")
     try:
         written.write_bytes(render(findings).encode())
+        admit_readers(Home(path.parent), written)
     except OSError:
         written.unlink(missing_ok=True)
         raise

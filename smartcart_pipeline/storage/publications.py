@@ -17,11 +17,10 @@ import duckdb
 from smartcart_pipeline.contract import CallError, HomeError
 from smartcart_pipeline.engines.duckdb import DuckDBEngine
 from smartcart_pipeline.segmentation import Rows
+from smartcart_pipeline.storage.access import OWNERS_COPY, admit_readers, admit_to_lake
 from smartcart_pipeline.storage.home import Home, flush_to_disk, next_stamp, put_in_place, remove
 from smartcart_pipeline.storage.run_lock import HomeBusyError, try_to_hold
 from smartcart_pipeline.storage.warehouse import Contents, build, runs_in
-
-READ_ONLY = 0o444
 
 
 @dataclass(frozen=True)
@@ -106,6 +105,10 @@ def find_publication(home: Home, run: str | None = None) -> Path:
         CallError: If there is none of it, or more than one.
     """
     kept = kept_publications(home)
+    if home.publications.is_dir() and not os.access(home.publications, os.R_OK | os.X_OK):
+        if run is None:
+            return home.warehouse
+        raise CallError(f"{home.publications}: not allowed. Whoever may read the published warehouse reads no other.")
     if not kept:
         raise CallError(f"Nothing has been published in {home.root} yet: smartcart run, or name a home with --home.")
     if run is None:
@@ -224,7 +227,7 @@ def publish(engine: DuckDBEngine, contents: Contents, home: Home, kept: int) -> 
     building = path.with_name(f".{path.name}.building")
     try:
         build(engine, contents, building)
-        building.chmod(READ_ONLY)
+        building.chmod(OWNERS_COPY)
         put_in_place(building, path)
     finally:
         building.unlink(missing_ok=True)
@@ -249,6 +252,8 @@ def show(home: Home, publication: Path) -> Path | None:
     try:
         shutil.copyfile(publication, copy)
         shutil.copystat(publication, copy)
+        admit_readers(home, copy)
+        admit_to_lake(home, publication)
         set_aside = _set_aside(home, publication)
         put_in_place(copy, home.warehouse)
     finally:

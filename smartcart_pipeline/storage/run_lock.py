@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TextIO
 
+from smartcart_pipeline.storage.access import settle_access
 from smartcart_pipeline.storage.home import Home, remove, unwritable
 
 POLL_SECONDS = 0.2
@@ -49,6 +50,7 @@ def hold(home: Home, wait_seconds: float, say: Callable[[str], object]) -> Itera
         try:
             _sign(lock)
             sweep(home)
+            settle_access(home)
             yield
         finally:
             _held.discard(home.root)

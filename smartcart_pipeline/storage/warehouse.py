@@ -4,6 +4,7 @@ What goes into the file is a short list, `BUILT`, of functions that each add one
 run, views. How a finished file becomes the published one is told in `publications`.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -135,6 +136,22 @@ def runs_in(paths: Iterable[Path]) -> set[str]:
             found |= {run for (run,) in connection.execute("SELECT DISTINCT run_id FROM kept.lineage").fetchall()}
             connection.execute("DETACH kept")
     return found
+
+
+def files_behind_views(path: Path) -> list[Path]:
+    """The files of the lake that a warehouse has views of, because their tables were too large to copy.
+
+    Args:
+        path: A finished warehouse.
+
+    Returns:
+        A file each, or a folder of files.
+    """
+    with duckdb.connect(str(path), read_only=True) as connection:
+        views = connection.execute("SELECT sql FROM duckdb_views() WHERE NOT internal").fetchall()
+    found = (re.search(r"read_parquet\('((?:[^']|'')+)'\)", sql) for (sql,) in views)
+    sources = [Path(match[1].replace("''", "'")) for match in found if match]
+    return [source.parent if source.name == "*.parquet" else source for source in sources]
 
 
 def add_tables(connection: Any, contents: Contents) -> None:

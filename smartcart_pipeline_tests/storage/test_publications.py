@@ -70,7 +70,7 @@ def test_the_next_night_replaces_it_and_leaves_nothing_else(home: Home, engine: 
 
 def test_both_files_are_read_only(home: Home, engine: DuckDBEngine):
     done = night(home, "a", 45.0, engine)
-    assert {stat.S_IMODE(path.stat().st_mode) for path in (home.warehouse, done.path)} == {0o444}
+    assert {stat.S_IMODE(path.stat().st_mode) for path in (home.warehouse, done.path)} == {0o400}
 
 
 def test_a_publication_that_fails_leaves_the_old_one_as_it_was(home: Home, engine: DuckDBEngine):
