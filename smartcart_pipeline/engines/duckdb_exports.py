@@ -1,5 +1,6 @@
 """Reading an export with DuckDB: every value typed by the contract, or set down word for word as unreadable."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -81,7 +82,9 @@ def read_export(engine: DuckDBEngine, export: Export) -> tuple[nw.LazyFrame[Any]
                 f"{export.path}: the lines of the file do not all end alike, or a lone carriage return breaks one. "
                 "Save it again with one kind of line end and deliver it."
             ) from None
-        raise ExportError(f"{export.path}: the file cannot be read ({first_line}). Deliver it again.") from None
+        # What DuckDB quotes is a value of a customer.
+        said = re.split("[\"']", first_line)[0].strip()
+        raise ExportError(f"{export.path}: the file cannot be read ({said}). Deliver it again.") from None
 
 
 def _delivered(engine: DuckDBEngine, export: Export) -> dict[str, str]:
@@ -279,14 +282,15 @@ def _settle_dates(engine: DuckDBEngine, export: Export, types: dict[str, str]) -
     text = _date_text(_text(name))
     readings = ", ".join(f"{_parsed_date(text, reading)} AS {identifier(reading)}" for reading in DATE_FORMATS)
     query = (
-        'SELECT count("day-first"), count("ISO"), count("month-first"), count(text), any_value(text), '
+        'SELECT count("day-first"), count("ISO"), count("month-first"), count(text), '
+        "min(line_number) FILTER (text IS NOT NULL), "
         'count("day-first") FILTER ("month-first" IS NULL), count("month-first") FILTER ("day-first" IS NULL) '
-        f"FROM (SELECT {text} AS text, {readings} FROM delivered)"
+        f"FROM (SELECT line_number, {text} AS text, {readings} FROM delivered)"
     )
-    [(day_first, iso, month_first, values, example, only_day, only_month)] = engine.connection.execute(query).fetchall()
+    [(day_first, iso, month_first, values, line, only_day, only_month)] = engine.connection.execute(query).fetchall()
     if values and not max(day_first, iso, month_first):
         raise ExportError(
-            f"{export.path}: no value of column {column.header} can be read as a date, for example {example!r}. "
+            f"{export.path}: no value of column {column.header} can be read as a date: see line {line}. "
             "Expected day-month-year (04-09-2012) or ISO (2012-09-04)."
         )
     if month_first > max(day_first, iso):

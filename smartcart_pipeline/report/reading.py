@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from smartcart_pipeline.contract import HomeError
 from smartcart_pipeline.engines.duckdb import DuckDBEngine, literal
 from smartcart_pipeline.segmentation import Rows
+from smartcart_pipeline.segmentation.cleaning import tell_faults
 from smartcart_pipeline.segmentation.profiling import MEASURED, RATES, SHARES, share_name
 
 if TYPE_CHECKING:
@@ -140,9 +141,10 @@ def _ask(connection: "duckdb.DuckDBPyConnection") -> Findings:
         loadings=ask("FROM loadings ORDER BY component"),
         imputed=ask("SELECT count(*) AS customers FROM cleaned WHERE income_imputed")[0]["customers"],
         rejected=ask("SELECT reason, count(*) AS customers FROM rejected_customers GROUP BY ALL ORDER BY 2 DESC, 1"),
-        examples=ask(
-            f"SELECT line_number, reason, detail FROM rejected_customers ORDER BY line_number LIMIT {EXAMPLES}"
-        ),
+        examples=[
+            {"line_number": row["line_number"], "faults": tell_faults(row)}
+            for row in ask(f"FROM rejected_customers ORDER BY line_number LIMIT {EXAMPLES}")
+        ],
         checks=ask("FROM checks ORDER BY table_name, check_name"),
         night=night,
         before=night_before(night, nights),

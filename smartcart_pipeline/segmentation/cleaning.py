@@ -31,6 +31,16 @@ class Limits:
     max_income: float = 600_000
 
 
+# What reasons say of a line that holds the contract, or whose id does not.
+BEYOND_CONTRACT = {
+    "repeated_id": "ID stands on an earlier line already",
+    "joined_after_as_of": "Dt_Customer lies after the as-of date",
+    "born_after_as_of": "Year_Birth lies after the as-of date",
+    "age_above_limit": "Year_Birth makes older than the limit",
+    "income_above_limit": "Income is above the limit",
+}
+
+
 @dataclass(frozen=True)
 class Problem:
     """Something that gets a row refused.
@@ -175,7 +185,7 @@ def require_customers(accepted: dict[str, Any], refused: Rows) -> None:
 
 
 def tell_lines(refused: Rows) -> str:
-    """What is wrong with some lines, for a message.
+    """What is wrong with some lines, for a message that is recorded: no value of a customer stands in it.
 
     Args:
         refused: Rows of `reject_customers`.
@@ -183,7 +193,40 @@ def tell_lines(refused: Rows) -> str:
     Returns:
         A sentence a line.
     """
-    return " ".join(f"Line {row['line_number']}: {row['detail']}." for row in refused)
+    return " ".join(f"Line {row['line_number']}: {tell_faults(row)}." for row in refused)
+
+
+def tell_faults(refused: dict[str, Any]) -> str:
+    """What is wrong with a line, by column and kind; the values themselves stand in `detail` and nowhere else.
+
+    Args:
+        refused: A row of `reject_customers`.
+
+    Returns:
+        All that is wrong with it.
+    """
+    unreadable = refused["unreadable"] or ""
+    # Of a line that cannot be put into columns, what is wrong with it stands before the line itself.
+    faults = [unreadable.split(":")[0]] if unreadable.startswith("The line ") else []
+    faults += [fault for column in CONTRACT for fault in _tell_column(column, refused[column.name], unreadable)]
+    if (reason := refused["reason"]) in BEYOND_CONTRACT:
+        faults.append(BEYOND_CONTRACT[reason])
+    return "; ".join(faults) or reason
+
+
+def _tell_column(column: DeliveredColumn, value: Any, unreadable: str) -> Iterator[str]:
+    if value is None:
+        if f"{column.header} is '" in unreadable:
+            yield f"{column.header} is not {'a date' if column.type == 'DATE' else 'a number'}"
+        elif not unreadable and not column.nullable:
+            yield f"{column.header} is missing"
+        return
+    if column.minimum is not None and value < column.minimum:
+        yield f"{column.header} is below {column.minimum:.9g}"
+    if column.maximum is not None and value > column.maximum:
+        yield f"{column.header} is above {column.maximum:.9g}"
+    if column.categories and value not in column.categories:
+        yield f"{column.header} is none of {', '.join(column.categories)}"
 
 
 def clean_customers(judged: FrameT, as_of: date, income_median: float, limits: Limits) -> FrameT:

@@ -149,9 +149,10 @@ def files_behind_views(path: Path) -> list[Path]:
     """
     with duckdb.connect(str(path), read_only=True) as connection:
         views = connection.execute("SELECT sql FROM duckdb_views() WHERE NOT internal").fetchall()
-    found = (re.search(r"read_parquet\('((?:[^']|'')+)'\)", sql) for (sql,) in views)
+    found = (re.search(r"read_parquet\('((?:[^']|'')+)'", sql) for (sql,) in views)
     sources = [Path(match[1].replace("''", "'")) for match in found if match]
-    return [source.parent if source.name == "*.parquet" else source for source in sources]
+    files = [source.parent if source.name == "*.parquet" else source for source in sources]
+    return [Path(re.sub(r"\[([*?\[])\]", r"\1", str(file))) for file in files]  # as `file_literal` wrote them
 
 
 def add_tables(connection: Any, contents: Contents) -> None:

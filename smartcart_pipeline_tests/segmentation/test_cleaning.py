@@ -349,7 +349,7 @@ def test_an_export_without_a_good_row_is_refused(as_frame: Frames):
         require_customers(accepted, refused)
     assert str(error.value) == (
         "Not one row of the export holds a customer as the contract expects. "
-        "Line 2: Recency is -1: expected 0 or more. Line 3: ID is missing. "
+        "Line 2: Recency is below 0. Line 3: ID is missing. "
         "Correct the export and deliver it again."
     )
 
