@@ -17,9 +17,9 @@ import duckdb
 from pydantic import Field, ValidationError
 
 from smartcart_pipeline.as_of import NEWEST, require_lasting
-from smartcart_pipeline.contract import FaultError, HomeError
+from smartcart_pipeline.contract import ExportError, FaultError, HomeError
 from smartcart_pipeline.engines import Engine
-from smartcart_pipeline.engines.duckdb import MEMORY_LIMIT, DuckDBEngine
+from smartcart_pipeline.engines.duckdb import MEMORY_LIMIT, DuckDBEngine, unquoted
 from smartcart_pipeline.lineage import Columns
 from smartcart_pipeline.receivers import NAMES, read_notify
 from smartcart_pipeline.segmentation.cleaning import Limits
@@ -280,7 +280,7 @@ class LakeIOManager(dg.IOManager):
             rate = rows / max(time.monotonic() - started, 0.001)
             context.log.info(f"{name}: {about}{rows:,.0f} rows, {rate:,.0f} a second")
 
-        with naming_the_fault():
+        with naming_the_fault(), _blaming_the_export(context):
             stored = self.tables.write(name, obj, lambda share: say(share * expected, f"of {expected:,} rows about "))
         say(stored.rows, "")
         context.add_output_metadata(describe_stored(name, stored))
@@ -382,6 +382,20 @@ def naming_the_fault() -> Iterator[None]:
             raise
         advice = "Make room, or give the pipeline's user the right to. What was published before is unchanged."
         raise _failure(HomeError(f"The home cannot be written ({told}). {advice}")) from None
+    except duckdb.Error as error:
+        raise dg.Failure(f"DuckDB: {unquoted(error)}", allow_retries=False) from None
+
+
+@contextmanager
+def _blaming_the_export(context: dg.OutputContext) -> Iterator[None]:
+    """Some of what is wrong with a file shows only when all of it is read, on the way into the lake."""
+    try:
+        yield
+    except duckdb.InvalidInputException as error:
+        export = (context.output_metadata or {}).get("export")
+        if export is None:
+            raise
+        raise ExportError(f"{export.value}: the file cannot be read ({unquoted(error)}). Deliver it again.") from None
 
 
 def _failure(error: FaultError) -> dg.Failure:

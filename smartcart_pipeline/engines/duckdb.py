@@ -409,6 +409,18 @@ def identifier(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def unquoted(error: duckdb.Error) -> str:
+    """What DuckDB says of an error, up to where it begins to quote: that may be a value of a customer.
+
+    Args:
+        error: The error.
+
+    Returns:
+        Its first words.
+    """
+    return re.split("[\"']", str(error).splitlines()[0])[0].strip()
+
+
 def literal(text: str) -> str:
     """A text, quoted for SQL where a parameter cannot be bound.
 

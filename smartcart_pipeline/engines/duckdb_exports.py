@@ -1,6 +1,5 @@
 """Reading an export with DuckDB: every value typed by the contract, or set down word for word as unreadable."""
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -10,7 +9,7 @@ from typing import Any
 import narwhals as nw
 
 from smartcart_pipeline.contract import CONTRACT, DeliveredColumn, ExportError
-from smartcart_pipeline.engines.duckdb import BATCH, DuckDBEngine, file_literal, identifier, literal
+from smartcart_pipeline.engines.duckdb import BATCH, DuckDBEngine, file_literal, identifier, literal, unquoted
 from smartcart_pipeline.storage.csv_text import strange_lines
 from smartcart_pipeline.storage.exports import MAX_FURTHER, Export, snake_case
 
@@ -82,9 +81,7 @@ def read_export(engine: DuckDBEngine, export: Export) -> tuple[nw.LazyFrame[Any]
                 f"{export.path}: the lines of the file do not all end alike, or a lone carriage return breaks one. "
                 "Save it again with one kind of line end and deliver it."
             ) from None
-        # What DuckDB quotes is a value of a customer.
-        said = re.split("[\"']", first_line)[0].strip()
-        raise ExportError(f"{export.path}: the file cannot be read ({said}). Deliver it again.") from None
+        raise ExportError(f"{export.path}: the file cannot be read ({unquoted(error)}). Deliver it again.") from None
 
 
 def _delivered(engine: DuckDBEngine, export: Export) -> dict[str, str]:

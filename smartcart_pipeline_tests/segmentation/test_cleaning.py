@@ -22,6 +22,8 @@ from smartcart_pipeline.segmentation.cleaning import (
     reject_customers,
     require_customers,
     summarise_accepted,
+    tell_faults,
+    tell_lines,
 )
 from smartcart_pipeline.tables import CLEANED, RAW_CUSTOMERS, REJECTED_CUSTOMERS
 from smartcart_pipeline_tests.conftest import Frames
@@ -352,6 +354,42 @@ def test_an_export_without_a_good_row_is_refused(as_frame: Frames):
         "Line 2: Recency is below 0. Line 3: ID is missing. "
         "Correct the export and deliver it again."
     )
+
+
+UNREADABLE = "Income is 'Zoe: is a name': expected a number; Dt_Customer is 'Zoe': expected a date"
+NOTHING = dict.fromkeys(NAMES)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        (
+            {"income": None, "dt_customer": None, "unreadable": UNREADABLE},
+            "Income is not a number; Dt_Customer is not a date",
+        ),
+        (
+            NOTHING | {"unreadable": "The line has more values than the header: 1,Zoe: a name,2"},
+            "The line has more values than the header",
+        ),
+        ({"customer_id": None, "recency": None}, "ID is missing; Recency is missing"),
+        ({"year_birth": 2201, "mnt_wines": -7}, "Year_Birth is above 2200; MntWines is below 0"),
+        ({"education": "Zoe"}, "Education is none of Basic, 2n Cycle, Graduation, Master, PhD"),
+        ({"dt_customer": AS_OF + timedelta(1)}, "Dt_Customer lies after the as-of date"),
+        ({"year_birth": AS_OF.year + 1}, "Year_Birth lies after the as-of date"),
+        ({"year_birth": AS_OF.year - 91}, "Year_Birth makes older than the limit"),
+        ({"income": 600_001.0}, "Income is above the limit"),
+    ],
+)
+def test_faults_are_told_by_column_and_kind_without_a_value(as_frame: Frames, wrong: Row, told: str):
+    judged = judge(as_frame(raw_frame(customer(**wrong))))
+    [refused] = rows(reject_customers(judged, AS_OF, Limits()))
+    assert tell_faults(refused) == told
+
+
+def test_an_id_that_repeats_is_told_without_it(as_frame: Frames):
+    judged = judge(as_frame(raw_frame(customer(), customer(line_number=3))))
+    [refused] = rows(reject_customers(judged, AS_OF, Limits()))
+    assert tell_lines([refused]) == "Line 3: ID stands on an earlier line already."
 
 
 def test_an_export_without_an_income_is_refused(as_frame: Frames):

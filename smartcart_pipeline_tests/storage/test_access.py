@@ -147,6 +147,14 @@ def test_files_that_commands_write_are_their_owners(closed: Home, export: Path, 
     assert {f"{S_IMODE(path.stat().st_mode):o}" for path in written} == {"600"}
 
 
+def test_what_the_code_server_and_its_runs_write_is_its_owners() -> None:
+    loading = "import os, smartcart_pipeline.definitions; print(f'{os.umask(0):o}')"
+    done = subprocess.run(
+        [sys.executable, "-c", loading], env=USUAL, umask=0o022, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "77\n"
+
+
 def test_what_an_earlier_version_left_open_is_closed(tmp_path: Path, engine: DuckDBEngine) -> None:
     home = Home(tmp_path / "home")
     publish_night(home, "a", 1.0, engine)
