@@ -177,7 +177,8 @@ def test_what_an_earlier_version_left_open_is_closed(tmp_path: Path, engine: Duc
 
 
 def test_a_folder_that_holds_other_things_keeps_its_mode_and_what_lies_in_it_is_closed(tmp_path: Path) -> None:
-    (tmp_path / "something_else").mkdir(mode=0o755)
+    (tmp_path / "something_else").mkdir()
+    (tmp_path / "something_else").chmod(0o755)
     tmp_path.chmod(0o755)
     prepare_home(Home(tmp_path))
     assert S_IMODE(tmp_path.stat().st_mode) == 0o755
