@@ -73,7 +73,7 @@ def settle_access(home: Home) -> None:
         HomeError: If a group cannot be let in.
     """
     access = read_access(home)
-    folders = (home.models, home.publications, home.set_aside, home.spill, home.dagster, home.refused)
+    folders = (home.models, home.publications, home.set_aside, home.spill, home.dagster, home.outbox, home.refused)
     for path in (*folders, home.settings, home.run_lock, home.root / "spark.log"):
         _set(home, path, OWNERS_FOLDER if path.is_dir() else OWNERS_FILE)
     _set(home, home.lake, OWNERS_FOLDER if access.readers is None else PASSED_THROUGH, access.readers)
