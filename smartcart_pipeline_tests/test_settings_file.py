@@ -18,7 +18,7 @@ def write(home: Home, text: str | bytes) -> Home:
 
 
 def test_a_home_without_settings_sets_nothing(home: Home):
-    assert read_home(home) == {"settings": {}, "engine": {}, "access": {}}
+    assert read_home(home) == {"settings": {}, "engine": {}}
 
 
 @pytest.mark.parametrize("text", ["", "# nothing yet\n", "settings: {}\n", "engine:\n  memory_limit: 2GB\n"])
@@ -31,7 +31,6 @@ def test_what_is_set_is_read_as_it_stands(home: Home):
     assert read_home(home) == {
         "settings": {"max_rejected_share": 0.2, "seed": 7},
         "engine": {"spark": {"master": "local[2]"}},
-        "access": {},
     }
 
 

@@ -387,7 +387,7 @@ def test_month_first_dates_are_refused(engine: DuckDBEngine, tmp_path: Path, del
 def test_dates_none_of_which_can_be_read_are_refused(engine: DuckDBEngine, tmp_path: Path):
     path = put_csv(tmp_path / "export.csv", customer(Dt_Customer=""), customer(Dt_Customer="20120924"))
     assert refusal(engine, path) == (
-        "no value of column Dt_Customer can be read as a date: see line 2. "
+        "no value of column Dt_Customer can be read as a date: see line 3. "
         "Expected day-month-year (04-09-2012) or ISO (2012-09-04)."
     )
 

@@ -195,6 +195,7 @@ def test_a_read_write_session_spoils_nothing_and_loses_nothing(home: Home, engin
 
 def test_the_mode_keeps_ordinary_users_sessions_out(home: Home, engine: DuckDBEngine):
     night(home, "a", 45.0, engine)
+    home.warehouse.chmod(0o444)
     for folder in (home.root, *home.root.parents):
         if folder.stat().st_uid == os.getuid() and folder != Path("/"):
             folder.chmod(folder.stat().st_mode | 0o055)
