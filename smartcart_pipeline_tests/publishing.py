@@ -1,7 +1,7 @@
 """A small night for tests of the publication: a lake of one small table, published."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date
 from pathlib import Path
 
@@ -72,6 +72,17 @@ def write_lake(
 def night(home: Home, run_id: str, mean: float, engine: DuckDBEngine, kept: int = 7) -> Published:
     """Publish a small warehouse."""
     return publish(engine, contents(run_id, write_lake(home, run_id, mean, engine)), home, kept)
+
+
+def page(home: Home) -> Callable[[Path], Path]:
+    """Lays a page ready that tells which publication it is of."""
+
+    def lay_ready(publication: Path) -> Path:
+        written = home.root / ".report.html.writing"
+        written.write_text(run_of(publication))
+        return written
+
+    return lay_ready
 
 
 def means(warehouse: Path) -> list[float]:

@@ -37,6 +37,7 @@ from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.lake import Lake
 from smartcart_pipeline.storage.publications import kept_publications, roll_back, run_of
 from smartcart_pipeline.tables import TABLES
+from smartcart_pipeline_tests.publishing import page
 
 PACKAGE = Path(__file__).parents[1] / "smartcart_pipeline"
 SAMPLE = PACKAGE.parent / "data" / "smartcart_customers.csv"
@@ -164,7 +165,7 @@ def test_a_warehouse_that_is_rolled_back_is_not_called_up_to_date(
     materialise(instance, night_home, ["warehouse"])
     newest, before = kept_publications(night_home)
     assert "what is published is up to date" in tick(instance, night_home).skip_message
-    roll_back(night_home)
+    roll_back(night_home, None, page(night_home))
     result = tick(instance, night_home)
     assert not result.run_requests
     assert result.skip_message.endswith(

@@ -4,7 +4,6 @@ import os
 import stat
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import duckdb
@@ -25,18 +24,7 @@ from smartcart_pipeline.storage.publications import (
 )
 from smartcart_pipeline.storage.run_lock import HomeBusyError
 from smartcart_pipeline.tables import TABLES
-from smartcart_pipeline_tests.publishing import FEW, contents, means, night, some_row, write_lake
-
-
-def page(home: Home) -> Callable[[Path], Path]:
-    """Lays a page ready that tells which publication it is of."""
-
-    def lay_ready(publication: Path) -> Path:
-        written = home.root / ".report.html.writing"
-        written.write_text(run_of(publication))
-        return written
-
-    return lay_ready
+from smartcart_pipeline_tests.publishing import FEW, contents, means, night, page, some_row, write_lake
 
 
 def back(home: Home, run: str | None = None) -> Published:
