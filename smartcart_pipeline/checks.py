@@ -22,6 +22,9 @@ from smartcart_pipeline.segmentation.history import membership_on
 from smartcart_pipeline.storage.lake import Lake
 from smartcart_pipeline.tables import TABLES, Table
 
+# The check of `raw_customers` that the sensors fail when they refuse an export.
+CAN_BE_USED = "export_can_be_used"
+
 UNCORRELATED = 1e-6
 
 # A component this much narrower than the widest carries rounding errors only.
@@ -132,6 +135,12 @@ def _rules(columns: list[Column]) -> Iterator[tuple[str, nw.Expr]]:
 def _counted(rules: dict[str, nw.Expr]) -> list[nw.Expr]:
     # A rule about a missing value is missing itself, and a sum leaves it out.
     return [rule.cast(nw.Int32).sum().alias(f"rule_{number}") for number, rule in enumerate(rules.values())]
+
+
+def _can_be_used(lake: Lake, settings: Settings) -> Verdict:
+    """A run that gets here has read its export; where one cannot be used, the sensors say so at the same check."""
+    name, rows = Path(settings.input or "the export").name, lake.count("raw_customers")
+    return Verdict(True, f"{name} is an export: {rows:,} rows.", {"export": name, "rows": rows})
 
 
 def _every_line_accounted_for(lake: Lake, settings: Settings) -> Verdict:  # noqa: ARG001
@@ -304,6 +313,12 @@ SEMANTIC: tuple[Check, ...] = (
         )
         for table in TABLES.values()
         if table.follows
+    ),
+    Check(
+        "raw_customers",
+        CAN_BE_USED,
+        "The export that was looked at last can be used; else it says why not, and where the file is now.",
+        _can_be_used,
     ),
     Check(
         "raw_customers",

@@ -123,11 +123,10 @@ def _run_job(home: Home, settings: dict[str, Any], quiet: bool, engine: dict[str
     warnings.filterwarnings("ignore", category=dg.PreviewWarning)
     from smartcart_pipeline.automation import (  # noqa: PLC0415
         BY_COMMAND,
-        FINGERPRINT,
         day_of,
         fail_abandoned,
         find_fault,
-        fingerprint,
+        marks,
         run_config,
     )
     from smartcart_pipeline.definitions import build_defs  # noqa: PLC0415  (with the home as it is now)
@@ -148,7 +147,7 @@ def _run_job(home: Home, settings: dict[str, Any], quiet: bool, engine: dict[str
         # Nobody but the command itself can start it again.
         tags = {BY_COMMAND: "true", "dagster/max_retries": "0"}
         if path.is_file():
-            tags[FINGERPRINT] = fingerprint(hash_content(path), settings, day_of(path, settings))
+            tags |= marks(hash_content(path), settings, day_of(path, settings))
         result = job.execute_in_process(
             run_config=run_config(settings, engine) | {"loggers": {"progress": {}}},
             instance=instance,

@@ -17,9 +17,13 @@ import dagster as dg
 import openpyxl
 import pandas as pd
 import pytest
+from dagster._core.events import JobFailureData
+from dagster._utils.error import SerializableErrorInfo
 
 from smartcart_pipeline.automation import (
+    CONTENT,
     FINGERPRINT,
+    RUN_KEY,
     day_of,
     find_fault,
     fingerprint,
@@ -28,6 +32,7 @@ from smartcart_pipeline.automation import (
     refused_export,
     settings_of,
 )
+from smartcart_pipeline.checks import CAN_BE_USED
 from smartcart_pipeline.contract import FaultError, HomeError
 from smartcart_pipeline.definitions import build_defs
 from smartcart_pipeline.engines.duckdb import DuckDBEngine
@@ -42,6 +47,7 @@ from smartcart_pipeline_tests.publishing import page
 PACKAGE = Path(__file__).parents[1] / "smartcart_pipeline"
 SAMPLE = PACKAGE.parent / "data" / "smartcart_customers.csv"
 CUSTOMERS = 300
+CHECK_KEY = dg.AssetCheckKey(dg.AssetKey("raw_customers"), CAN_BE_USED)
 
 
 def customers() -> pd.DataFrame:
@@ -389,12 +395,13 @@ def test_a_file_waits_one_tick_and_is_requested_once(blank: dg.DagsterInstance, 
     assert first.skip_message == "new.csv arrived; waiting until it has stopped growing"
     second = look(blank, home, first.cursor)
     [request] = second.run_requests
-    assert request.run_key == sha256(export)
+    assert request.tags[CONTENT] == sha256(export)
     assert request.run_config == {"resources": {"settings": {"config": {"input": str(export)}}}}
     assert request.tags[FINGERPRINT] == fingerprint(sha256(export), {})
+    begin(blank, home, request)
     third = look(blank, home, second.cursor)
     assert not third.run_requests
-    assert third.skip_message == f"Nothing new in {home.incoming}."
+    assert third.skip_message == "new.csv is being segmented"
 
 
 def test_a_growing_file_waits_until_it_has_stopped(blank: dg.DagsterInstance, home: Home) -> None:
@@ -406,18 +413,18 @@ def test_a_growing_file_waits_until_it_has_stopped(blank: dg.DagsterInstance, ho
         assert not result.run_requests
         cursor = result.cursor
     [request] = look(blank, home, cursor).run_requests
-    assert request.run_key == hashlib.sha256("".join(lines).encode()).hexdigest()
+    assert request.tags[CONTENT] == hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def test_the_same_content_under_another_name_has_the_same_run_key(blank: dg.DagsterInstance, home: Home) -> None:
+def test_of_files_with_the_same_content_one_is_requested(blank: dg.DagsterInstance, home: Home) -> None:
     deliver(home, "one.csv", customers())
-    first = look(blank, home)
-    second = look(blank, home, first.cursor)
     deliver(home, "another.csv", customers())
-    third = look(blank, home, second.cursor)
-    fourth = look(blank, home, third.cursor)
-    # Dagster starts no second run for a run key.
-    assert [request.run_key for request in second.run_requests] == [request.run_key for request in fourth.run_requests]
+    result = look(blank, home, look(blank, home).cursor)
+    [request] = result.run_requests
+    begin(blank, home, request)
+    again = look(blank, home, result.cursor)
+    assert not again.run_requests
+    assert again.skip_message.count("is being segmented") == 2
 
 
 def test_a_new_content_under_an_old_name_is_requested(blank: dg.DagsterInstance, home: Home) -> None:
@@ -427,14 +434,15 @@ def test_a_new_content_under_an_old_name_is_requested(blank: dg.DagsterInstance,
     waiting = look(blank, home, done.cursor)
     assert not waiting.run_requests
     [request] = look(blank, home, waiting.cursor).run_requests
-    assert request.run_key == sha256(export) != done.run_requests[0].run_key
+    assert request.tags[CONTENT] == sha256(export) != done.run_requests[0].tags[CONTENT]
+    assert request.run_key != done.run_requests[0].run_key
 
 
 def test_of_files_that_arrive_together_the_newest_is_requested_last(blank: dg.DagsterInstance, home: Home) -> None:
     newest = deliver(home, "a.csv", customers().head(250), seconds_ago=60)
     oldest = deliver(home, "b.csv", customers(), seconds_ago=120)
     result = look(blank, home, look(blank, home).cursor)
-    assert [request.run_key for request in result.run_requests] == [sha256(oldest), sha256(newest)]
+    assert [request.tags[CONTENT] for request in result.run_requests] == [sha256(oldest), sha256(newest)]
 
 
 @pytest.mark.parametrize("name", ["export.csv.part", "export.csv.tmp", "export.PARTIAL", ".hidden.csv"])
@@ -468,14 +476,25 @@ def test_a_bad_file_is_set_aside_with_its_reason(
     assert not export.exists()
     assert (home.refused / "bad.csv").read_bytes() == before
     assert reason in (home.refused / "bad.csv.reason.txt").read_text()
+    [told] = result.asset_events
+    assert (told.asset_key.path, told.check_name, told.passed) == (["raw_customers"], CAN_BE_USED, False)
+    assert told.metadata["export"].value == "bad.csv"
+    assert reason in told.metadata["reason"].value
+    assert told.metadata["set_aside"].value == str(home.refused / "bad.csv")
     assert look(blank, home, result.cursor).skip_message == f"Nothing new in {home.incoming}."
 
 
 def test_a_bad_file_does_not_hold_up_a_good_one(blank: dg.DagsterInstance, home: Home) -> None:
     deliver(home, "bad.csv", "")
     good = deliver(home, "good.csv", customers())
-    [request] = look(blank, home, look(blank, home).cursor).run_requests
-    assert request.run_key == sha256(good)
+    result = look(blank, home, look(blank, home).cursor)
+    [request] = result.run_requests
+    assert request.tags[CONTENT] == sha256(good)
+    # What was refused is told last, so that it is what is shown.
+    assert [(event.passed, event.metadata["export"].value) for event in result.asset_events] == [
+        (True, "good.csv"),
+        (False, "bad.csv"),
+    ]
 
 
 def test_a_workbook_that_would_end_its_reader_does_not_hold_up_a_good_export(
@@ -504,6 +523,168 @@ def test_two_bad_files_of_one_name_are_both_kept(blank: dg.DagsterInstance, home
         "bad-2.csv": "second\n",
     }
     assert len(list(home.refused.glob("*.reason.txt"))) == 2
+
+
+@pytest.mark.parametrize("made", ["link", "pipe", "folder"])
+def test_what_is_no_file_is_left_alone_and_named(blank: dg.DagsterInstance, home: Home, made: str) -> None:
+    home.incoming.mkdir(parents=True)
+    path = home.incoming / "x.csv"
+    {"link": lambda: path.symlink_to("/etc/passwd"), "pipe": lambda: os.mkfifo(path), "folder": path.mkdir}[made]()
+    result = look(blank, home, look(blank, home).cursor)
+    assert not result.run_requests
+    assert "x.csv is a " in result.skip_message
+    assert "no file, and is left alone" in result.skip_message
+    assert [*home.incoming.iterdir()] == [path]
+
+
+# How a run can end, and what then becomes of the export it was over
+
+
+def begin(
+    instance: dg.DagsterInstance,
+    home: Home,
+    request: dg.RunRequest,
+    status: dg.DagsterRunStatus = dg.DagsterRunStatus.STARTED,
+) -> dg.DagsterRun:
+    """Record a run as the daemon would, when it has taken a request."""
+    tags = request.tags | {RUN_KEY: str(request.run_key)}
+    job = build_defs(home).resolve_job_def("nightly_refresh")
+    return instance.create_run_for_job(job, status=status, tags=tags, run_config=request.run_config)
+
+
+def execute(instance: dg.DagsterInstance, home: Home, request: dg.RunRequest) -> dg.ExecuteInProcessResult:
+    """Run what the sensor asked for."""
+    job = build_defs(home).resolve_job_def("nightly_refresh")
+    tags = request.tags | {RUN_KEY: str(request.run_key)}
+    return job.execute_in_process(request.run_config, instance=instance, tags=tags, raise_on_error=False)
+
+
+def ask(instance: dg.DagsterInstance, home: Home) -> tuple[list[dg.RunRequest], Any]:
+    """What a sensor that has no memory asks for, of files that are complete."""
+    result = look(instance, home, look(instance, home).cursor)
+    return list(result.run_requests or []), result
+
+
+def ended_by(instance: dg.DagsterInstance, home: Home, request: dg.RunRequest, how: str) -> None:
+    status = dg.DagsterRunStatus.STARTED if how == "killed" else dg.DagsterRunStatus(how)
+    run = begin(instance, home, request, status)
+    if how == "killed":
+        # As often as Dagster tries again.
+        for _ in range(3):
+            instance.report_run_failed(run, "The process died.")
+            run = begin(instance, home, request)
+        instance.report_run_failed(run, "The process died.")
+        for each in instance.get_runs():
+            instance.add_run_tags(each.run_id, {"dagster/will_retry": "false"})
+
+
+@pytest.mark.parametrize("how", ["NOT_STARTED", "STARTING", "STARTED", "CANCELING", "SUCCESS"])
+def test_a_content_that_is_under_way_or_published_is_not_run_again_under_any_name(
+    blank: dg.DagsterInstance, home: Home, how: str
+) -> None:
+    deliver(home, "new.csv", customers())
+    [request], _ = ask(blank, home)
+    ended_by(blank, home, request, how)
+    deliver(home, "again.csv", customers())
+    assert not ask(blank, home)[0]
+    if how != "SUCCESS":
+        assert tick(blank, home).skip_message.endswith("is being segmented already.")
+
+
+@pytest.mark.parametrize("how", ["killed", "CANCELED", "FAILURE"])
+def test_a_content_whose_run_came_to_nothing_is_run_when_it_is_dropped_again_and_only_then(
+    blank: dg.DagsterInstance, home: Home, how: str
+) -> None:
+    path = deliver(home, "new.csv", customers())
+    [request], result = ask(blank, home)
+    ended_by(blank, home, request, how)
+    for _ in range(3):
+        result = look(blank, home, result.cursor)
+        assert not result.run_requests
+        assert "came to nothing" in result.skip_message
+    path.rename(home.root / "away.csv")
+    (home.root / "away.csv").rename(path)
+    [again], _ = ask(blank, home)
+    assert again.run_key != request.run_key
+    path.rename(home.incoming / "other.csv")
+    [another], _ = ask(blank, home)
+    assert another.tags[CONTENT] == request.tags[CONTENT]
+    assert len({request.run_key, again.run_key, another.run_key}) == 3
+
+
+def test_a_content_that_came_to_nothing_is_run_when_settings_have_changed(
+    blank: dg.DagsterInstance, home: Home
+) -> None:
+    deliver(home, "new.csv", customers())
+    [request], _ = ask(blank, home)
+    ended_by(blank, home, request, "FAILURE")
+    assert not ask(blank, home)[0]
+    home.settings.write_text("settings:\n  max_rejected_share: 0.9\n")
+    assert [again.tags[CONTENT] for again in ask(blank, home)[0]] == [request.tags[CONTENT]]
+
+
+def test_what_dagster_will_try_again_itself_is_left_to_it(blank: dg.DagsterInstance, home: Home) -> None:
+    path = deliver(home, "new.csv", customers())
+    [request], _ = ask(blank, home)
+    run = begin(blank, home, request)
+    blank.report_run_failed(run, "The process died.")
+    blank.add_run_tags(run.run_id, {"dagster/will_retry": "true"})
+    path.rename(home.incoming / "other.csv")
+    assert not ask(blank, home)[0]
+
+
+def test_a_published_content_is_known_although_dagster_has_forgotten_its_run(
+    instance: dg.DagsterInstance, night_home: Home
+) -> None:
+    for run in instance.get_runs():
+        instance.delete_run(run.run_id)
+    deliver(night_home, "again.csv", customers())
+    assert not ask(instance, night_home)[0]
+
+
+def test_what_waits_for_a_home_to_be_mended_is_run_unaided(instance: dg.DagsterInstance, night_home: Home) -> None:
+    record = night_home.models / "champion.json"
+    whole = record.read_bytes()
+    record.write_bytes(whole[:100])
+    waiting = [deliver(night_home, f"{rows}.csv", customers().head(rows), 3_600 - rows) for rows in (250, 280)]
+    requests, result = ask(instance, night_home)
+    assert [request.tags[CONTENT] for request in requests] == [sha256(path) for path in waiting]
+    for request in requests:
+        run = execute(instance, night_home, request)
+        fault = find_fault(instance, run.run_id)
+        assert isinstance(fault, HomeError)
+        assert "champion.json: the file is damaged" in str(fault)
+    for _ in range(2):
+        result = look(instance, night_home, result.cursor)
+        assert not result.run_requests
+        assert result.skip_message.count("It is run when that is mended") == 2
+    assert all(path.is_file() for path in waiting)
+
+    record.write_bytes(whole)
+    result = look(instance, night_home, result.cursor)
+    assert [request.tags[CONTENT] for request in result.run_requests] == [sha256(path) for path in waiting]
+    # A fault that no look at the home shows: it is tried again, but after a pause.
+    for request in result.run_requests:
+        run = begin(instance, night_home, request)
+        instance.report_run_failed(run, "", JobFailureData(HOME_BUSY, None))
+        instance.add_run_tags(run.run_id, {"dagster/will_retry": "false"})
+    paused = look(instance, night_home, result.cursor)
+    assert not paused.run_requests
+    assert paused.skip_message.count("It is tried again 60 s after run") == 2
+    # Dropped again, they are new.
+    for path in waiting:
+        path.rename(night_home.incoming / f"again-{path.name}")
+    requests, _ = ask(instance, night_home)
+    assert [execute(instance, night_home, request).success for request in requests] == [True, True]
+    assert not ask(instance, night_home)[0]
+
+
+HOME_BUSY = SerializableErrorInfo(
+    "dagster._core.errors.DagsterResourceFunctionError: Error executing resource_fn\n",
+    [],
+    "DagsterResourceFunctionError",
+    SerializableErrorInfo("smartcart_pipeline.storage.run_lock.HomeBusyError: home: busy\n", [], "HomeBusyError", None),
+)
 
 
 # Exports that a run refuses
@@ -538,6 +719,12 @@ def test_an_export_with_too_many_bad_rows_is_set_aside(instance: dg.DagsterInsta
     assert reason.strip() == str(find_fault(instance, context.dagster_run.run_id))
     assert "first.csv has not changed" in tick(instance, night_home).skip_message
     refused_export(context)  # a second time, nothing is left to do
+    shown = instance.event_log_storage.get_asset_check_execution_history(CHECK_KEY, limit=5)
+    [told] = [record.evaluation for record in shown if record.evaluation and not record.evaluation.passed]
+    assert told.metadata["export"].value == "bad.csv"
+    assert told.metadata["reason"].value == reason.strip()
+    assert told.metadata["set_aside"].value == str(night_home.refused / "bad.csv")
+    assert shown[0].evaluation == told
 
 
 def test_what_is_not_to_blame_is_left_where_it_is(

@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import dagster as dg
 import duckdb
 import pytest
 
-from smartcart_pipeline.checks import checks_of
+from smartcart_pipeline.automation import refuse
+from smartcart_pipeline.checks import CAN_BE_USED, checks_of
 from smartcart_pipeline.night import run_job
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.tables import TABLES
@@ -297,6 +299,37 @@ def test_the_latest_execution_of_every_check_is_shown(nodes: dict[str, Any]) -> 
     }
 
 
+def test_a_refused_export_is_shown_as_a_failed_check(ask: Ask, nodes: dict[str, Any], finished: Home) -> None:
+    now = finished.refused / "bad.csv"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DAGSTER_HOME", str(finished.dagster))
+        with dg.DagsterInstance.get() as instance:
+            instance.report_runless_asset_event(refuse(Path("bad.csv"), "no column ID", now))
+    [node] = ask(
+        """{ assetNodes(assetKeys: [{path: ["raw_customers"]}]) { assetChecksOrError { ... on AssetChecks { checks {
+            name executionForLatestMaterialization { status evaluation {
+                success severity description metadataEntries { label
+                    ... on TextMetadataEntry { text } ... on PathMetadataEntry { path }
+                }
+            } }
+        } } } } }"""
+    )["assetNodes"]
+    [shown] = [check for check in node["assetChecksOrError"]["checks"] if check["name"] == CAN_BE_USED]
+    assert shown["executionForLatestMaterialization"] == {
+        "status": "FAILED",
+        "evaluation": {
+            "success": False,
+            "severity": "ERROR",
+            "description": "bad.csv cannot be used: no column ID",
+            "metadataEntries": [
+                {"label": "export", "text": "bad.csv"},
+                {"label": "reason", "text": "no column ID"},
+                {"label": "set_aside", "path": str(now)},
+            ],
+        },
+    }
+
+
 def test_the_warehouse_says_what_it_was_made_from(nodes: dict[str, Any], finished: Home) -> None:
     entries = nodes["warehouse"]["entries"]
     assert entries["path"]["path"] == str(finished.warehouse)
@@ -375,6 +408,12 @@ def test_the_checks_are_shown_with_what_they_found(tab: Any, warehouse: duckdb.D
     tab.get_by_text("add_up", exact=True).first.wait_for()
     tab.get_by_text(f"{customers:,} profiled, {customers:,} clustered").first.wait_for()
     tab.get_by_text("Passed", exact=True).first.wait_for()
+
+
+def test_a_refused_export_stands_out_on_the_page_of_its_asset(tab: Any) -> None:
+    tab.goto("/assets/raw_customers?view=checks")
+    tab.get_by_text("bad.csv cannot be used: no column ID").first.wait_for()
+    tab.get_by_text("Failed", exact=True).first.wait_for()
 
 
 def test_the_browser_met_no_trouble_and_no_other_host(tab: Any) -> None:
