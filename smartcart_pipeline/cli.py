@@ -26,15 +26,26 @@ from smartcart_pipeline.warehouse_commands import HomeOption, sql, warehouse
 app = typer.Typer(
     help="Turn a customer export into segments a marketing team can act on.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-app.command()(sql)
-app.add_typer(warehouse, name="warehouse")
-app.add_typer(model, name="model")
-app.add_typer(notify, name="notify")
-app.command()(simulate)
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version  # noqa: PLC0415  (only here)
+
+        typer.echo(f"smartcart {version('smartcart-pipeline')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    pass
 
 
 @app.command()
@@ -80,31 +91,6 @@ def run(
 
 
 @app.command()
-def score(
-    file: Annotated[Path, typer.Argument(help="The customers: any file that could be an export.")],
-    home: HomeOption = Path("data"),
-    output: Annotated[str, typer.Option(help="File to write, .csv, .json or .parquet; - for standard output.")] = "-",
-    format: Annotated[  # noqa: A002  (the name of the option)
-        str | None, typer.Option(help="csv, json or parquet, whatever the output is called.")
-    ] = None,
-    as_of_run: Annotated[
-        str | None, typer.Option(help="Score by the model that this run published: its id, or the first digits of it.")
-    ] = None,
-) -> None:
-    """Put new customers into the segments of the published model; nothing in the home changes."""
-    from smartcart_pipeline.scoring import score_file  # noqa: PLC0415  (imports DuckDB and numpy)
-    from smartcart_pipeline.storage.publications import find_publication  # noqa: PLC0415
-
-    scores = score_file(find_publication(Home(home.resolve()), as_of_run), file, output, format)
-    rejected = sum(scores.rejected.values())
-    typer.echo(f"{scores.customers:,} customers scored by model {scores.model_version}", err=True)
-    if rejected:
-        reasons = ", ".join(f"{reason} {rows:,}" for reason, rows in scores.rejected.items())
-        where = f" All of them: {scores.rejected_path}" if scores.rejected_path else ""
-        typer.echo(f"{rejected:,} rows rejected: {reasons}. {scores.examples}{where}", err=True)
-
-
-@app.command()
 def report(
     home: HomeOption = Path("data"),
     open_it: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
@@ -130,6 +116,47 @@ def report(
         typer.echo(f"No browser can be opened from here. Its address is {place.report.as_uri()}", err=True)
 
 
+app.command()(sql)
+
+
+@app.command()
+def score(
+    file: Annotated[Path, typer.Argument(help="The customers: any file that could be an export.")],
+    home: HomeOption = Path("data"),
+    output: Annotated[str, typer.Option(help="File to write, .csv, .json or .parquet; - for standard output.")] = "-",
+    format: Annotated[  # noqa: A002  (the name of the option)
+        str | None, typer.Option(help="csv, json or parquet, whatever the output is called.")
+    ] = None,
+    as_of_run: Annotated[
+        str | None, typer.Option(help="Score by the model that this run published: its id, or the first digits of it.")
+    ] = None,
+) -> None:
+    """Put new customers into the segments of the published model; nothing in the home changes."""
+    from smartcart_pipeline.scoring import score_file  # noqa: PLC0415  (imports DuckDB and numpy)
+    from smartcart_pipeline.storage.publications import find_publication  # noqa: PLC0415
+
+    scores = score_file(find_publication(Home(home.resolve()), as_of_run), file, output, format)
+    rejected = sum(scores.rejected.values())
+    typer.echo(f"{scores.customers:,} customers scored by model {scores.model_version}", err=True)
+    if rejected:
+        reasons = ", ".join(f"{reason} {rows:,}" for reason, rows in scores.rejected.items())
+        where = f" All of them: {scores.rejected_path}" if scores.rejected_path else ""
+        typer.echo(f"{rejected:,} rows rejected: {reasons}. {scores.examples}{where}", err=True)
+
+
+@app.command()
+def dev(
+    home: HomeOption = Path("data"),
+    port: Annotated[int, typer.Option(min=1, max=65_535, help="Port on 127.0.0.1.")] = 3000,
+) -> None:
+    """Open the Dagster UI, with the nightly schedule and the sensor for new exports."""
+    # A script starts what it leaves in the background with SIGINT ignored: this one is to end when told to.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    from smartcart_pipeline.dev import serve  # noqa: PLC0415  (imports Dagster)
+
+    serve(Home(home.resolve()), port, lambda message: typer.echo(message, err=True))
+
+
 @app.command()
 def generate(
     customers: Annotated[int, typer.Option(min=1, help="How many customers.")],
@@ -150,6 +177,9 @@ def generate(
     typer.echo(f"{customers:,} customers written to {output}")
 
 
+app.command()(simulate)
+
+
 @app.command()
 def setup(home: HomeOption = Path("data")) -> None:
     """Make the home ready, so that the first run starts at once."""
@@ -161,17 +191,9 @@ def setup(home: HomeOption = Path("data")) -> None:
     require_records(place)
 
 
-@app.command()
-def dev(
-    home: HomeOption = Path("data"),
-    port: Annotated[int, typer.Option(min=1, max=65_535, help="Port on 127.0.0.1.")] = 3000,
-) -> None:
-    """Open the Dagster UI, with the nightly schedule and the sensor for new exports."""
-    # A script starts what it leaves in the background with SIGINT ignored: this one is to end when told to.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    from smartcart_pipeline.dev import serve  # noqa: PLC0415  (imports Dagster)
-
-    serve(Home(home.resolve()), port, lambda message: typer.echo(message, err=True))
+app.add_typer(warehouse, name="warehouse")
+app.add_typer(model, name="model")
+app.add_typer(notify, name="notify")
 
 
 def _open_browser(address: str) -> bool:

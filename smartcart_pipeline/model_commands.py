@@ -52,17 +52,19 @@ def show(
         read_record,
         read_version,
     )
+    from smartcart_pipeline.storage.publications import read_personas  # noqa: PLC0415
 
     place = Home(home.resolve())
     record = read_record(place)
     if version is None and record.last is None:
         raise CallError(f"No model has been made in {place.root} yet: smartcart run, or name a home with --home.")
     champion = read_version(place, record, version or (record.last.version if record.last else ""))
+    personas = read_personas(place, champion.version)
     if as_json:
-        typer.echo(json.dumps(champion_document(champion), indent=2))
+        typer.echo(json.dumps(champion_document(champion) | {"personas": personas}, indent=2))
         return
     [described] = [row for row in describe_models(record) if row["version"] == champion.version]
-    _show_model(champion, described)
+    _show_model(champion, described, personas)
 
 
 @model.command()
@@ -130,7 +132,7 @@ def _show_models(models: list[dict[str, Any]]) -> None:
     Console(highlight=False).print(table)
 
 
-def _show_model(champion: Any, described: dict[str, Any]) -> None:
+def _show_model(champion: Any, described: dict[str, Any], personas: dict[str, str] | None) -> None:
     from rich.console import Console  # noqa: PLC0415  (only to print a table)
     from rich.markup import escape  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
@@ -141,11 +143,17 @@ def _show_model(champion: Any, described: dict[str, Any]) -> None:
     console.print(escape(described["verdict"]), soft_wrap=True)
     table = Table()
     table.add_column("Segment", no_wrap=True)
+    if personas:
+        table.add_column("Persona", overflow="fold")
     for axis in ("Component 1", "Component 2", "Component 3"):
         table.add_column(axis, justify="right")
     for segment, centre in zip(known.segment_ids, known.centroids.tolist(), strict=True):
-        table.add_row(segment, *(f"{value:,.2f}" for value in centre))
+        persona = [escape(personas.get(segment, ""))] if personas else []
+        table.add_row(segment, *persona, *(f"{value:,.2f}" for value in centre))
     console.print(table)
+    if not personas:
+        never = "it was never in force" if described["since"] is None else "no publication of it is kept any more"
+        console.print(f"Personas   none: {never}", soft_wrap=True)
     console.print(f"Features   {len(known.features.names)}, recipe {known.recipe}")
     console.print(f"Customers  {champion.reference.customers:,} sampled, for drift")
     console.print(f"Far        beyond {champion.far:,.2f} of every centroid")

@@ -18,8 +18,6 @@ HomeOption = Annotated[
     ),
 ]
 FORMATS = ("table", "csv", "json", "parquet")
-# A terminal is for looking; a file takes all rows.
-SHOWN_ROWS, TURNED_ROWS = 100, 4
 
 warehouse = typer.Typer(help="The publications that are kept: list them, or go back to one.", no_args_is_help=True)
 
@@ -74,7 +72,9 @@ def sql(
     as_of_run: Annotated[
         str | None, typer.Option(help="Ask what this run published: its id, or the first digits of it.")
     ] = None,
-    format: Annotated[str, typer.Option(help="table, csv, json or parquet.")] = "table",  # noqa: A002  (the option)
+    format: Annotated[  # noqa: A002  (the name of the option)
+        str, typer.Option(help="table (piped: plain lines, with tabs between columns), csv, json or parquet.")
+    ] = "table",
     output: Annotated[
         Path | None, typer.Option(help="File to write. Default: standard output.", dir_okay=False)
     ] = None,
@@ -82,7 +82,7 @@ def sql(
     """Ask the published warehouse, read-only."""
     from smartcart_pipeline.report.rendering import mend_report  # noqa: PLC0415  (imports DuckDB)
     from smartcart_pipeline.storage.publications import find_publication, tell_strange  # noqa: PLC0415
-    from smartcart_pipeline.storage.questions import WRITERS, ask  # noqa: PLC0415
+    from smartcart_pipeline.storage.questions import WRITERS, ask, write_text  # noqa: PLC0415
 
     if format not in FORMATS:
         raise CallError(f"--format {format!r} is not known. Choose one of {', '.join(FORMATS)}.")
@@ -95,13 +95,15 @@ def sql(
     publication = find_publication(place, as_of_run)
     if strange := tell_strange(place):
         typer.echo(f"Note: {strange}", err=True)
-    with ask(place, publication, query) as answer:
-        if format == "table":
-            _show_answer(answer)
+    with ask(place, publication, query, format) as answer:
+        if format == "table" and sys.stdout.isatty():
+            from smartcart_pipeline.screen import show  # noqa: PLC0415  (only to print a table)
+
+            show(answer)
         elif output is None:
-            WRITERS[format](answer, sys.stdout.buffer)
+            WRITERS.get(format, write_text)(answer.rows, sys.stdout.buffer)
         else:
-            _write(output, lambda file: WRITERS[format](answer, file))
+            _write(output, lambda file: WRITERS[format](answer.rows, file))
 
 
 def _write(output: Path, write: Any) -> None:
@@ -140,60 +142,3 @@ def _show_publications(publications: list[dict[str, Any]]) -> None:
             "published" if one["is_published"] else "",
         )
     Console(highlight=False).print(table)
-
-
-def _show_answer(answer: Any) -> None:
-    from rich.console import Console  # noqa: PLC0415
-
-    rows: list[tuple[str, ...]] = []
-    for batch in answer:
-        rows += zip(*([_in_a_cell(value) for value in column.to_pylist()] for column in batch.columns), strict=True)
-        if len(rows) > SHOWN_ROWS:
-            break
-    console, names = Console(highlight=False), answer.schema.names
-    # Where too many columns stand side by side: a line a column, and as many rows as fit.
-    columns = zip(names, *rows[:SHOWN_ROWS], strict=True)
-    turned = sum(_least_width(name, cells) for name, *cells in columns) > console.width
-    shown = min(len(rows), TURNED_ROWS if turned else SHOWN_ROWS)
-    console.print(_turned(names, rows[:shown]) if turned else _table(answer.schema, rows[:shown]))
-    if len(rows) > shown:
-        typer.echo(f"The first {shown} rows; for all of them: --format csv --output FILE.", err=True)
-
-
-def _least_width(name: str, cells: list[str]) -> int:
-    """What a column takes with its name whole, long texts broken, and its margins."""
-    return max(len(name), *(min(len(cell), 20) for cell in cells), 1) + 3
-
-
-def _table(schema: Any, rows: list[tuple[str, ...]]) -> Any:
-    import pyarrow as pa  # noqa: PLC0415
-    from rich.markup import escape  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
-
-    table = Table()
-    for field in schema:
-        is_number = field.type in {pa.int8(), pa.int16(), pa.int32(), pa.int64(), pa.float32(), pa.float64()}
-        is_number = is_number or pa.types.is_decimal(field.type)
-
-        table.add_column(
-            escape(field.name), justify="right" if is_number else "left", overflow="fold", min_width=len(field.name)
-        )
-    for row in rows:
-        table.add_row(*map(escape, row))
-    return table
-
-
-def _turned(names: list[str], rows: list[tuple[str, ...]]) -> Any:
-    from rich.markup import escape  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
-
-    table = Table("column", *(f"row {number}" for number in range(1, len(rows) + 1)))
-    for name, *values in zip(names, *rows, strict=True):
-        table.add_row(escape(name), *map(escape, values))
-    return table
-
-
-def _in_a_cell(value: object) -> str:
-    if value is None:
-        return ""
-    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from smartcart_pipeline.contract import CONTRACT, ExportError, FaultError
 from smartcart_pipeline.night import open_records, run_job
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.tables import TABLES
+from smartcart_pipeline_tests.terminal import watch
 
 SAMPLE = Path(__file__).parents[1] / "data" / "smartcart_customers.csv"
 DATES = "%d-%m-%Y"
@@ -197,6 +199,55 @@ def test_a_generated_export_runs_with_every_option_and_answers_in_json(first: Fi
     }
     assert (recipe, as_of, export_name) == ("reference", "2015-01-31", "made.csv")
     assert "response" in {name for (name,) in ask(home, "SELECT feature FROM scaler")}
+
+
+def test_help_begins_with_what_people_begin_with(first: First) -> None:
+    done = smartcart("-h")
+    assert (done.returncode, done.stderr) == (0, "")
+    listed = [line.split()[1] for line in done.stdout.splitlines() if line.startswith("│ ") and line[2] != " "]
+    assert listed[listed.index("run") :][:5] == ["run", "report", "sql", "score", "dev"]
+    assert "Show a model: how it came to be, and its segments." in smartcart("model", "show", "-h").stdout
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    done = smartcart("--version")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"smartcart {version('smartcart-pipeline')}\n", "")
+
+
+def test_a_shell_completes_commands_and_options() -> None:
+    command = Path(sys.executable).with_name("smartcart")
+    for words, completed in (("smartcart wa", ["warehouse"]), ("smartcart model show --js", ["--json"])):
+        asked = {"_SMARTCART_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
+        done = subprocess.run([command], env=os.environ | asked, capture_output=True, text=True, check=False)
+        assert done.stdout.split() == completed
+
+
+def test_a_model_is_shown_with_the_personas_of_its_segments(first: First) -> None:
+    done = smartcart("model", "show", "--home", first.home.root)
+    found = [[cell.strip() for cell in line.split("│")[1:3]] for line in done.stdout.splitlines() if "│" in line]
+    assert found == [list(row) for row in ask(first.home, "SELECT segment_id, persona FROM profiles ORDER BY 1")]
+    document = json.loads(smartcart("model", "show", "--home", first.home.root, "--json").stdout)
+    assert document["personas"] == dict(found)
+
+
+def test_on_a_terminal_a_refused_export_leaves_its_own_message_only(tmp_path: Path) -> None:
+    bad = tmp_path / "bad.csv"
+    bad_rows(delivered()).to_csv(bad, index=False)
+    command = [
+        sys.executable,
+        "-m",
+        "smartcart_pipeline.cli",
+        "run",
+        "--input",
+        str(bad),
+        "--home",
+        str(tmp_path / "home"),
+    ]
+    code, screen = watch(command, {name: text for name, text in os.environ.items() if name != "COLUMNS"})
+    assert code == 2
+    assert "smartcart: 6 of 100 rows rejected" in screen
+    assert "Dependencies for step" not in screen
+    assert "executed" not in screen
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["generate", "--help"], ["run", "--nonsense"]])

@@ -1,8 +1,10 @@
 """What people do with publications by the command: ask, list, go back; and what two nights leave for them to ask."""
 
 import csv
+import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -20,11 +22,15 @@ from smartcart_pipeline.contract import BY_NAME, CONTRACT
 from smartcart_pipeline.definitions import build_defs
 from smartcart_pipeline.lineage import trace_tables
 from smartcart_pipeline.night import open_records, run_job
+from smartcart_pipeline.screen import FIRST_ROWS, LAST_ROWS
 from smartcart_pipeline.storage.home import Home
-from smartcart_pipeline.storage.publications import kept_publications, run_of
+from smartcart_pipeline.storage.publications import find_publication, kept_publications, run_of
+from smartcart_pipeline.storage.questions import WRITERS, write_text
+from smartcart_pipeline.storage.questions import ask as asking
 from smartcart_pipeline.tables import RECORDS, TABLES
 from smartcart_pipeline.views import VIEWS
 from smartcart_pipeline_tests.conftest import SAMPLE
+from smartcart_pipeline_tests.terminal import watch
 
 
 def smartcart(*arguments: object, width: int = 120) -> subprocess.CompletedProcess[str]:
@@ -84,16 +90,142 @@ def test_a_question_is_answered_from_the_published_run_or_from_another(nights: t
     assert now["row_counts"] == {name: ask(home, f"SELECT count(*) FROM {name}")[0][0] for name in TABLES}
 
 
-def test_an_answer_is_a_table_for_people_and_turned_where_it_is_wide(home: Home) -> None:
+def test_piped_an_answer_is_all_rows_in_plain_lines(home: Home) -> None:
+    query = "FROM customer_360 ORDER BY customer_id"
+    done = smartcart("sql", query, "--home", home.root, width=80)
+    assert (done.returncode, done.stderr) == (0, "")
+    header, *lines = done.stdout.splitlines()
+    assert header.split("\t") == [column.name for column in VIEWS["customer_360"].columns]
+    texts = ask(home, f"SELECT COLUMNS(*)::VARCHAR FROM ({query})")
+    assert [line.split("\t") for line in lines] == [[text or "" for text in row] for row in texts]
+
+
+def test_what_would_break_a_plain_line_becomes_a_space(home: Home) -> None:
+    done = smartcart("sql", "SELECT E'a\\tb\\r\\nc' AS \"x\ty\", NULL AS z, 'ü│\"' AS w", "--home", home.root)
+    assert done.stdout == 'x y\tz\tw\na b c\t\tü│"\n'
+
+
+def shown(home: Home, query: str, columns: int) -> tuple[list[str], list[list[str]], list[str]]:
+    """What a terminal of so many columns shows of an answer: all lines, the cells of the headers, and other cells."""
+    command = [sys.executable, "-m", "smartcart_pipeline.cli", "sql", query, "--home", str(home.root)]
+    environment = {name: text for name, text in os.environ.items() if not name.startswith(("SMARTCART", "COLUMNS"))}
+    code, screen = watch(command, environment, columns)
+    assert code == 0, screen
+    lines = re.sub(r"\x1b\[[\d;]*m", "", screen).splitlines()
+    headers = [[cell.strip() for cell in line.split("┃")[1:-1]] for line in lines if "┃" in line]
+    return lines, headers, [line for line in lines if "│" in line]
+
+
+def test_on_a_terminal_an_answer_that_fits_is_one_table(home: Home) -> None:
     query = "SELECT segment_id, customers FROM profiles ORDER BY 1"
-    done = smartcart("sql", query, "--home", home.root)
-    cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in done.stdout.splitlines() if "│" in line]
-    assert cells == [[segment, str(count)] for segment, count in ask(home, query)]
-    wide = smartcart("sql", "FROM customer_360 ORDER BY customer_id", "--home", home.root)
-    assert max(map(len, wide.stdout.splitlines())) <= 120
-    turned = [line.split("│")[1].strip() for line in wide.stdout.splitlines() if "│" in line]
-    assert [name for name in turned if name] == [column.name for column in VIEWS["customer_360"].columns]
-    assert wide.stderr == "The first 4 rows; for all of them: --format csv --output FILE.\n"
+    lines, headers, cells = shown(home, query, 80)
+    assert headers == [["segment_id", "customers"]]
+    found = [[cell.strip() for cell in line.split("│")[1:-1]] for line in cells]
+    assert found == [[segment, str(count)] for segment, count in ask(home, query)]
+    assert lines[-1].startswith("└")
+
+
+@pytest.mark.parametrize("columns", [80, 200])
+def test_on_a_terminal_a_wide_and_long_answer_shows_every_column_and_both_ends(home: Home, columns: int) -> None:
+    query = "FROM customer_360 ORDER BY customer_id"
+    lines, headers, cells = shown(home, query, columns)
+    assert max(map(len, lines)) <= columns
+    assert {names[0] for names in headers} == {"row"}
+    assert [name for names in headers for name in names[1:]] == [c.name for c in VIEWS["customer_360"].columns]
+    # The first block has the ids.
+    ids = [str(customer) for (customer,) in ask(home, f"SELECT customer_id FROM ({query})")]
+    rows = [[cell.strip() for cell in line.split("│")[1:3]] for line in cells[: FIRST_ROWS + 1 + LAST_ROWS]]
+    numbers = [f"{number:,}" for number in range(1, len(ids) + 1)]
+    ends = [[number, customer] for number, customer in zip(numbers, ids, strict=True)]
+    assert rows == [*ends[:FIRST_ROWS], ["…", "…"], *ends[-LAST_ROWS:]]
+    assert lines[-1 if columns == 200 else -2].startswith(f"{len(ids):,} rows: the first 20 and the last 10.")
+
+
+@pytest.mark.parametrize("rows", [0, 1, FIRST_ROWS, FIRST_ROWS + 1, FIRST_ROWS + LAST_ROWS])
+def test_on_a_terminal_an_answer_that_is_not_long_is_shown_whole(home: Home, rows: int) -> None:
+    lines, headers, cells = shown(home, f"SELECT range AS n FROM range({rows})", 80)
+    assert headers == [["n"]]
+    assert [line.strip("│ ") for line in cells] == [str(number) for number in range(rows)]
+    assert (lines[-1] == "No rows.") == (rows == 0)
+
+
+def test_on_a_terminal_long_texts_are_folded_and_nothing_moves_the_cursor(home: Home) -> None:
+    text = "segments " * 20
+    lines, headers, _ = shown(home, f"SELECT '{text}' AS a, chr(27) || '[2J' AS b, 'x' AS {'name_' * 20}", 80)
+    assert max(map(len, lines)) <= 80
+    assert [len(names) for names in headers][-1] == 2
+    # A name that is longer than the screen is folded, not cut.
+    names = "".join(names[-1] for names in headers)
+    assert names.endswith("name_" * 20)
+    words = "".join(line.split("│")[2] for line in lines if line.startswith("│"))
+    assert text.replace(" ", "") in words.replace(" ", "")
+    assert "\\x1b[2J" in "".join(lines)
+
+
+@pytest.mark.parametrize("name", ["table", "csv", "json"])
+def test_whoever_reads_no_further_ends_the_answer_without_a_word(home: Home, name: str) -> None:
+    command = [sys.executable, "-m", "smartcart_pipeline.cli", "sql", "FROM range(2_000_000)", "--format", name]
+    with subprocess.Popen([*command, "--home", home.root], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as asked:
+        assert asked.stdout
+        assert asked.stderr
+        assert asked.stdout.readline()
+        asked.stdout.close()
+        assert asked.stderr.read() == b""
+
+
+# Each kind of value that DuckDB knows, as CSV and as JSON; and the type in which a Parquet file keeps it.
+KINDS = {
+    "INTERVAL '1 year 2 days 3 hours'": ("1 year 2 days 03:00:00", "1 year 2 days 03:00:00", "string"),
+    "[INTERVAL 1 day]": ('["1 day"]', ["1 day"], "list<element: string>"),
+    "{'a b': TIMETZ '12:00:00+02', 'c': [1]}": (
+        '{"a b": "12:00:00+02", "c": [1]}',
+        {"a b": "12:00:00+02", "c": [1]},
+        "struct<a b: string, c: list<element: int32>>",
+    ),
+    "MAP {'k': INTERVAL 1 day}": ('{"k": "1 day"}', {"k": "1 day"}, "map<string, string ('v')>"),
+    "array_value(INTERVAL 1 day, NULL)": ('["1 day", null]', ["1 day", None], "fixed_size_list<element: string>[2]"),
+    "uuid '12345678-1234-1234-1234-123456789012'": (*["12345678-1234-1234-1234-123456789012"] * 2, "string"),
+    "TIME '12:34:56'": ("12:34:56", "12:34:56", "time64[us]"),
+    "TIMETZ '12:34:56+02'": ("12:34:56+02", "12:34:56+02", "string"),
+    "TIMESTAMP '2024-01-02 03:04:05'": ("2024-01-02 03:04:05", "2024-01-02T03:04:05", "timestamp[us]"),
+    "TIMESTAMP_NS '2024-01-02 03:04:05.000000007'": (
+        "2024-01-02 03:04:05.000000007",
+        "2024-01-02T03:04:05.000000007",
+        "timestamp[ns]",
+    ),
+    "(-1)::HUGEINT": ("-1", -1, "decimal128(38, 0)"),
+    "340282366920938463463374607431768211455::UHUGEINT": (*["340282366920938463463374607431768211455"] * 2, "string"),
+    "1.50::DECIMAL(10, 2)": ("1.50", 1.5, "decimal128(10, 2)"),
+    "'\\xAA\\x00ab'::BLOB": ("\\xAA\\x00ab", "\\xAA\\x00ab", "binary"),
+    "'10101'::BIT": ("10101", "10101", "string"),
+    "'b'::ENUM ('a', 'b')": ("b", "b", "dictionary<values=string, indices=uint8, ordered=0>"),
+    "union_value(days := INTERVAL 1 day)": ("1 day", "1 day", "string"),
+    "'{\"a\": [1]}'::JSON": ('{"a": [1]}', '{"a": [1]}', "string"),
+    "'nan'::DOUBLE": ("nan", None, "double"),
+    "'inf'::DOUBLE": ("inf", None, "double"),
+    "0.1::FLOAT": ("0.1", pytest.approx(0.1), "float"),
+    "true": ("true", True, "bool"),
+    "NULL": ("", None, "null"),
+}
+
+
+@pytest.mark.parametrize(("value", "expected"), KINDS.items(), ids=KINDS)
+def test_every_kind_of_value_is_written_as_what_it_is(home: Home, value: str, expected: tuple[str, Any, str]) -> None:
+    as_csv, as_json, kept_as = expected
+    query, publication = f'SELECT {value} AS v, 2 AS "a""b", 3 AS "a""b"', find_publication(home)
+
+    def written(name: str) -> bytes:
+        file = io.BytesIO()
+        with asking(home, publication, query, name) as answer:
+            assert answer.rows.schema.names == ["v", 'a"b', 'a"b']
+            WRITERS.get(name, write_text)(answer.rows, file)
+        return file.getvalue()
+
+    assert json.loads(written("json")) == [{"v": as_json, 'a"b': 3}]
+    assert list(csv.reader(io.StringIO(written("csv").decode())))[1][0] == as_csv
+    [(text,)] = duckdb.connect().execute(f"SELECT ({value})::VARCHAR").fetchall()
+    assert written("table").decode().splitlines()[1] == f"{text or ''}\t2\t3"
+    assert str(pq.read_schema(io.BytesIO(written("parquet"))).types[0]) == kept_as
 
 
 def test_a_file_holds_all_rows_in_each_format(home: Home, tmp_path: Path) -> None:

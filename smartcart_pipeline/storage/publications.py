@@ -155,6 +155,23 @@ def _describe(path: Path) -> dict[str, Any]:
     return dict(described)
 
 
+def read_personas(home: Home, version: str) -> dict[str, str] | None:
+    """What people called the segments of a model.
+
+    Args:
+        home: The home.
+        version: The model.
+
+    Returns:
+        The personas by segment, as the newest kept publication of the model has them; None if none of it is kept.
+    """
+    for path in kept_publications(home):
+        if _describe(path)["model_version"] == version:
+            with duckdb.connect(str(path), read_only=True) as connection:
+                return dict(connection.execute("SELECT segment_id, persona FROM profiles").fetchall())
+    return None
+
+
 def roll_back(home: Home, run: str | None, lay_ready: Callable[[Path], Path]) -> Published:
     """Publish an earlier publication again, with its report.
 

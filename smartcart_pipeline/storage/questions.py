@@ -8,17 +8,19 @@ import json
 import math
 import re
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import duckdb
 
 from smartcart_pipeline.contract import CallError
-from smartcart_pipeline.engines.duckdb import file_literal, literal
+from smartcart_pipeline.engines.duckdb import file_literal, identifier, literal
 from smartcart_pipeline.storage.damage import require_sound
 from smartcart_pipeline.storage.home import Home
 
@@ -40,17 +42,43 @@ BATCH_ROWS = 50_000
 FORMULA = r"^[=+\-@\t\r]"
 
 
+# Types that a file has no value for, or a wrong one: such values are written as DuckDB says them.
+_NOT_IN_ARROW = {"bignum", "bit", "interval", "time with time zone", "uhugeint", "union", "variant"}
+_MOMENTS = {"date", "time", "timestamp", "timestamp with time zone", "timestamp_s", "timestamp_ms", "timestamp_ns"}
+IN_WORDS = {
+    "parquet": _NOT_IN_ARROW,
+    "json": _NOT_IN_ARROW | {"blob"},
+    "csv": _NOT_IN_ARROW | {"blob"} | _MOMENTS,
+}
+_WHOLE = {"tinyint", "smallint", "integer", "bigint", "hugeint", "bignum"}
+_NUMBERS = _WHOLE | {f"u{kind}" for kind in _WHOLE} | {"float", "double", "decimal"}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a publication answered.
+
+    Attributes:
+        rows: In batches.
+        is_number: Whether a column holds numbers, for each.
+    """
+
+    rows: "pa.RecordBatchReader"
+    is_number: list[bool]
+
+
 @contextmanager
-def ask(home: Home, publication: Path, query: str) -> "Iterator[pa.RecordBatchReader]":
+def ask(home: Home, publication: Path, query: str, format: str) -> Iterator[Answer]:  # noqa: A002  (as the option)
     """Ask a publication.
 
     Args:
         home: The home.
         publication: One of its publications.
         query: One SELECT; DESCRIBE, SHOW and SUMMARIZE count as such.
+        format: What the answer is for: one of `WRITERS`, or table, for which all values are texts.
 
     Yields:
-        The answer, in batches.
+        The answer.
 
     Raises:
         CallError: If the question cannot be answered as it is put.
@@ -64,7 +92,32 @@ def ask(home: Home, publication: Path, query: str) -> "Iterator[pa.RecordBatchRe
         known += [row[0] for row in connection.execute("SELECT table_name FROM information_schema.tables").fetchall()]
         _require_select(query)
         _restrict(connection, home, spill)
-        yield connection.sql(query).to_arrow_reader(BATCH_ROWS)
+        asked = connection.sql(query)
+        carried = [_carried(kind, IN_WORDS.get(format)) for kind in asked.types]
+        # By position: nothing keeps two columns from having one name.
+        columns = (
+            f"#{place}::{kind} AS {identifier(name)}"
+            for place, (name, kind) in enumerate(zip(asked.columns, carried, strict=True), start=1)
+        )
+        rows = asked.project(", ".join(columns)).to_arrow_reader(BATCH_ROWS)
+        yield Answer(rows, [kind.id in _NUMBERS for kind in asked.types])
+
+
+def _carried(kind: Any, in_words: Collection[str] | None) -> str:
+    """The type, as SQL, in which values of a type are handed on; None has all in words."""
+    if in_words is None or kind.id in in_words:
+        return "VARCHAR"
+    if kind.id not in {"list", "array", "struct", "map"}:
+        return str(kind)
+    parts = {name: part if name == "size" else _carried(part, in_words) for name, part in kind.children}
+    match kind.id:
+        case "list":
+            return f"{parts['child']}[]"
+        case "array":
+            return f"{parts['child']}[{parts['size']}]"
+        case "map":
+            return f"MAP({parts['key']}, {parts['value']})"
+    return f"STRUCT({', '.join(f'{identifier(name)} {part}' for name, part in parts.items())})"
 
 
 def _restrict(connection: duckdb.DuckDBPyConnection, home: Home, spill: str) -> None:
@@ -89,6 +142,9 @@ def _explaining(home: Home, known: list[str]) -> Iterator[None]:
     """Turn what DuckDB says of a question into what people can act on."""
     try:
         yield
+    except (OverflowError, ValueError) as error:
+        # Python knows the years from 1 to 9999 only.
+        raise CallError(f"A date of the answer cannot be written ({error}). Ask for it as text: ::VARCHAR.") from None
     except duckdb.Error as error:
         message = str(error)
         unknown = re.search(r"Table with name (\S+) does not exist", message)
@@ -209,6 +265,23 @@ def write_parquet(answer: "pa.RecordBatchReader", file: BinaryIO) -> None:
     with parquet.ParquetWriter(file, answer.schema) as writer:
         for batch in answer:
             writer.write_batch(batch)
+
+
+def write_text(answer: "pa.RecordBatchReader", file: BinaryIO) -> None:
+    """Write an answer whose values are texts as lines of columns, with a tab between any two; the names come first.
+
+    Args:
+        answer: The answer.
+        file: Where to. A tab or the end of a line within a value becomes a space.
+    """
+    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow.compute as pc  # noqa: PLC0415
+
+    names = [pa.array([name], pa.string()) for name in answer.schema.names]
+    for columns in chain([names], (batch.columns for batch in answer)):
+        flat = [pc.replace_substring_regex(column, pattern=r"[\t\r\n]+", replacement=" ") for column in columns]
+        lines = pc.binary_join_element_wise(*flat, "\t", null_handling="replace", null_replacement="")
+        file.write("".join(f"{line}\n" for line in lines.to_pylist()).encode())
 
 
 WRITERS: dict[str, Callable[[Any, BinaryIO], None]] = {
