@@ -34,12 +34,12 @@ REPEATS = (
 Change = Callable[[pd.DataFrame], pd.DataFrame]
 
 
-def smartcart(*arguments: object) -> subprocess.CompletedProcess[str]:
+def smartcart(*arguments: object, **settings: str) -> subprocess.CompletedProcess[str]:
     """Run the command in a process of its own, as people do."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("SMARTCART", "DAGSTER"))}
     return subprocess.run(
         [sys.executable, "-m", "smartcart_pipeline.cli", *map(str, arguments)],
-        env=environment | {"COLUMNS": "120"},
+        env=environment | {"COLUMNS": "120"} | settings,
         capture_output=True,
         text=True,
         timeout=200,
@@ -479,12 +479,13 @@ def test_a_bad_export_exits_with_2_and_one_message(first: First, tmp_path: Path,
 def test_a_fault_of_our_own_exits_with_1_and_harms_nothing(first: First, tmp_path: Path) -> None:
     home = Home(tmp_path / "home")
     shutil.copytree(first.home.root, home.root)
-    shutil.rmtree(home.lake / "features")
-    (home.lake / "features").write_text("in the way")
+    # A library that a step needs is broken.
+    (tmp_path / "kneed.py").write_text("raise RuntimeError('this library is broken')")
     before = published(home)
-    done = smartcart("run", "--input", SAMPLE, "--home", home.root)
+    done = smartcart("run", "--input", SAMPLE, "--home", home.root, PYTHONPATH=str(tmp_path))
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.splitlines()[-1].startswith("smartcart: the run failed in step features: ")
+    assert done.stderr.splitlines()[-1].startswith("smartcart: the run failed in step choosing_k: ")
+    assert "this library is broken" in done.stderr
     assert "What was published before is unchanged. Details: `smartcart dev`, run " in done.stderr
     assert "Traceback" not in done.stderr
     assert published(home) == before

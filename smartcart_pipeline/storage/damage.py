@@ -5,7 +5,7 @@ Tables of the lake that the next night needs are mended from the publication of 
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -92,18 +92,33 @@ def mend_tables(home: Home, engine: DuckDBEngine) -> list[str]:
         What was put back, for people.
 
     Raises:
-        HomeError: If the publication of that night does not hold a table.
+        HomeError: If the publication of that night does not hold a table, or the lake cannot be written.
     """
     last = read_record(home).last
     if last is None:
         return []
     mended = []
-    for name in TABLES:
+    for name, columns in _columns_of_night(home, last.run_id).items():
         found = max((home.lake / name).glob(f"[0-9]*_{last.run_id}.parquet"), default=None)
-        if found is None or not _is_table(found, name):
+        if found is None or not _is_table(found, columns):
             path = _put_back(home, engine, name, last.run_id, found)
             mended.append(f"{path}: was {'damaged' if found else 'missing'}, and is put back from the publication.")
     return mended
+
+
+def _columns_of_night(home: Home, run_id: str) -> dict[str, set[str]]:
+    """The tables of a night with their columns, as published: an earlier version may have had fewer of both.
+
+    Where its publication is not kept, or cannot be read, all tables that there are now, of whatever columns.
+    """
+    for path in kept_publications(home):
+        if run_of(path) == run_id:
+            with suppress(duckdb.Error), duckdb.connect(str(path), read_only=True) as connection:
+                found = connection.execute(
+                    "SELECT table_name, list(column_name) FROM duckdb_columns() GROUP BY table_name"
+                ).fetchall()
+                return {name: set(columns) for name, columns in found if name in TABLES}
+    return {name: set() for name in TABLES}
 
 
 def _put_back(home: Home, engine: DuckDBEngine, name: str, run_id: str, found: Path | None) -> Path:
@@ -113,6 +128,8 @@ def _put_back(home: Home, engine: DuckDBEngine, name: str, run_id: str, found: P
         state = "damaged" if found else "missing"
         raise HomeError(f"{path}: the table {name} of the last night is {state}. {NO_COPY}")
     writing = path.with_name(f".{path.name}.writing")
+    if not (home.lake / name).is_dir() and (home.lake / name).exists():
+        raise HomeError(f"{home.lake / name}: stands where the table {name} should. Move it away: smartcart run.")
     engine.connection.execute(f"ATTACH {literal(str(publication))} AS kept (READ_ONLY)")
     try:
         frame: nw.LazyFrame[Any] = nw.from_native(engine.connection.sql(f"FROM kept.{identifier(name)}"))
@@ -150,15 +167,14 @@ def _is_database(path: Path) -> bool:
         return False
 
 
-def _is_table(path: Path, name: str) -> bool:
+def _is_table(path: Path, columns: set[str]) -> bool:
     """Whether a file, or each of a folder, is Parquet to its end and holds the columns of a table."""
     from pyarrow import ArrowException  # noqa: PLC0415
     from pyarrow.parquet import read_schema  # noqa: PLC0415
 
-    declared = {column.name for column in TABLES[name].columns if not column.optional}
     try:
         files = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
-        return bool(files) and all(declared <= set(read_schema(file).names) for file in files)
+        return bool(files) and all(columns <= set(read_schema(file).names) for file in files)
     except (ArrowException, OSError):
         return False
 
@@ -174,9 +190,11 @@ def _damaged_publications(home: Home) -> Iterator[str]:
 
 def _damaged_tables(home: Home) -> Iterator[str]:
     last = read_record(home).last
+    of_last = _columns_of_night(home, last.run_id) if last else {}
     for path in sorted(home.lake.glob("*/[0-9]*.parquet")):
         name = path.parent.name
-        if name not in TABLES or (_is_table(path, name) and _is_readable(path)):
+        columns = of_last.get(name, set()) if last and run_of(path) == last.run_id else set()
+        if name not in TABLES or (_is_table(path, columns) and _is_readable(path)):
             continue
         if not (last and run_of(path) == last.run_id):
             way_out = "Delete it, or put it back from a backup: only what is asked of that night is lost."

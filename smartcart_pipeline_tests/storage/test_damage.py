@@ -10,6 +10,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from pyarrow import parquet
 
 from smartcart_pipeline.contract import HomeError
 from smartcart_pipeline.storage.damage import require_records, require_sound
@@ -162,6 +163,38 @@ def test_tables_of_the_last_night_are_put_back_from_its_publication(home: Home, 
         assert warehouse.execute("SELECT count(DISTINCT night) FROM promotion_decisions").fetchall() == [(3,)]
     assert smartcart("model", "replay", "--home", home.root).returncode == 0
     require_sound(home)
+
+
+def test_a_home_of_an_earlier_version_with_fewer_tables_and_columns_goes_on(home: Home, export: Path):
+    publication = kept_publications(home)[0]
+    publication.chmod(0o600)
+    lacking = {"nights": "replaces_night", "contested_models": "compared_night"}
+    with duckdb.connect(str(publication)) as connection:
+        for table, column in lacking.items():
+            connection.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
+            path = newest(home, table)
+            parquet.write_table(parquet.read_table(path).drop_columns(column), path)
+        connection.execute("DROP TABLE plotted_customers")
+    shutil.rmtree(home.lake / "plotted_customers")
+    shutil.copy2(publication, home.warehouse)
+    done = night(home, export)
+    assert done.returncode == 0, done.stderr
+    with duckdb.connect(str(home.warehouse), read_only=True) as warehouse:
+        assert warehouse.execute("SELECT night, replaces_night FROM nights ORDER BY 1").fetchall() == [
+            (1, None),
+            (2, None),
+            (3, None),
+        ]
+
+
+def test_what_stands_in_the_place_of_a_table_is_named(home: Home, export: Path):
+    shutil.rmtree(home.lake / "features")
+    (home.lake / "features").write_text("in the way")
+    done = night(home, export)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines()[-1] == (
+        f"smartcart: {home.lake / 'features'}: stands where the table features should. Move it away: smartcart run."
+    )
 
 
 @pytest.mark.timeout(600)
