@@ -15,6 +15,7 @@ from pyarrow import parquet
 from smartcart_pipeline.contract import HomeError
 from smartcart_pipeline.storage.damage import require_records, require_sound
 from smartcart_pipeline.storage.home import Home
+from smartcart_pipeline.storage.models import read_record
 from smartcart_pipeline.storage.publications import kept_publications
 
 
@@ -185,6 +186,17 @@ def test_a_home_of_an_earlier_version_with_fewer_tables_and_columns_goes_on(home
             (2, None),
             (3, None),
         ]
+
+
+def test_a_night_that_has_published_does_not_fail_over_old_records(home: Home, export: Path):
+    first, _ = (night.run_id for night in read_record(home).nights)
+    old = home.dagster / "history" / "runs" / f"{first}.db"
+    old.unlink()
+    old.mkdir()
+    home.settings.write_text("settings:\n  kept_records: 1\n")
+    done = night(home, export)
+    assert done.returncode == 0, done.stderr
+    assert old.is_dir()
 
 
 def test_what_stands_in_the_place_of_a_table_is_named(home: Home, export: Path):
