@@ -26,6 +26,7 @@ from smartcart_pipeline.report.changes import CAUSE_WORDS
 from smartcart_pipeline.resources import Settings
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.models import ask_for, read_record, read_version
+from smartcart_pipeline.storage.publications import kept_publications
 from smartcart_pipeline_tests.conftest import SAMPLE
 
 CUSTOMERS = 500
@@ -350,8 +351,9 @@ def spoil(home: Home, how: str) -> None:
         record.write_text(record.read_text().replace('"v1"', '"v2"'))
     elif how == "models deleted":
         shutil.rmtree(home.models)
-    elif how == "history deleted":
+    elif how == "history and its copy deleted":
         shutil.rmtree(home.lake / "segment_membership")
+        kept_publications(home)[0].unlink()
 
 
 SPOILT = [
@@ -375,7 +377,12 @@ def test_a_spoilt_model_is_named_with_what_to_do(copied: Nights, how: str, said:
 
 
 @pytest.mark.parametrize(
-    ("how", "said"), [SPOILT[0], SPOILT[-1], ("history deleted", "segment_membership: the history of run ")]
+    ("how", "said"),
+    [
+        SPOILT[0],
+        SPOILT[-1],
+        ("history and its copy deleted", "the table segment_membership of the last night is missing."),
+    ],
 )
 def test_a_spoilt_home_stops_the_run_and_no_model_is_fitted_in_its_place(copied: Nights, how: str, said: str):
     before = ask(copied.home, "SELECT run_id FROM publication")
