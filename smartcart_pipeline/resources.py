@@ -29,7 +29,6 @@ from smartcart_pipeline.segmentation.recipes import RECIPES, Recipe, RecipeName
 from smartcart_pipeline.settings_file import read_settings
 from smartcart_pipeline.storage.access import NAMES as ACCESS
 from smartcart_pipeline.storage.access import read_access
-from smartcart_pipeline.storage.damage import mend_tables
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.lake import Lake, Stored
 from smartcart_pipeline.storage.run_lock import hold
@@ -240,8 +239,6 @@ def engine(context: dg.InitResourceContext) -> Iterator[Engine]:
     with hold(home, context.resources.settings.wait_seconds, log.warning):
         spill = Path(config.get("spill_directory") or home.spill)
         local = DuckDBEngine(config.get("memory_limit", MEMORY_LIMIT), spill)
-        for told in mend_tables(home, local):
-            log.warning(told)
         spark = config.get("spark")
         engine = local if spark is None else _spark_engine(spark, home, local)
         yield engine

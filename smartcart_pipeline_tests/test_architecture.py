@@ -15,7 +15,7 @@ RANKS = (
     ("contest",),
     ("engines", "storage", "settings_file"),
     ("as_of", "receivers", "notices"),
-    ("resources", "provenance", "scoring", "report", "simulation"),
+    ("resources", "provenance", "scoring", "report", "simulation", "screen"),
     ("assets", "checks", "automation", "notifications"),
     ("definitions",),
     ("night", "replay"),

@@ -431,3 +431,23 @@ def test_a_run_killed_around_its_publication_leaves_a_home_that_works(copied: Ni
     assert not replay_history(copied.home, copied.folder, engine, Settings().band).other
     engine.close()
     assert not list(copied.home.models.glob(".*"))
+
+
+@pytest.mark.parametrize(("step", "nights"), [("publish", 1), ("commit_record", 2)])
+def test_a_first_night_killed_around_its_publication_leaves_a_home_that_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, nights: int
+):
+    for name in ("DAGSTER_HOME", "SMARTCART_HOME"):
+        monkeypatch.setenv(name, "")
+    export, played = tmp_path / "export.csv", Nights(Home(tmp_path / "home"), tmp_path)
+    delivered().to_csv(export, index=False)
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED, str(played.home.root), str(export), step],
+        capture_output=True,
+        timeout=240,
+        check=False,
+    )
+    assert killed.returncode == -signal.SIGKILL
+    assert list(played.home.models.glob(".champion.*.pending"))
+    played.play("2014-07-06", delivered())
+    assert ask(played.home, "SELECT night FROM nights ORDER BY 1") == [(night,) for night in range(1, nights + 1)]

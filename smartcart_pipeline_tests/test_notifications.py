@@ -18,7 +18,7 @@ from smartcart_pipeline import receivers
 from smartcart_pipeline.automation import BY_COMMAND, new_export
 from smartcart_pipeline.contract import FaultError
 from smartcart_pipeline.definitions import build_defs
-from smartcart_pipeline.night import RunError, open_records, run_job
+from smartcart_pipeline.night import open_records, run_job
 from smartcart_pipeline.notifications import TOLD, notifications
 from smartcart_pipeline.storage import outbox
 from smartcart_pipeline.storage.home import Home
@@ -201,12 +201,12 @@ def test_a_run_that_fails_is_told_once_by_whoever_sees_it_first(
     settle(home, web)
     shutil.rmtree(home.lake / "scaled")
     (home.lake / "scaled").write_text("in the way")
-    with pytest.raises(RunError):
+    with pytest.raises(HomeError):
         run_job(home, {"input": str(export(tmp_path))}, quiet=True)
     look(instance, home)
     [(_, message)] = web.posted
-    assert message["title"] == "SmartCart: the run failed in step standardising"
-    assert "File exists" in message["message"]
+    assert message["title"] == "SmartCart: the run failed in step raw_customers"
+    assert "stands where the table scaled should" in message["message"]
     assert "What was published before is unchanged." in message["message"]
     assert f"smartcart dev --home {home.root}" in message["message"]
 

@@ -10,14 +10,23 @@ from smartcart_pipeline.assets import described
 from smartcart_pipeline.engines import Engine, duckdb_exports
 from smartcart_pipeline.resources import DELIVERED_ROWS, NOTE, Settings, naming_the_fault
 from smartcart_pipeline.storage import exports
+from smartcart_pipeline.storage.damage import mend_tables
 from smartcart_pipeline.storage.exports import find_export, inspect_export, tell_left_out
 from smartcart_pipeline.storage.home import Home, require_space
 
 
 @dg.asset(**described("raw_customers", "ingest", as_of, contract, exports, duckdb_exports))
-def raw_customers(settings: Settings, engine: dg.ResourceParam[Engine], home: dg.ResourceParam[Home]) -> dg.Output[Any]:
+def raw_customers(
+    context: dg.AssetExecutionContext,
+    settings: Settings,
+    engine: dg.ResourceParam[Engine],
+    home: dg.ResourceParam[Home],
+) -> dg.Output[Any]:
     """One row a line of the export, as delivered."""
     with naming_the_fault():
+        # First of all that a night does: what the last one left must be whole.
+        for told in mend_tables(home, engine.local):
+            context.log.warning(told)
         export = inspect_export(find_export(home, settings.input))
         delivered_on = day_of_delivery(export.path)
         stated = stated_day(settings.as_of, export.path, delivered_on)

@@ -94,7 +94,7 @@ def mend_tables(home: Home, engine: DuckDBEngine) -> list[str]:
     Raises:
         HomeError: If the publication of that night does not hold a table, or the lake cannot be written.
     """
-    last = read_record(home).last
+    last = read_record(home, recover=True).last
     if last is None:
         return []
     mended = []
