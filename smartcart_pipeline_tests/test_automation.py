@@ -761,7 +761,7 @@ def test_what_is_not_to_blame_is_left_where_it_is(
     shutil.rmtree(night_home.lake / "features")
     (night_home.lake / "features").write_text("in the way")
     context = fail(instance, night_home, good)
-    assert find_fault(instance, context.dagster_run.run_id) is None
+    assert isinstance(find_fault(instance, context.dagster_run.run_id), HomeError)
     refused_export(context)
     assert good.is_file(), "the pipeline was at fault"
     assert not night_home.refused.exists()

@@ -16,7 +16,7 @@ import pytest
 
 from smartcart_pipeline import receivers
 from smartcart_pipeline.automation import BY_COMMAND, new_export
-from smartcart_pipeline.contract import FaultError
+from smartcart_pipeline.contract import FaultError, HomeError
 from smartcart_pipeline.definitions import build_defs
 from smartcart_pipeline.night import open_records, run_job
 from smartcart_pipeline.notifications import TOLD, notifications
