@@ -763,7 +763,7 @@ def test_what_is_not_to_blame_is_left_where_it_is(
     context = fail(instance, night_home, good)
     assert isinstance(find_fault(instance, context.dagster_run.run_id), HomeError)
     refused_export(context)
-    assert good.is_file(), "the pipeline was at fault"
+    assert good.is_file(), "what stands in the way is not its fault"
     assert not night_home.refused.exists()
 
 
