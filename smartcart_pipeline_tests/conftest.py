@@ -21,7 +21,20 @@ REAL = REPOSITORY.parent / "shared" / "data" / "smartcart_customers.csv"
 Frames = Callable[[pd.DataFrame], Any]
 
 # The longest first, or one process works alone at the end; pytest-xdist would begin with the files of most tests.
-LONGEST = ("test_killing.py", "test_spark.py", "test_identity_nights.py", "test_cli.py", "test_adversity.py")
+LONGEST = (
+    "test_killing.py",
+    "test_spark.py",
+    "test_identity_nights.py",
+    "test_automation.py",
+    "test_cli.py",
+    "test_notifications.py",
+    "test_adversity.py",
+    "test_ui.py",
+    "test_dev.py",
+    "test_odd_paths.py",
+    "test_damage.py",
+    "test_record_server.py",
+)
 
 # What is slow is for the benchmarks to find: an example that met a busy machine is no fault.
 hypothesis.settings.register_profile("untimed", deadline=None)
