@@ -409,17 +409,22 @@ run_job(Home(Path(sys.argv[1])), {"input": sys.argv[2], "recipe": "behavioural",
 """
 
 
-@pytest.mark.parametrize(("step", "has_published"), [("publish", False), ("commit_record", True)])
-def test_a_run_killed_around_its_publication_leaves_a_home_that_works(copied: Nights, step: str, has_published: bool):
-    export = copied.folder / "export.csv"
+def kill_a_night(nights: Nights, step: str) -> None:
+    """Play a night that is killed as it comes to a step of its publication."""
+    export = nights.folder / "export.csv"
     delivered().to_csv(export, index=False)
     killed = subprocess.run(
-        [sys.executable, "-c", KILLED, str(copied.home.root), str(export), step],
+        [sys.executable, "-c", KILLED, str(nights.home.root), str(export), step],
         capture_output=True,
         timeout=240,
         check=False,
     )
     assert killed.returncode == -signal.SIGKILL
+
+
+@pytest.mark.parametrize(("step", "has_published"), [("publish", False), ("commit_record", True)])
+def test_a_run_killed_around_its_publication_leaves_a_home_that_works(copied: Nights, step: str, has_published: bool):
+    kill_a_night(copied, step)
     versions = ask(copied.home, "SELECT model_version FROM publication")
     assert versions == [("v6",) if has_published else ("v1",)]
 
@@ -439,15 +444,8 @@ def test_a_first_night_killed_around_its_publication_leaves_a_home_that_works(
 ):
     for name in ("DAGSTER_HOME", "SMARTCART_HOME"):
         monkeypatch.setenv(name, "")
-    export, played = tmp_path / "export.csv", Nights(Home(tmp_path / "home"), tmp_path)
-    delivered().to_csv(export, index=False)
-    killed = subprocess.run(
-        [sys.executable, "-c", KILLED, str(played.home.root), str(export), step],
-        capture_output=True,
-        timeout=240,
-        check=False,
-    )
-    assert killed.returncode == -signal.SIGKILL
+    played = Nights(Home(tmp_path / "home"), tmp_path)
+    kill_a_night(played, step)
     assert list(played.home.models.glob(".champion.*.pending"))
     played.play("2014-07-06", delivered())
     assert ask(played.home, "SELECT night FROM nights ORDER BY 1") == [(night,) for night in range(1, nights + 1)]
