@@ -218,26 +218,27 @@ def _engine_config(engine: str | None, master: str | None) -> dict[str, Any] | N
 def _show(outcome: dict[str, Any]) -> None:
     from rich.console import Console  # noqa: PLC0415  (only to print a table)
     from rich.markup import escape  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
+
+    from smartcart_pipeline.screen import show_list  # noqa: PLC0415
 
     console = Console(highlight=False)
-    table = Table(
-        title=f"{outcome['customers']:,} customers in {len(outcome['segments'])} segments", title_justify="left"
+    console.print(f"{outcome['customers']:,} customers in {len(outcome['segments'])} segments", style="italic")
+    figures = ("Customers", "Share", "Mean income", "Mean spending")
+    show_list(
+        ("Segment", "Persona", *figures),
+        [
+            (
+                row["segment_id"],
+                row["persona"],
+                f"{row['customers']:,}",
+                f"{row['share']:.1%}",
+                f"{row['mean_income']:,.0f}",
+                f"{row['mean_total_spending']:,.0f}",
+            )
+            for row in outcome["segments"]
+        ],
+        numbers=figures,
     )
-    table.add_column("Segment", no_wrap=True)
-    table.add_column("Persona", overflow="fold")
-    for name in ("Customers", "Share", "Mean income", "Mean spending"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for row in outcome["segments"]:
-        table.add_row(
-            row["segment_id"],
-            escape(row["persona"]),
-            f"{row['customers']:,}",
-            f"{row['share']:.1%}",
-            f"{row['mean_income']:,.0f}",
-            f"{row['mean_total_spending']:,.0f}",
-        )
-    console.print(table)
     for note in outcome["warnings"]:
         console.print(f"[yellow]Note:[/] {escape(note)}", soft_wrap=True)
     for name, path in outcome["paths"].items():

@@ -110,47 +110,50 @@ def _ask(home: Path, version: str | None, reason: str) -> None:
 
 
 def _show_models(models: list[dict[str, Any]]) -> None:
-    from rich.console import Console  # noqa: PLC0415  (only to print a table)
-    from rich.markup import escape  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
+    from smartcart_pipeline.screen import show_list  # noqa: PLC0415  (only to print a table)
 
-    table = Table()
-    for name in ("Model", "Made for", "In force", "Nights"):
-        table.add_column(name, no_wrap=True)
-    table.add_column("Why", overflow="fold")
-    for row in models:
-        since = (
-            f"since {row['since']}"
-            if row["is_in_force"]
-            else f"{row['since']} to {row['until']}"
-            if row["since"]
-            else ""
-        )
-        nights = f"{row['nights']:,}" if row["nights"] else ""
-        style = "bold" if row["is_in_force"] else None
-        table.add_row(row["version"], str(row["made_for"]), since, nights, escape(row["verdict"]), style=style)
-    Console(highlight=False).print(table)
+    show_list(
+        ("Model", "Made for", "In force", "Nights", "Why"),
+        [
+            (
+                row["version"],
+                str(row["made_for"]),
+                _in_force(row),
+                f"{row['nights']:,}" if row["nights"] else "",
+                row["verdict"],
+            )
+            for row in models
+        ],
+        numbers={"Nights"},
+        bold={place for place, row in enumerate(models) if row["is_in_force"]},
+    )
+
+
+def _in_force(row: dict[str, Any]) -> str:
+    if row["is_in_force"]:
+        return f"since {row['since']}"
+    return f"{row['since']} to {row['until']}" if row["since"] else ""
 
 
 def _show_model(champion: Any, described: dict[str, Any], personas: dict[str, str] | None) -> None:
     from rich.console import Console  # noqa: PLC0415  (only to print a table)
     from rich.markup import escape  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
+
+    from smartcart_pipeline.screen import show_list  # noqa: PLC0415
 
     console = Console(highlight=False)
     known = champion.model
     console.print(f"[bold]{champion.version}[/] of {described['made_for']}, {escape(champion.origin)}", soft_wrap=True)
     console.print(escape(described["verdict"]), soft_wrap=True)
-    table = Table()
-    table.add_column("Segment", no_wrap=True)
-    if personas:
-        table.add_column("Persona", overflow="fold")
-    for axis in ("Component 1", "Component 2", "Component 3"):
-        table.add_column(axis, justify="right")
-    for segment, centre in zip(known.segment_ids, known.centroids.tolist(), strict=True):
-        persona = [escape(personas.get(segment, ""))] if personas else []
-        table.add_row(segment, *persona, *(f"{value:,.2f}" for value in centre))
-    console.print(table)
+    axes = ("Component 1", "Component 2", "Component 3")
+    show_list(
+        ("Segment", *(["Persona"] if personas else []), *axes),
+        [
+            (segment, *([personas.get(segment, "")] if personas else []), *(f"{value:,.2f}" for value in centre))
+            for segment, centre in zip(known.segment_ids, known.centroids.tolist(), strict=True)
+        ],
+        numbers=axes,
+    )
     if not personas:
         never = "it was never in force" if described["since"] is None else "no publication of it is kept any more"
         console.print(f"Personas   none: {never}", soft_wrap=True)

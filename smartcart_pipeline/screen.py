@@ -1,7 +1,7 @@
-"""An answer of the warehouse on a terminal: every column by its full name; of many rows the first and the last."""
+"""Tables on a terminal: every column by its full name, in however narrow a window; of many rows the two ends."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from smartcart_pipeline.storage.questions import Answer
 
 FIRST_ROWS, LAST_ROWS = 20, 10
-# Where columns do not fit beside each other, longer texts are folded to this before columns go to further blocks.
-FOLDED_WIDTH = 40
+# Where columns do not fit beside each other, longer texts are folded to this before columns go to further blocks: those
+# of an answer, which may be anything, and those of our own lists, which are words.
+FOLDED_WIDTH, FOLDED_WORDS = 40, 12
 # What a column takes beside its text: a blank on either side, and a line.
 MARGIN = 3
 ROW, GAP = "row", "…"
@@ -30,6 +31,7 @@ class _Column:
     name: str
     is_number: bool
     cells: tuple[str, ...]
+    folded: int = FOLDED_WIDTH
 
     @property
     def width(self) -> int:
@@ -37,7 +39,32 @@ class _Column:
 
     def folded_width(self, room: int) -> int:
         """Wide enough for the name, where there is room for it."""
-        return min(self.width, max(FOLDED_WIDTH, cell_len(self.name)), max(room - MARGIN, 1))
+        return min(self.width, max(self.folded, cell_len(self.name)), max(room - MARGIN, 1))
+
+
+def show_list(
+    names: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: Collection[str] = (), bold: Collection[int] = ()
+) -> None:
+    """Print a few rows on standard output.
+
+    Args:
+        names: Of the columns. The first tells rows apart: it stands in each part of a table that is too wide.
+        rows: Their texts.
+        numbers: Columns that stand to the right.
+        bold: Places of rows that stand out.
+    """
+    console = Console(highlight=False)
+    key, *columns = (
+        _Column(name, name in numbers, tuple(map(_visible, cells)), FOLDED_WORDS)
+        for name, cells in zip(names, zip(*rows, strict=True), strict=True)
+    )
+    width = console.width - 1
+    room = width - key.width - MARGIN
+    for block in _blocks(columns, room):
+        table = _table([key, *block], width, room)
+        for place in bold:
+            table.rows[place].style = "bold"
+        console.print(table)
 
 
 def show(answer: "Answer") -> None:
@@ -109,15 +136,17 @@ def _blocks(columns: list[_Column], room: int) -> Iterator[list[_Column]]:
 
 
 def _table(columns: list[_Column], width: int, room: int) -> Table:
-    table = Table()
-    # Folded is only what must be.
+    # Folded is only what must be, and no more than it must.
     fits = sum(column.width + MARGIN for column in columns) <= width
+    table = Table(width=None if fits else width)
     for column in columns:
+        least = column.width if fits else column.folded_width(room)
         table.add_column(
             escape(column.name),
             justify="right" if column.is_number else "left",
             overflow="fold",
-            width=column.width if fits else column.folded_width(room),
+            no_wrap=least == column.width,
+            min_width=least,
         )
     for row in zip(*(column.cells for column in columns), strict=True):
         table.add_row(*map(escape, row))

@@ -18,6 +18,7 @@ HomeOption = Annotated[
     ),
 ]
 FORMATS = ("table", "csv", "json", "parquet")
+PUBLISHED = "▸"
 
 warehouse = typer.Typer(help="The publications that are kept: list them, or go back to one.", no_args_is_help=True)
 
@@ -120,25 +121,23 @@ def _write(output: Path, write: Any) -> None:
 
 
 def _show_publications(publications: list[dict[str, Any]]) -> None:
-    from rich.console import Console  # noqa: PLC0415  (only to print a table)
-    from rich.markup import escape  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
+    from smartcart_pipeline.screen import show_list  # noqa: PLC0415  (only to print a table)
 
-    table = Table(pad_edge=False)
-    for name in ("Run", "Published (UTC)", "Export", "As of"):
-        # Where the window is narrow, a day stands above its time and a long name is folded.
-        table.add_column(name, no_wrap=name in ("Run", "As of"), overflow="fold", min_width=8)
-    for name in ("Customers", "MB"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("", no_wrap=True)
-    for one in publications:
-        table.add_row(
-            one["run_id"][:8],
-            f"{one['published_at']:%Y-%m-%d %H:%M:%S}",
-            escape(one["export_name"]),
-            str(one["as_of_date"]),
-            f"{one['customers']:,}",
-            f"{one['bytes'] / 1e6:,.1f}",
-            "published" if one["is_published"] else "",
-        )
-    Console(highlight=False).print(table)
+    show_list(
+        ("Run", "Published (UTC)", "Export", "As of", "Customers", "MB"),
+        [
+            (
+                f"{PUBLISHED if one['is_published'] else ' '} {one['run_id'][:8]}",
+                f"{one['published_at']:%Y-%m-%d %H:%M:%S}",
+                one["export_name"],
+                str(one["as_of_date"]),
+                f"{one['customers']:,}",
+                f"{one['bytes'] / 1e6:,.1f}",
+            )
+            for one in publications
+        ],
+        numbers={"Customers", "MB"},
+        bold={place for place, one in enumerate(publications) if one["is_published"]},
+    )
+    if any(one["is_published"] for one in publications):
+        typer.echo(f"{PUBLISHED} is what is published.")

@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from smartcart_pipeline.contract import BY_NAME, CONTRACT
+from smartcart_pipeline.contract import BY_NAME, CONTRACT, CallError
 from smartcart_pipeline.definitions import build_defs
 from smartcart_pipeline.lineage import trace_tables
 from smartcart_pipeline.night import open_records, run_job
@@ -286,6 +286,20 @@ def test_what_cannot_be_asked_is_told_with_what_to_do(home: Home, query: str, sa
     assert not inside.exists()
 
 
+def test_an_answer_that_breaks_off_leaves_the_way_free_for_the_next(home: Home) -> None:
+    """In one process: what was left unread would keep the connection, and the next question waiting for ever."""
+    broken_off, next_one = io.BytesIO(), io.BytesIO()
+    publication = find_publication(home)
+    with (
+        pytest.raises(CallError, match="A date of the answer cannot be written"),
+        asking(home, publication, "SELECT DATE '290000-01-01' AS day FROM range(200_000)", "json") as answer,
+    ):
+        WRITERS["json"](answer.rows, broken_off)
+    with asking(home, publication, "SELECT count(*) AS n FROM clusters", "json") as answer:
+        WRITERS["json"](answer.rows, next_one)
+    assert json.loads(next_one.getvalue())[0]["n"] > 0
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -434,8 +448,24 @@ def test_the_list_shows_what_is_kept_and_which_is_published(nights: tuple[Home, 
     assert [(one["run_id"], one["is_published"]) for one in listed] == [(second, True), (first, False)]
     assert [one["customers"] for one in listed] == [2236, 2236]
     shown = [line for line in smartcart("warehouse", "list", "--home", home.root).stdout.splitlines() if "│" in line]
-    assert [line.split("│")[1].strip() for line in shown] == [second[:8], first[:8]]
-    assert ["published" in line for line in shown] == [True, False]
+    assert [line.split("│")[1].strip() for line in shown] == [f"▸ {second[:8]}", first[:8]]
+
+
+@pytest.mark.parametrize("command", [("warehouse", "list"), ("model", "list"), ("model", "show")])
+@pytest.mark.parametrize("width", [36, 50, 79])
+def test_a_list_cuts_no_name_and_no_figure_in_a_narrow_window(home: Home, command: tuple[str, str], width: int) -> None:
+    """What a wide window shows in one table, a narrow one shows in parts, each with the column that names the rows."""
+
+    def shown(columns: int) -> tuple[list[str], list[list[str]]]:
+        lines = smartcart(*command, "--home", home.root, width=columns).stdout.splitlines()
+        assert max(map(len, lines)) <= columns or command[1] == "show"
+        names = [line.strip("┃").split("┃") for line in lines if line.startswith("┃")]
+        return lines, [[name.strip() for name in one] for one in names]
+
+    (_, [names]), (narrow, parts) = shown(200), shown(width)
+    assert [*names[:1], *(name for part in parts for name in part[1:])] == names
+    assert {part[0] for part in parts} == {names[0]}
+    assert not any("…" in line for line in narrow)
 
 
 def test_a_rollback_is_recorded_and_the_report_follows(nights: tuple[Home, str, str]) -> None:

@@ -99,8 +99,9 @@ def ask(home: Home, publication: Path, query: str, format: str) -> Iterator[Answ
             f"#{place}::{kind} AS {identifier(name)}"
             for place, (name, kind) in enumerate(zip(asked.columns, carried, strict=True), start=1)
         )
-        rows = asked.project(", ".join(columns)).to_arrow_reader(BATCH_ROWS)
-        yield Answer(rows, [kind.id in _NUMBERS for kind in asked.types])
+        # Closed also where the answer breaks off: an unread rest would keep the connection, and who asks next, waiting.
+        with asked.project(", ".join(columns)).to_arrow_reader(BATCH_ROWS) as rows:
+            yield Answer(rows, [kind.id in _NUMBERS for kind in asked.types])
 
 
 def _carried(kind: Any, in_words: Collection[str] | None) -> str:
