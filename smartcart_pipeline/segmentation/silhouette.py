@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from smartcart_pipeline.segmentation.threads import alone
+
 # Customers whose distances to all others are held at once: few enough to stay in the processor's cache.
 BLOCK = 250
 
@@ -23,7 +25,8 @@ def mean_silhouettes(points: np.ndarray, labelings: Sequence[np.ndarray]) -> lis
     members = [(labels[:, None] == np.unique(labels)).astype(float) for labels in labelings]
     all_members = np.hstack(members)
     blocks = [points[start : start + BLOCK] for start in range(0, len(points), BLOCK)]
-    sums = np.vstack([cdist(block, points) @ all_members for block in blocks])
+    with alone():
+        sums = np.vstack([cdist(block, points) @ all_members for block in blocks])
     of_each = np.split(sums, np.cumsum([each.shape[1] for each in members])[:-1], axis=1)
     return [_mean_silhouette(*pair) for pair in zip(of_each, members, strict=True)]
 
