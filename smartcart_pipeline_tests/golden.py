@@ -22,8 +22,8 @@ RECORDED = Path(__file__).with_name("golden.json")
 EXPORTS = {"sample": SAMPLE, "real": REAL}
 RECIPES = ("behavioural", "reference")
 
-# Linear algebra and numpy choose their instructions by the processor, and sum in another order by others. These are what
-# every processor of the last ten years has.
+# Linear algebra and numpy choose their instructions by the processor, and sum in another order by others: these are
+# what any of the last ten years has.
 SAME_BITS = {
     "OPENBLAS_CORETYPE": "Haswell",
     "NPY_DISABLE_CPU_FEATURES": "AVX512F AVX512CD AVX512_SKX AVX512_CLX AVX512_CNL AVX512_ICL AVX512_SPR",
@@ -163,7 +163,7 @@ def play_apart(export: Path, recipe: str) -> Any:
 def main(arguments: list[str]) -> None:
     """Print the digests of two nights, or write all of them down."""
     if arguments:
-        print(json.dumps(play(Path(arguments[0]), arguments[1])))
+        sys.stdout.write(json.dumps(play(Path(arguments[0]), arguments[1])))
         return
     found = {
         f"{name} {recipe}": play_apart(export, recipe)

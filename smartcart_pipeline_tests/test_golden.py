@@ -15,7 +15,7 @@ def _has_the_instructions() -> bool:
     return platform.machine() == "x86_64" and {"avx2", "fma"} <= set(flags)
 
 
-@pytest.mark.skipif(not _has_the_instructions(), reason="the bits were recorded with AVX2 and FMA of an x86-64 processor")
+@pytest.mark.skipif(not _has_the_instructions(), reason="the bits were recorded with AVX2 and FMA of an x86-64")
 @pytest.mark.parametrize("recipe", RECIPES)
 @pytest.mark.parametrize("name", EXPORTS)
 def test_two_nights_make_what_they_always_made(name: str, recipe: str) -> None:
@@ -24,4 +24,5 @@ def test_two_nights_make_what_they_always_made(name: str, recipe: str) -> None:
     recorded = json.loads(RECORDED.read_text(encoding="utf-8"))[f"{name} {recipe}"]
     for night, (found, known) in enumerate(zip(play_apart(EXPORTS[name], recipe), recorded, strict=True), start=1):
         changed = {key for key in found.keys() | known.keys() if found.get(key) != known.get(key)}
-        assert not changed, f"night {night}: write golden.json anew if that is meant (python -m {play_apart.__module__})"
+        told = f"night {night}. If that is meant, write golden.json anew: python -m {play_apart.__module__}"
+        assert not changed, told
