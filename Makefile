@@ -15,6 +15,7 @@ MADE_FROM := $(shell $(TELL_MADE_FROM))
 READY := .venv/.ready-$(MADE_FROM)
 # Spark is large and needs Java: it is set up for what uses it only, and tests of it are skipped without.
 SPARK := .venv/.ready-spark-$(MADE_FROM)
+BENCH := .venv/.ready-bench-$(MADE_FROM)
 # The DuckDB that most tools carry today, to open what the pipeline's own has written.
 OLDER := .venv-duckdb15/.ready-$(MADE_FROM)
 JAVA := $(shell command -v java 2>/dev/null)
@@ -39,7 +40,7 @@ lint: $(READY) ## Style, docstrings and types.
 dev: $(READY) ## The Dagster UI with schedule and sensor, on 127.0.0.1:3000.
 	@$(BIN)/smartcart dev $(ARGS)
 
-bench: $(READY) $(if $(JAVA),$(SPARK)) ## The benchmarks (one of them: make bench ARGS=nightly).
+bench: $(BENCH) $(if $(JAVA),$(SPARK)) ## The benchmarks (one of them: make bench ARGS=nightly).
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 spark-cluster: $(SPARK) ## A Spark cluster on loopback, until Ctrl-C (for one command: make spark-cluster ARGS="command").
@@ -53,8 +54,10 @@ COMPILE := uv pip compile --universal --python-version 3.11 --fork-strategy fewe
 
 lock: ## Pin the dependencies anew (needs uv; newer versions: make lock ARGS=--upgrade).
 	@$(COMPILE) pyproject.toml --extra dev --extra postgres $(ARGS) --output-file requirements.lock
-	@$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["spark"])' \
-		| $(COMPILE) - $(ARGS) --output-file requirements-spark.lock
+	@for extra in spark bench; do \
+		$(BIN)/python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies']['$$extra'], sep='\n')" \
+			| $(COMPILE) - --constraint requirements.lock $(ARGS) --output-file requirements-$$extra.lock || exit 1; \
+	done
 	@echo 'duckdb>=1.5,<1.6' | $(COMPILE) - $(ARGS) --no-annotate --output-file requirements-duckdb15.lock
 
 clean: ## Remove the environment and the caches; data/ stays.
@@ -108,6 +111,15 @@ else
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-spark.lock
 endif
 	@touch ".venv/.ready-spark-$$($(TELL_MADE_FROM))"
+
+$(BENCH): $(READY)
+	@echo "Setting up what the benchmarks use (once) …" >&2
+ifneq ($(UV),)
+	@uv pip install --quiet --python $(BIN)/python --compile-bytecode --no-deps --require-hashes -r requirements-bench.lock
+else
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-bench.lock
+endif
+	@touch ".venv/.ready-bench-$$($(TELL_MADE_FROM))"
 
 $(OLDER): | $(READY)
 	@echo "Setting up DuckDB 1.5 (once) …" >&2
