@@ -25,7 +25,7 @@ class Run:
         cpu_seconds: Processor time of the process and its children.
         peak_megabytes: Largest resident size, in millions of bytes: the peaks of the process and of all that it
             started, added, as if all had their peaks at once and shared nothing.
-        processes: How many were seen that had memory of their own.
+        processes: How many that were; those of a moment are left out.
     """
 
     seconds: float
@@ -48,12 +48,12 @@ def run(command: list[str], **environment: str) -> Run:
         RuntimeError: If it fails.
     """
     os.sync()
-    peaks: dict[int, int] = {}
+    looks: dict[int, list[int]] = {}
     ended = threading.Event()
     with tempfile.TemporaryFile() as errors:
         started = time.monotonic()
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors, env=os.environ | environment)
-        watching = threading.Thread(target=watch_memory, args=(process.pid, peaks, ended))
+        watching = threading.Thread(target=watch_memory, args=(process.pid, looks, ended))
         watching.start()
         try:
             _, status, usage = os.wait4(process.pid, 0)
@@ -66,26 +66,28 @@ def run(command: list[str], **environment: str) -> Run:
             errors.seek(0)
             told = errors.read().decode(errors="replace")[-2000:]
             raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}: {told}")
+    # Until a new process runs its program, it shows the memory of the one that starts it. So what is seen last counts,
+    # and nothing that is seen but once.
+    peaks = [seen[-1] for number, seen in looks.items() if number == process.pid or len(seen) > 1]
     # Where there is no /proc, only the process's own peak is known, and no less than that of this process.
-    peak = sum(peaks.values()) or usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    peak = sum(peaks) or usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     return Run(seconds, usage.ru_utime + usage.ru_stime, peak / 1e6, max(len(peaks), 1))
 
 
-def watch_memory(root: int, peaks: dict[int, int], ended: threading.Event) -> None:
+def watch_memory(root: int, looks: dict[int, list[int]], ended: threading.Event) -> None:
     """Note the peaks of a process and of all below it, until it has ended.
 
     `ru_maxrss` would not do: it begins with the size of the process that starts another, however small that one is.
 
     Args:
         root: The process.
-        peaks: Where the peak of each goes, in bytes, by process id.
+        looks: Where the peaks of each go, in bytes, one a look, by process id.
         ended: Set when there is nothing more to see.
     """
     while not ended.is_set():
         for process in find_processes(root):
-            # What was seen last counts: until it runs a program of its own, a process shows its parent's memory.
             if peak := read_peak(process):
-                peaks[process] = peak
+                looks.setdefault(process, []).append(peak)
         ended.wait(BETWEEN_LOOKS)
 
 
