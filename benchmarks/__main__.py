@@ -2,7 +2,7 @@
 
 import sys
 
-from benchmarks import identity, kills, longevity, nightly, scale, scoring, spark
+from benchmarks import identity, kills, longevity, mutants, nightly, scale, scoring, spark
 
 BENCHMARKS = {
     "nightly": nightly.main,
@@ -12,6 +12,7 @@ BENCHMARKS = {
     "scoring": lambda: scoring.main([]),
     "kills": lambda: kills.main([]),
     "longevity": lambda: longevity.main([]),
+    "mutants": lambda: mutants.main([]),
 }
 
 if __name__ == "__main__":
