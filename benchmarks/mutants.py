@@ -263,7 +263,7 @@ def try_all(mutants: Sequence[Mutant]) -> list[Tried]:
     Raises:
         RuntimeError: If the tests fail without any mutant.
     """
-    with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
+    with tempfile.TemporaryDirectory(prefix="mutants") as folder:
         made = [Copy(Path(folder) / str(number)) for number in range(AT_ONCE)]
         copies: queue.SimpleQueue[Copy] = queue.SimpleQueue()
         started = time.monotonic()
@@ -431,9 +431,19 @@ class Copy:
         Returns:
             The test that failed, or what else went wrong; empty where all passed.
         """
-        options = ("-q", "-x", "--no-header", "--tb=no", "-p", "no:cacheprovider", f"--timeout={LONGEST_TEST}")
-        own_folder = self.root / "tmp"
+        options: tuple[str, ...] = (
+            "-q",
+            "-x",
+            "--no-header",
+            "--tb=no",
+            "-p",
+            "no:cacheprovider",
+            f"--timeout={LONGEST_TEST}",
+        )
+        own_folder = self.root / "t"
         own_folder.mkdir(exist_ok=True)
+        # Short, because tests put sockets there.
+        options += (f"--basetemp={own_folder / 'p'}",)
         environment = os.environ | {"PYTHONPATH": str(self.root), "TMPDIR": str(own_folder)}
         with tempfile.TemporaryFile() as told:
             process = subprocess.Popen(

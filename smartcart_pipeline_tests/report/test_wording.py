@@ -121,6 +121,42 @@ def test_the_response_is_judged_by_its_interval(response: tuple[float, ...], do:
     assert f"95% interval {response[1]:.1%} to {response[2]:.1%}" in first[do]
 
 
+@pytest.mark.parametrize(
+    ("response", "do"),
+    [
+        ((0.2, 0.1501, 0.3), "Invite them first to the next campaign"),
+        ((0.2, 0.15, 0.3), "Try the next campaign on a sample of them first"),
+        ((0.2, 0.1499, 0.3), "Try the next campaign on a sample of them first"),
+        ((0.1, 0.05, 0.15), "Try the next campaign on a sample of them first"),
+        ((0.1, 0.05, 0.1499), "Do not repeat the last campaign with them"),
+    ],
+)
+def test_the_interval_must_lie_beyond_the_rate_of_all_customers(response: tuple[float, ...], do: str) -> None:
+    [first, _] = advice({"response": response}, {})
+    assert do in first
+
+
+@pytest.mark.parametrize(
+    ("spending", "do"),
+    [
+        (0.625, "Look after them first"),
+        (0.6249, "Treat them like the average customer"),
+        (0.4001, "Treat them like the average customer"),
+        (0.4, "Keep what reaching them costs low"),
+    ],
+)
+def test_the_value_of_a_segment_is_judged_at_the_edges(spending: float, do: str) -> None:
+    [first, _] = advice({"spending_share": spending}, {})
+    assert do in first
+
+
+def test_intervals_that_touch_overlap() -> None:
+    do = "Try the next campaign on a sample of them first"
+    for low, told in ((0.18, True), (0.1801, False)):
+        [first, *_] = advice({"response": (0.15, 0.12, 0.18)}, {"response": (0.19, low, 0.3)})
+        assert first[do].endswith("The interval overlaps with that of S02.") == told
+
+
 def test_an_interval_that_overlaps_with_others_says_so() -> None:
     alike = {"response": (0.14, 0.10, 0.19)}
     [first, second, apart] = advice({}, alike, {"response": (0.4, 0.3, 0.5)})

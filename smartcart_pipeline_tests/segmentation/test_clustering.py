@@ -160,6 +160,14 @@ def test_kmeans_over_all_customers_ends_where_scikit_learns_does(as_frame: Frame
     assert streamed[by_first[1]] == pytest.approx(whole[by_first[0]], abs=1e-3)
 
 
+def test_lloyds_steps_go_on_until_nothing_moves_any_more(as_frame: Frames):
+    points = np.random.default_rng(5).normal(0, 3, (2_000, 3))
+    frame = as_frame(points_frame(*map(tuple, points)))
+    refined = refine_centroids(frame, points[:4], fetch_rows)
+    again = refine_centroids(frame, refined, fetch_rows)
+    assert np.abs(again - refined).max() < 0.01
+
+
 def test_a_centroid_without_customers_stays_where_it_is(as_frame: Frames):
     sample = np.array([[0.0, 0, 0], [0.1, 0, 0], [9, 0, 0], [9.1, 0, 0]])
     everyone = as_frame(points_frame((0.0, 0, 0), (0.2, 0, 0)))

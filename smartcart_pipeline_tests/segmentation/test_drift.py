@@ -84,7 +84,14 @@ def test_chance_among_few_customers_is_no_drift():
 
 @pytest.mark.parametrize(
     ("psi", "p_value", "verdict"),
-    [(0.09, 0.0, "steady"), (0.1, 0.0, "noticeable"), (0.25, 0.0, "drifted"), (0.9, 0.001, "steady")],
+    [
+        (0.0999, 0.0, "steady"),
+        (0.1, 0.0, "noticeable"),
+        (0.2499, 0.0, "noticeable"),
+        (0.25, 0.0, "drifted"),
+        (0.9, 0.000999, "drifted"),
+        (0.9, 0.001, "steady"),
+    ],
 )
 def test_the_effect_counts_where_it_is_significant(psi: float, p_value: float, verdict: str):
     assert judge_drift(psi, p_value) == verdict
@@ -110,6 +117,12 @@ def test_the_index_is_the_one_of_the_definition():
     before, after = np.array([50.0, 30.0, 20.0]), np.array([10.0, 10.0, 20.0])
     p, q = before / 100, after / 40
     assert stability_index(before, after) == pytest.approx(float(((q - p) * np.log(q / p)).sum()))
+
+
+def test_half_a_customer_stands_in_an_empty_bin():
+    p, q = np.array([100 / 100.5, 0.5 / 100.5]), np.array([0.5, 0.5])
+    expected = float(((q - p) * np.log(q / p)).sum())
+    assert stability_index(np.array([100.0, 0.0]), np.array([50.0, 50.0])) == pytest.approx(expected, rel=1e-12)
 
 
 def test_categories_that_are_new_or_have_vanished_are_named():

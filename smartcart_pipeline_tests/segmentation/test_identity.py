@@ -106,6 +106,36 @@ def test_who_shares_too_little_is_not_the_same():
     assert matching.segment_ids == ("S03", "S01")
 
 
+@pytest.mark.parametrize(
+    ("shared", "ids"),
+    [(30, ("S01", "S02")), (29, ("S03", "S02"))],
+    ids=["three tenths of either", "one customer less"],
+)
+def test_who_shares_three_tenths_is_the_same(shared: int, ids: tuple[str, ...]):
+    # In S01, the first cluster or both there are a hundred customers.
+    matching = match_segments(overlaps([[shared, 100 - shared], [0, 200]]), OLD[:2], 2, 2)
+    assert matching.segment_ids == ids
+
+
+def test_two_segments_that_meet_in_one_cluster_keep_their_ids_above_three_tenths():
+    assert match_segments(overlaps([[35, 75], [0, 100]]), OLD[:2], 2, 2).segment_ids == ("S01", "S02")
+
+
+@pytest.mark.parametrize(("shared", "event"), [(50, "split"), (49, "born")])
+def test_a_cluster_stems_from_a_segment_with_half_of_its_customers(shared: int, event: str):
+    newcomers = {"segment_id": None, "cluster": 1, "customers": 100 - shared}
+    [_, told] = match_segments([*overlaps([[600, shared]]), newcomers], OLD[:1], 2, 1).events
+    assert (told["segment_id"], told["event"]) == ("S02", event)
+
+
+@pytest.mark.parametrize(("shared", "event"), [(50, "merged"), (49, "retired")])
+def test_a_segment_went_into_a_cluster_with_half_of_its_customers(shared: int, event: str):
+    # It is paired with the third cluster, of which it is too small a part to be the same.
+    table = [[900, 0, 800], [0, 900, 0], [shared, 96 - shared, 4]]
+    [told] = [row for row in match_segments(overlaps(table), OLD, 3, 3).events if row["segment_id"] == "S03"]
+    assert told["event"] == event
+
+
 def test_a_model_that_was_in_force_before_keeps_its_ids():
     matching = match_segments(overlaps([[90, 0], [0, 50], [5, 5]]), OLD, 2, 7, keeps=("S01", "S05"))
     assert matching.segment_ids == ("S01", "S05")

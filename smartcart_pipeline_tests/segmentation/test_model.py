@@ -13,12 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smartcart_pipeline.contract import HomeError
-from smartcart_pipeline.segmentation.cleaning import Limits
+from smartcart_pipeline.segmentation.cleaning import Limits, judge_customers
 from smartcart_pipeline.segmentation.components import Components
-from smartcart_pipeline.segmentation.model import SegmentModel, assign_model, read_model
+from smartcart_pipeline.segmentation.model import SegmentModel, assign_model, read_model, score_customers
 from smartcart_pipeline.segmentation.recipes import EDUCATION_LEVELS, LIVING_WITH, RECIPES, RecipeName
 from smartcart_pipeline.segmentation.scaling import Scaler
 from smartcart_pipeline_tests.conftest import Frames, to_pandas
+from smartcart_pipeline_tests.segmentation.test_cleaning import CUSTOMER
 
 
 def random_model(seed: int, recipe: RecipeName = "behavioural", k: int = 3) -> SegmentModel:
@@ -177,3 +178,26 @@ def test_a_broken_document_is_refused_by_name(fault: str):
 def test_what_is_no_document_is_refused(document: Any):
     with pytest.raises(HomeError, match="The segment model cannot be read"):
         read_model(document)
+
+
+@pytest.mark.parametrize(
+    ("customer", "is_placed"),
+    [
+        ({}, True),
+        ({"year_birth": 1984}, True),
+        ({"year_birth": 1983}, False),
+        ({"income": 60_000.0}, True),
+        ({"income": 60_000.5}, False),
+        ({"income": None}, True),
+    ],
+)
+def test_who_is_beyond_the_models_own_limits_gets_no_segment(
+    as_frame: Frames, customer: dict[str, Any], is_placed: bool
+):
+    model = replace(random_model(1), limits=Limits(max_age=30, max_income=60_000))
+    row = {**CUSTOMER, "dt_customer": pd.Timestamp(2012, 9, 4), "year_birth": 1990} | customer
+    rows = as_frame(pd.DataFrame([row]).astype({"income": "float64", "unreadable": "string"}))
+    [placed] = to_pandas(score_customers(judge_customers(rows, None), model)).to_dict("records")
+    assert placed["customer_id"] == CUSTOMER["customer_id"]
+    assert isinstance(placed["segment_id"], str) == is_placed
+    assert isinstance(placed["persona"], str) == is_placed

@@ -41,3 +41,12 @@ def test_a_large_mean_hides_no_variance():
     values = 600_000 + np.array([[0.0], [0.5], [1.0]]).repeat(100_000, axis=0)
     moments = sum_moments([values], ("income",))
     assert moments.covariances[0, 0] == pytest.approx(values.var(), rel=1e-12)
+
+
+def test_what_rounding_takes_from_a_long_sum_is_given_back():
+    """Squares of two hundred thousand incomes add up to more digits than a float has."""
+    incomes = np.random.default_rng(1).integers(0, 1_400_000, 200_000) / 2
+    moments = sum_moments([incomes[:, None]], ("income",))
+    doubled = [int(income * 2) for income in incomes]
+    assert moments.sums == (Fraction(sum(doubled), 2),)
+    assert moments.products == ((Fraction(sum(each * each for each in doubled), 4),),)

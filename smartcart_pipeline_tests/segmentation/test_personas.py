@@ -57,6 +57,75 @@ def test_a_persona_follows_from_income_spending_and_household(numbers: dict, per
     assert base_persona(profile(**numbers), BASE) == persona
 
 
+# A base of round numbers, so that the limits are met to the last bit.
+ROUND = BASE | {"mean_income": 100.0, "mean_total_spending": 100.0}
+
+
+@pytest.mark.parametrize(
+    ("income", "spending", "persona"),
+    [
+        (115, 115, "Affluent"),
+        (114.99, 115, "Generous"),
+        (115, 114.99, "Reserved well-off"),
+        (114.99, 114.99, "Mainstream"),
+        (85.01, 85.01, "Mainstream"),
+        (85.01, 85, "Careful"),
+        (85, 85.01, "Stretching"),
+        (85, 85, "Budget-minded"),
+    ],
+)
+def test_high_begins_at_115_and_low_ends_at_85_of_a_hundred(income: float, spending: float, persona: str):
+    numbers = {"mean_income": income, "mean_total_spending": spending}
+    assert base_persona(profile(**numbers), ROUND) == f"{persona} households"
+
+
+@pytest.mark.parametrize(
+    ("partnered", "children", "household"),
+    [
+        (0.75, 1, "families"),
+        (0.75, 0.99, "couples"),
+        (0.7499, 1, "parents"),
+        (0.7499, 0.99, "households"),
+        (0.2501, 1, "parents"),
+        (0.25, 1, "single parents"),
+        (0.25, 0.99, "singles"),
+    ],
+)
+def test_households_are_judged_at_the_edges(partnered: float, children: float, household: str):
+    numbers = {"share_living_with_partner": partnered, "mean_total_children": children}
+    assert base_persona(profile(**numbers), BASE) == f"Mainstream {household}"
+
+
+def test_a_base_without_income_has_neither_high_nor_low():
+    assert base_persona(profile(mean_income=0), BASE | {"mean_income": 0}) == "Mainstream households"
+
+
+@pytest.mark.parametrize(
+    ("income", "words"),
+    [(100.49, "the average"), (99.51, "the average"), (101.6, "2% above average"), (97, "3% below average")],
+)
+def test_a_difference_that_rounds_to_nothing_is_none(income: float, words: str):
+    assert f"mean income of {income:,.0f} ({words})" in describe_segment(profile(mean_income=income), ROUND)
+
+
+def test_of_three_that_sound_alike_the_middle_one_counts_to_the_lower():
+    rows = name_segments([profile(f"S0{n}", mean_age=30 + n) for n in (1, 2, 3)], BASE)
+    assert [row["persona"] for row in rows] == [
+        "Mainstream households, younger (spending rank 1)",
+        "Mainstream households, younger (spending rank 2)",
+        "Mainstream households, older",
+    ]
+
+
+def test_the_rank_is_that_of_spending():
+    alike = [profile("S01", mean_age=30), profile("S02", mean_age=30, mean_total_spending=601.0)]
+    rows = name_segments([*alike, profile("S03", mean_age=50), profile("S04", mean_age=50)], BASE)
+    assert [row["persona"].partition(", ")[2] for row in rows[:2]] == [
+        "younger (spending rank 2)",
+        "younger (spending rank 1)",
+    ]
+
+
 def test_segments_that_sound_alike_are_told_apart_by_what_differs_most():
     rows = name_segments([profile("S01", mean_age=30), profile("S02", mean_age=65, mean_recency=50)], BASE)
     assert [row["persona"] for row in rows] == ["Mainstream households, younger", "Mainstream households, older"]

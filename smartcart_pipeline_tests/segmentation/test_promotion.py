@@ -72,6 +72,52 @@ def test_every_criterion_alone_holds_a_challenger_back():
     ]
 
 
+# Limits that binary fractions hold exactly, none of them the default, and each another than the others.
+OWN = Gate(
+    drifted_features=0.5,
+    silhouette_gain=0.25,
+    unexplained_customers=0.125,
+    stability=0.75,
+    silhouette_loss=0.0625,
+    segment_share=0.03125,
+    relabelled_customers=0.375,
+)
+SAFE = replace(STEADY, drifted_features=1.0, stability=1.0, smallest_share=0.5, relabelled_share=0.0)
+
+
+@pytest.mark.parametrize("adds_segment", [False, True])
+@pytest.mark.parametrize(
+    ("field", "limit", "worse"),
+    [
+        ("stability", 0.75, -1),
+        ("silhouette_gain", -0.0625, -1),
+        ("smallest_share", 0.03125, -1),
+        ("relabelled_share", 0.375, 1),
+    ],
+)
+def test_a_criterion_of_safety_that_is_met_exactly_holds(field: str, limit: float, worse: int, adds_segment: bool):
+    reasoned = replace(SAFE, adds_segment=adds_segment, unexplained_customers=1.0)
+    assert decide_promotion(replace(reasoned, **{field: limit}), OWN).promoted
+    assert not decide_promotion(replace(reasoned, **{field: np.nextafter(limit, worse * np.inf)}), OWN).promoted
+
+
+@pytest.mark.parametrize(
+    ("field", "limit", "adds_segment"),
+    [("drifted_features", 0.5, False), ("silhouette_gain", 0.25, False), ("unexplained_customers", 0.125, True)],
+)
+def test_a_reason_that_is_met_exactly_is_one(field: str, limit: float, adds_segment: bool):
+    without = replace(SAFE, drifted_features=0.0, unexplained_customers=0.0, adds_segment=adds_segment)
+    assert decide_promotion(replace(without, **{field: limit}), OWN).promoted
+    assert not decide_promotion(replace(without, **{field: np.nextafter(limit, 0)}), OWN).promoted
+
+
+def test_a_segment_is_added_for_unexplained_customers_alone():
+    adding = replace(SAFE, adds_segment=True, unexplained_customers=0.0, silhouette_gain=0.9)
+    assert not decide_promotion(adding, OWN).promoted
+    fitting = replace(SAFE, drifted_features=0.0, unexplained_customers=1.0)
+    assert not decide_promotion(fitting, OWN).promoted
+
+
 @pytest.mark.parametrize(("refit", "promoted"), [("always", True), ("never", False)])
 def test_a_setting_overrules_the_gate(refit: Any, promoted: bool):
     for evidence in (STEADY, replace(DRIFTED, stability=0.1)):
@@ -101,6 +147,14 @@ def test_the_champions_k_stays_as_long_as_it_is_as_good_as_any():
     assert challenger_k(candidates(0.40, 0.41, 0.44), 12) == 4
 
 
+@pytest.mark.parametrize(("silhouette", "stability", "k"), [(0.40, 0.9, 2), (0.3999, 0.9, 4), (0.40, 0.8999, 4)])
+def test_the_champions_k_is_judged_at_the_edges(silhouette: float, stability: float, k: int):
+    # What is left of 0.45 without the tolerance is 0.40, to the last bit.
+    rows = candidates(silhouette, 0.41, 0.45)
+    rows[1]["stability"] = stability
+    assert challenger_k(rows, 2) == k
+
+
 CENTROIDS = np.array([[0.0, 0.0, 0.0], [10.0, 0.0, 0.0]])
 
 
@@ -126,6 +180,14 @@ def test_an_extension_for_a_handful_of_strays_is_not_stable():
     alone = clouds(((0, 0, 0), 200), ((10, 0, 0), 200), ((5, 9, 0), 60))
     steady = extend_centroids(alone, CENTROIDS, np.arange(460) >= 400)
     assert measure_extension(points, extended, 3.0, 42) < measure_extension(alone, steady, 3.0, 42)
+
+
+def test_far_is_a_distance_and_not_its_square():
+    """Customers farther than half a unit are far, though the square of their distance is less than that."""
+    points = np.concatenate([np.zeros((300, 3)), np.tile([10.0, 0, 0], (300, 1)), np.tile([0, 0.6, 0], (100, 1))])
+    extended = np.vstack([CENTROIDS, [[0, 0.6, 0]]])
+    assert measure_extension(points, extended, 0.5, 42) == 1
+    assert measure_extension(points, extended, 0.65, 42) < 1
 
 
 def test_relabelled_are_the_known_customers_whose_segment_differs():

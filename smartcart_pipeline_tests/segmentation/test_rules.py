@@ -63,6 +63,20 @@ def test_every_customer_meets_exactly_one_rule(seed: int, k: int):
         assert met(rules, customers).sum(axis=1).tolist() == [1] * 300
 
 
+def test_a_rule_is_about_at_least_five_in_a_thousand():
+    features = random_features(3, customers=1_000)
+    features["age"] = 30
+    for odd, rules in ((1, 1), (4, 1), (5, 2)):
+        features["recency"] = np.where(np.arange(1_000) < odd, 90, 10)
+        for name in RULED.numeric:
+            features[name] = features["recency"] if name == "recency" else 0
+        features["living_with"], features["education"] = "Alone", "Graduate"
+        clusters = (features["recency"] == 90).to_numpy(int)
+        found = fit_rules(encoded(features), clusters, 1)
+        assert len(found) == rules
+    assert found == [Rule(0, upto={"recency": 50}), Rule(1, above={"recency": 50})]
+
+
 def test_the_same_seed_gives_the_same_rules():
     features = random_features(5, customers=500)
     clusters = np.random.default_rng(5).integers(0, 3, 500)

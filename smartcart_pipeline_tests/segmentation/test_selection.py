@@ -65,9 +65,18 @@ def test_measures_equal_scikit_learns_own():
     assert row["davies_bouldin"] == pytest.approx(davies_bouldin_score(points, fit.labels_))
 
 
-def test_the_same_seed_gives_the_same_bits():
-    points = blobs(3)
-    assert evaluate_candidates(points, 7, (1, 2, 3)) == evaluate_candidates(points, 7, (1, 2, 3))
+def test_the_same_seed_gives_the_same_bits_and_another_draws_others():
+    # Clouds that overlap: whom a resample draws shows in how stable the clusters are.
+    points = np.random.default_rng(3).normal(0, 1, (300, 3))
+    first, again, other = (evaluate_candidates(points, seed, (1, 4)) for seed in (1, 1, 2))
+    assert first == again
+    assert first[1]["stability"] != other[1]["stability"]
+
+
+def test_the_seed_draws_the_resamples_too():
+    # Of groups far apart every seed finds the same two clusters; who is drawn moves the border through the third.
+    points = np.concatenate([blobs(1, 40), np.random.default_rng(3).normal(0, 6, (400, 3))])
+    assert len({evaluate_candidates(points, seed, (2,))[0]["stability"] for seed in range(4)}) == 4
 
 
 def test_separate_groups_are_found():
@@ -115,6 +124,35 @@ def test_else_the_most_stable_of_the_good_ones_is_taken(elbow: tuple[float, floa
     assert selected(rows)["reason"].startswith("most stable of the candidates with a silhouette near the best")
     assert rows[2]["is_elbow"]
     assert rows[2]["reason"].startswith("elbow, passed over")
+
+
+@pytest.mark.parametrize(
+    ("elbow", "chosen"),
+    [((0.45, 0.9), 3), ((0.4499, 0.9), 2), ((0.45, 0.8999), 2)],
+    ids=["at both edges", "beyond the tolerance", "less stable"],
+)
+def test_the_elbow_is_judged_at_the_edges(elbow: tuple[float, float], chosen: int):
+    # What is left of 0.5 without the tolerance is 0.45, to the last bit.
+    rows = choose_k(table((0.46, 0.97), elbow, (0.50, 0.92), (0.48, 0.96), (0.30, 0.99)))
+    assert selected(rows)["k"] == chosen
+
+
+@pytest.mark.parametrize(("silhouette", "chosen"), [(0.45, 2), (0.4499, 4)])
+def test_the_steadiest_is_looked_for_within_the_tolerance(silhouette: float, chosen: int):
+    rows = choose_k(table((silhouette, 1.0), (0.3, 0.95), (0.50, 0.92), (0.2, 1.0), (0.2, 1.0)))
+    assert selected(rows)["k"] == chosen
+
+
+@pytest.mark.parametrize(("stability", "reason"), [(0.9, "most stable"), (0.8999, "no clear k")])
+def test_the_steadiest_must_be_stable(stability: float, reason: str):
+    rows = choose_k(table((0.50, stability), (0.3, 0.95), (0.48, 0.8), (0.2, 1.0), (0.2, 1.0)))
+    assert selected(rows)["k"] == 2
+    assert selected(rows)["reason"].startswith(reason)
+
+
+def test_of_two_that_are_as_steady_the_smaller_k_is_taken():
+    rows = choose_k(table((0.3, 0.9), (0.3, 0.95), (0.49, 1.0), (0.50, 1.0), (0.48, 1.0)))
+    assert selected(rows)["k"] == 4
 
 
 def test_else_the_best_silhouette_is_taken_and_no_k_called_clear():

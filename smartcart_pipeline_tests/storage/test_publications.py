@@ -16,6 +16,7 @@ from smartcart_pipeline.storage.lake import Fitted, Lake
 from smartcart_pipeline.storage.publications import (
     Published,
     kept_publications,
+    prune,
     publish,
     published,
     roll_back,
@@ -225,6 +226,19 @@ def test_a_table_that_a_later_run_took_over_stays_as_long_as_it_is_needed(home: 
     with duckdb.connect(str(home.warehouse), read_only=True) as connection:
         for name in FEW:
             assert connection.sql(f"SELECT count(*) FROM {name}").fetchall() == [(1,)]
+
+
+def test_the_published_one_stays_however_old_it_is(home: Home, engine: DuckDBEngine):
+    for number in range(4):
+        night(home, f"run{number}", float(number), engine)
+    back(home, "run0")
+    shown = published(home)
+    assert shown is not None
+    prune(home, 2, shown)
+    assert [run_of(path) for path in kept_publications(home)] == ["run3", "run2", "run0"]
+    assert (published(home), means(home.warehouse)) == (shown, [0.0])
+    # With the files of the lake that it needs.
+    assert [run_of(file) for file in sorted((home.lake / "scaler").iterdir())] == ["run0", "run2", "run3"]
 
 
 def test_the_newest_file_of_a_table_stays_although_no_publication_needs_it(home: Home, engine: DuckDBEngine):
