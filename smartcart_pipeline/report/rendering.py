@@ -7,6 +7,7 @@ import os
 import re
 import sys
 from contextlib import suppress
+from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from jinja2 import Template
 
 PAGE = files("smartcart_pipeline.report") / "page"
+# Beside Python's own byte code.
+COMPILED = Path(__file__).with_name("__pycache__") / f"page.jinja.{sys.implementation.cache_tag}.pyc"
 # So many bytes of a page hold its head, down to the run that it tells of.
 BEGINNING = 2_000
 
@@ -115,21 +118,25 @@ def _template() -> "Template":
     from jinja2.bccache import Bucket  # noqa: PLC0415
 
     class Compiled(BytecodeCache):
-        """Keeps the compiled template beside Python's own byte code; it is compiled anew when either changes."""
+        """Keeps the compiled template; it is compiled anew when its text, an option or Jinja itself changes."""
 
-        path = Path(__file__).with_name("__pycache__") / f"page.jinja.{sys.implementation.cache_tag}.pyc"
+        def get_bucket(self, environment: Environment, name: str, filename: str | None, source: str) -> Bucket:
+            # Jinja tells compiled templates apart by their text alone.
+            options = {key: value for key, value in vars(environment).items() if isinstance(value, str | int | None)}
+            compiled_by = f"{version('jinja2')} {options} {sorted(environment.extensions)}"
+            return super().get_bucket(environment, name, filename, f"{compiled_by}\n{source}")
 
         def load_bytecode(self, bucket: Bucket) -> None:
-            with suppress(OSError), self.path.open("rb") as file:
+            with suppress(OSError), COMPILED.open("rb") as file:
                 bucket.load_bytecode(file)
 
         def dump_bytecode(self, bucket: Bucket) -> None:
-            writing = self.path.with_name(f"{self.path.name}.{os.getpid()}")
+            writing = COMPILED.with_name(f"{COMPILED.name}.{os.getpid()}")
             # Where nothing may be written, as Python too may find, it is compiled every time.
             with suppress(OSError):
                 if not sys.dont_write_bytecode:
                     writing.write_bytes(bucket.bytecode_to_string())
-                    os.replace(writing, self.path)
+                    os.replace(writing, COMPILED)
 
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, loader=FunctionLoader(_read), bytecode_cache=Compiled()

@@ -6,8 +6,10 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import duckdb
+import jinja2
 import pytest
 
 from smartcart_pipeline.contract import HomeError
@@ -17,6 +19,15 @@ from smartcart_pipeline.report.reading import read_findings
 from smartcart_pipeline.report.rendering import PAGE, render, write_report
 from smartcart_pipeline_tests.conftest import REPOSITORY
 from smartcart_pipeline_tests.report.test_wording import findings
+
+
+@pytest.fixture(autouse=True)
+def compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the compiled template is kept: nothing that was compiled before a test answers for what is there now."""
+    path = tmp_path / "__pycache__" / "page.pyc"
+    path.parent.mkdir()
+    monkeypatch.setattr(rendering, "COMPILED", path)
+    return path
 
 
 @pytest.fixture
@@ -95,18 +106,59 @@ def test_the_page_is_put_in_place_whole_or_not_at_all(tmp_path: Path, monkeypatc
     assert place.read_bytes() == before
 
 
-def test_a_spoilt_template_cache_is_made_anew() -> None:
+def test_a_spoilt_template_cache_is_made_anew(compiled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    page = render(some_findings())
+    compiled.write_bytes(b"spoilt")
+    assert render(some_findings()) == page
+    assert not compiled.read_bytes().startswith(b"spoilt")
+
+
+def test_the_compiled_template_is_kept_beside_pythons_own_byte_code() -> None:
     script = (
-        "from smartcart_pipeline.report import rendering; from pathlib import Path; "
-        "[kept] = Path(rendering.__file__).parent.glob('__pycache__/page.jinja.*.pyc'); kept.write_bytes(b'spoilt'); "
-        "print(len(rendering._template().render.__name__), kept.read_bytes()[:6] != b'spoilt')"
+        "from smartcart_pipeline.report import rendering; rendering.COMPILED.unlink(missing_ok=True); "
+        "rendering._template(); print(rendering.COMPILED.is_file(), rendering.COMPILED)"
     )
-    render(some_findings())
     environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(REPOSITORY)}
-    if sys.dont_write_bytecode:
-        pytest.skip("Python is told to write no byte code")
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment, check=True)
-    assert done.stdout.split() == ["6", "True"]
+    kept = Path(rendering.__file__).with_name("__pycache__") / f"page.jinja.{sys.implementation.cache_tag}.pyc"
+    assert done.stdout.split() == ["True", str(kept)]
+
+
+def test_where_python_writes_no_byte_code_no_template_is_kept(compiled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    render(some_findings())
+    assert list(compiled.parent.iterdir()) == []
+
+
+@pytest.mark.parametrize("options", [{"autoescape": False}, {"trim_blocks": True}, {"extensions": ["jinja2.ext.do"]}])
+def test_a_template_that_was_compiled_with_other_options_is_compiled_anew(
+    compiled: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, object]
+) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    findings: Any = some_findings()
+    findings.publication["export_name"] = "<b>.csv"
+    default = render(findings)
+    assert "&lt;b&gt;.csv" in default
+    kept = compiled.read_bytes()
+    real = jinja2.Environment
+    monkeypatch.setattr(jinja2, "Environment", lambda **own: real(**own | options))
+    warm = render(findings)
+    assert compiled.read_bytes() != kept
+    compiled.unlink()
+    assert warm == render(findings)
+    assert ("<b>.csv" in warm) == ("autoescape" in options)
+
+
+def test_a_template_that_another_jinja_has_compiled_is_compiled_anew(
+    compiled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    render(some_findings())
+    kept = compiled.read_bytes()
+    monkeypatch.setattr(rendering, "version", lambda _: "4.5.6")
+    render(some_findings())
+    assert compiled.read_bytes() != kept
 
 
 def test_without_a_publication_there_is_no_report(engine: DuckDBEngine, tmp_path: Path) -> None:
