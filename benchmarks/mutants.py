@@ -47,10 +47,10 @@ TESTED_IN = {
     "workbook_cells": ("workbook",),
 }
 # These start clusters, servers and whole nights, so they run for mutants of their own module only.
-SLOW = ("damage", "odd_paths", "record_server", "run_lock", "run_records", "spark")
+SLOW = ("access", "damage", "duckdb_macros", "odd_paths", "record_server", "run_lock", "run_records", "spark")
 SPARK_MODULES = ("spark", "spark_exports")
 # A test that waits for what never comes has found its mutant.
-LONGEST_TEST = 120
+LONGEST_TEST = 300
 EQUIVALENT = Path(__file__).with_name("equivalent_mutants.toml")
 
 
@@ -400,7 +400,7 @@ class Copy:
             As `run`.
         """
         cover = ("--cov", "--cov-context=test", "--cov-report=", "--cov-fail-under=0")
-        return self.run([f"--numprocesses={AT_ONCE}", "--dist=loadfile", *cover, *tests], 3_600)
+        return self.run([f"--numprocesses={AT_ONCE}", "--dist=loadfile", "--timeout=1800", *cover, *tests], 7_200)
 
     def attempt(self, mutant: Mutant, runs: Sequence[Sequence[str]], limit: float) -> str:
         """Put a mutant in, run tests up to the first that fails, and take it out.

@@ -11,7 +11,15 @@ import pytest
 from smartcart_pipeline import simulation
 from smartcart_pipeline.segmentation.hysteresis import Hysteresis
 from smartcart_pipeline.segmentation.promotion import Gate
-from smartcart_pipeline.simulation import Identity, as_of, describe_night, make_world, play_world
+from smartcart_pipeline.simulation import (
+    Identity,
+    Played,
+    as_of,
+    describe_night,
+    make_world,
+    play_world,
+    summarise_world,
+)
 
 
 def test_a_base_grows_by_customers_that_join_on_their_night():
@@ -58,7 +66,9 @@ def test_the_new_group_gets_its_segment_and_nobody_is_moved_before(monkeypatch: 
     assert ours.promotions == [3]
     assert ours.found == 0
     assert max(ours.relabelled[:2]) <= 0.001
-    assert ours.right_causes is None or ours.right_causes >= 0.95
+    # Who moved was moved by the new model, and that is what was told.
+    assert ours.told.keys() == {("model", "model")}
+    assert ours.right_causes == 1
 
 
 def test_a_person_can_ask_for_a_model_of_another_night():
@@ -90,3 +100,67 @@ def test_the_command_plays_all_worlds():
         (world, policy) for world in simulation.WORLDS for policy in ("identity", "matching", "refit")
     ]
     assert all(0 <= row["mean_relabelled"] <= row["worst_relabelled"] <= 1 for row in rows)
+    assert rows == [row for world in simulation.WORLDS for row in summarise_world(world, 500, 2, seed=1)]
+
+
+def test_a_world_is_summed_up_from_its_nights():
+    played = play_world(make_world("gradual", 500, 4, 2), 4, 2, Gate(), Hysteresis())
+    for row, (policy, told) in zip(summarise_world("gradual", 500, 4, 2), played.items(), strict=True):
+        assert (row["policy"], row["world"], row["customers"], row["nights"], row["seed"]) == (
+            policy,
+            "gradual",
+            500,
+            4,
+            2,
+        )
+        assert row["worst_relabelled"] == max(told.relabelled)
+        assert row["mean_relabelled"] == pytest.approx(sum(told.relabelled) / 3)
+        assert (row["moves"], row["promotions"]) == (sum(told.told.values()), len(told.promotions))
+        assert (row["changed_moved"], row["nights_to_find"]) == (told.moved, None)
+
+
+def test_causes_told_right_are_counted_among_all_that_were_told():
+    assert Played().right_causes is None
+    told = {("customer", "customer"): 2, ("model", "model"): 1, ("customer", "borderline"): 1}
+    assert Played(told=told).right_causes == 0.75
+
+
+# Of four known customers two moved, one of them because it changed; the fifth came, the sixth left.
+BEFORE = ["S01", "S01", "S02", "S02", "", "S01"]
+AFTER = ["S02", "S02", "S02", "S02", "S01", ""]
+
+
+@pytest.mark.parametrize(("night", "relabelled"), [(0, []), (2, [0.5]), (3, [0.25]), (4, [0.25])])
+def test_relabelled_is_who_moved_and_had_not_changed_by_then(night: int, relabelled: list[float]):
+    world = replace(
+        make_world("unchanged", 500, 2, 1),
+        changes=np.array([3, -1, -1, -1, -1, -1]),
+        is_new_group=np.zeros(6, dtype=bool),
+    )
+    record = Played()
+    simulation._record(record, world, night, np.array(BEFORE, dtype=object), np.array(AFTER, dtype=object))
+    assert record.relabelled == relabelled
+
+
+@pytest.mark.parametrize(
+    ("of_group", "of_others", "found"),
+    [
+        (["S01", "S01"], ["S02", "S02"], 1),
+        # Half of the group is in the segment, and half of the segment is of the group.
+        (["S01", "S02"], ["S01", "S03"], 1),
+        (["S01", "S02", "S03"], ["S04"], None),
+        (["S01", "S01"], ["S01", "S01", "S01"], None),
+    ],
+)
+def test_a_group_is_found_where_half_of_it_is_half_of_a_segment(
+    of_group: list[str], of_others: list[str], found: int | None
+):
+    labels = of_group + of_others
+    is_new_group = np.arange(len(labels)) < len(of_group)
+    world = replace(make_world("unchanged", 500, 2, 1), changes=np.full(len(labels), -1), is_new_group=is_new_group)
+    record = Played()
+    known = np.array(labels, dtype=object)
+    simulation._record(record, world, simulation.ARRIVAL - 1, known, known)
+    assert record.found is None
+    simulation._record(record, world, simulation.ARRIVAL + 1, known, known)
+    assert record.found == found
