@@ -36,7 +36,7 @@ ROOMS = ("segmentation", "storage", "engines")
 GOAL = 0.95
 AT_ONCE = 2
 # What the fast tests need: they build no wheel, and start no cluster.
-COPIED = (PACKAGE, TESTS, Path("data/smartcart_customers.csv"), Path("docs"), Path("pyproject.toml"))
+COPIED = (PACKAGE, TESTS, *map(Path, ("data/smartcart_customers.csv", "docs", "pyproject.toml", "dagster.yaml")))
 # Modules that are tested under another's name.
 TESTED_IN = {
     "csv_text": ("exports",),
