@@ -39,7 +39,7 @@ AT_ONCE = 2
 COPIED = (PACKAGE, TESTS, *map(Path, ("data/smartcart_customers.csv", "docs", "pyproject.toml", "dagster.yaml")))
 # Modules that are tested under another's name.
 TESTED_IN = {
-    "csv_text": ("exports",),
+    "csv_text": ("exports", "bounded_exports"),
     "duckdb_exports": ("duckdb_exports", "bounded_exports"),
     "exports": ("exports", "bounded_exports"),
     "server_records": ("record_server",),

@@ -455,3 +455,25 @@ def test_cleaning_what_was_cleaned_changes_nothing(as_frame: Frames, raw: list[R
     ]
     assert reject(as_frame, *again) == []
     assert clean(as_frame, *again) == [row | {"income_imputed": False} for row in once]
+
+
+@pytest.mark.parametrize(
+    ("changes", "detail"),
+    [
+        ({"year_birth": 2014}, "Income is 700000: above the limit of 600000"),
+        (
+            {"year_birth": 2015},
+            "Year_Birth 2015 lies after the as-of date 2014-06-29; Income is 700000: above the limit of 600000",
+        ),
+        ({"year_birth": 1924}, "Income is 700000: above the limit of 600000"),
+        (
+            {"year_birth": 1923},
+            "Born in 1923: older than 90 on 2014-06-29; Income is 700000: above the limit of 600000",
+        ),
+        ({"year_birth": 1923, "income": 600_000}, "Born in 1923: older than 90 on 2014-06-29"),
+        ({"year_birth": 1923, "income": None}, "Born in 1923: older than 90 on 2014-06-29"),
+    ],
+)
+def test_only_what_is_beyond_a_limit_is_told_of_a_refused_row(as_frame: Frames, changes: Row, detail: str):
+    [(_, _, told)] = refusals(as_frame, customer(**{"income": 700_000.0} | changes))
+    assert told.replace("700000.0", "700000") == detail

@@ -113,6 +113,18 @@ def test_the_test_of_categories_is_that_of_scipy():
     assert row["effect"] == pytest.approx((expected.statistic / 5_000) ** 0.5)
 
 
+def test_three_categories_have_two_degrees_of_freedom():
+    rng = np.random.default_rng(4)
+    levels = ("Graduate", "Postgraduate", "Undergraduate")
+    before, after = (rng.choice(levels, 900, p=p).tolist() for p in ((0.5, 0.3, 0.2), (0.45, 0.33, 0.22)))
+    numbers = {"income": np.arange(900.0)}
+    reference = describe_spread(numbers, {"education": before}, RECIPE)
+    frame = nw.from_native(pd.DataFrame({"income": numbers["income"], "education": after}))
+    expected = chi2_contingency([[x.count(level) for level in levels] for x in (before, after)], correction=False)
+    assert expected.dof == 2
+    assert measure(reference, frame)["education"]["p_value"] == pytest.approx(expected.pvalue)
+
+
 def test_the_index_is_the_one_of_the_definition():
     before, after = np.array([50.0, 30.0, 20.0]), np.array([10.0, 10.0, 20.0])
     p, q = before / 100, after / 40

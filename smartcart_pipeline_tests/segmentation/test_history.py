@@ -114,7 +114,7 @@ def test_any_order_of_nights_gives_the_stays_of_a_walk_over_all_of_them(
 
 
 @given(nights_in_any_order)
-@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_night_that_comes_last_is_the_same_by_the_fast_way_and_the_exact_one(
     engine: DuckDBEngine, arriving: list[tuple[date, str, Published, bool, str]]
 ):

@@ -201,3 +201,15 @@ def test_who_is_beyond_the_models_own_limits_gets_no_segment(
     assert placed["customer_id"] == CUSTOMER["customer_id"]
     assert isinstance(placed["segment_id"], str) == is_placed
     assert isinstance(placed["persona"], str) == is_placed
+
+
+@pytest.mark.parametrize(("faults", "more"), [(3, ""), (4, " (and 1 more)"), (5, " (and 2 more)")])
+def test_of_many_faults_of_a_document_the_first_three_are_told(faults: int, more: str):
+    document = random_model(1).document()
+    for feature in document["features"][:faults]:
+        feature["mean"] = "x"
+    with pytest.raises(HomeError) as told:
+        read_model(document)
+    assert str(told.value).count(".mean: input should be a valid number") == 3
+    assert (more or ".mean: input should be a valid number") in str(told.value)
+    assert ("more)" in str(told.value)) == bool(more)

@@ -131,6 +131,11 @@ def test_segments_that_sound_alike_are_told_apart_by_what_differs_most():
     assert [row["persona"] for row in rows] == ["Mainstream households, younger", "Mainstream households, older"]
 
 
+def test_what_differs_most_is_the_distance_and_not_what_is_left_of_a_division():
+    rows = name_segments([profile("S01", mean_age=30), profile("S02", mean_age=60, mean_recency=50)], BASE)
+    assert [row["persona"] for row in rows] == ["Mainstream households, younger", "Mainstream households, older"]
+
+
 def test_segments_alike_in_everything_are_told_apart_by_spending():
     rows = name_segments([profile("S01"), profile("S02", mean_total_spending=601.0)], BASE)
     assert len({row["persona"] for row in rows}) == 2

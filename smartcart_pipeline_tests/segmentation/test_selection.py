@@ -91,6 +91,16 @@ def test_too_few_different_customers_are_refused_with_their_number(points: np.nd
         evaluate_candidates(points, seed=1)
 
 
+@pytest.mark.parametrize("candidates", [(1, 2), (1, 2, 3)])
+def test_one_customer_more_than_segments_is_enough(candidates: tuple[int, ...]):
+    most = max(candidates)
+    points = np.random.default_rng(1).normal(size=(most + 1, 3))
+    with pytest.raises(ExportError, match=rf"up to {most} segments are tried: at least {most + 1} different"):
+        evaluate_candidates(points[:most], 1, candidates)
+    rows = evaluate_candidates(points.repeat(50, axis=0), 1, candidates)
+    assert [row["k"] for row in rows] == list(candidates)
+
+
 def test_the_elbow_is_kneeds():
     assert find_elbow(range(1, 7), INERTIAS) == 3
 

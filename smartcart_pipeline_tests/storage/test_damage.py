@@ -13,6 +13,7 @@ import pytest
 from pyarrow import parquet
 
 from smartcart_pipeline.contract import HomeError
+from smartcart_pipeline.storage import damage
 from smartcart_pipeline.storage.damage import require_records, require_sound
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.models import read_record
@@ -239,3 +240,11 @@ def test_a_damaged_publication_is_named_and_another_can_be_had(home: Home, damag
     assert rolled.returncode == 0, rolled.stderr
     asked = smartcart("sql", "SELECT run_id FROM publication", "--home", home.root, "--format", "json")
     assert json.loads(asked.stdout) == [{"run_id": other.stem.split("_")[1]}]
+
+
+@pytest.mark.parametrize(
+    ("number", "told"),
+    [(1, "0"), (3, "0, 1, 2"), (4, "0, 1, 2 and 1 more"), (5, "0, 1, 2 and 2 more"), (9, "0, 1, 2 and 6 more")],
+)
+def test_of_many_files_three_are_named(number: int, told: str):
+    assert damage._list([Path(str(n)) for n in range(number)]) == told

@@ -14,10 +14,12 @@ from smartcart_pipeline.storage.models import (
     PublishedNight,
     Record,
     ask_for,
+    champion_document,
     commit_record,
     describe_models,
     is_asked,
     prepare_record,
+    read_champion,
     read_record,
     read_request,
     read_version,
@@ -147,6 +149,23 @@ def test_models_are_listed_by_their_number():
     assert [row["version"] for row in describe_models(known)] == ["v10", "v9", "v1"]
 
 
+def test_back_goes_to_the_model_before_the_one_that_is_in_force():
+    nights = (
+        PublishedNight(number, f"run-{number}", DAY + timedelta(number), version, True, "why")
+        for number, version in enumerate(["v1", "v2", "v3", "v2", "v5", "v6", "v6"], start=1)
+    )
+    assert version_before(Record(tuple(nights))) == "v5"
+
+
+@pytest.mark.parametrize("part", ["version", "origin", "far", "model", "reference"])
+def test_a_document_that_lacks_a_part_is_told(part: str):
+    document = champion_document(Champion("v1", random_model(1), Reference(1, {}, {}, {}), 2.0, "fitted"))
+    assert read_champion(document).version == "v1"
+    del document[part]
+    with pytest.raises(HomeError, match=f"The document of a model lacks '{part}'"):
+        read_champion(document)
+
+
 def test_with_one_model_there_is_nothing_to_go_back_to():
     with pytest.raises(CallError, match="No other model was ever in force"):
         version_before(record((0, "A"), (1, "B")))
@@ -162,10 +181,14 @@ def test_a_model_is_read_as_it_was_kept_and_no_other_is(home: Home):
     assert kept.model.document() == random_model(1).document()
     with pytest.raises(CallError, match=r"There is no model v3\. Known: v1, v2\."):
         read_version(home, known, "v3")
-    # One in the other's place is whole, but not what was written for it.
-    (home.models / "v2" / "model.json").write_bytes((home.models / "v1" / "model.json").read_bytes())
-    with pytest.raises(HomeError, match="not the document that was written for v2"):
-        read_version(home, known, "v2")
+    # Each in the other's place is whole, but not what was written for it.
+    first, second = (home.models / version / "model.json" for version in ("v1", "v2"))
+    first.rename(home.models / "kept")
+    second.rename(first)
+    (home.models / "kept").rename(second)
+    for version in ("v1", "v2"):
+        with pytest.raises(HomeError, match=f"not the document that was written for {version}"):
+            read_version(home, known, version)
     (home.models / "v2" / "model.json").unlink()
     with pytest.raises(HomeError, match="the document of the model v2 is missing"):
         read_version(home, known, "v2")

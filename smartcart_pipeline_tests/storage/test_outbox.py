@@ -83,6 +83,15 @@ def test_an_address_that_was_corrected_gets_what_waits(home: Home):
     assert not outbox.waiting(home)
 
 
+def test_a_message_is_done_with_although_somebody_who_got_it_is_told_no_more(home: Home):
+    outbox.put(home, message("a"))
+    send(home, {"x": Person(), "gone": Person(), "y": Person(down=True)})
+    people = {"x": Person(), "y": Person()}
+    send(home, people, at_once=True)
+    assert (people["x"].has, people["y"].has) == ([], ["a"])
+    assert not outbox.waiting(home)
+
+
 @pytest.mark.parametrize(
     ("ago", "tried", "due"),
     [

@@ -19,6 +19,7 @@ from smartcart_pipeline.storage.publications import (
     prune,
     publish,
     published,
+    read_personas,
     roll_back,
     run_of,
     tell_strange,
@@ -249,6 +250,15 @@ def test_the_newest_file_of_a_table_stays_although_no_publication_needs_it(home:
     write_lake(home, "failed_again", 3.0, engine)
     publish(engine, contents("a", files), home, kept=1)
     assert {run_of(file) for file in (home.lake / "scaler").iterdir()} == {"a", "failed_again"}
+
+
+def test_personas_are_those_of_the_newest_publication_of_a_model(home: Home, engine: DuckDBEngine):
+    assert read_personas(home, "m") is None
+    night(home, "a", 45.0, engine)
+    [profile] = [some_row(TABLES["profiles"])]
+    assert read_personas(home, "m") == {profile["segment_id"]: profile["persona"]}
+    assert read_personas(home, "l") is None
+    assert read_personas(home, "n") is None
 
 
 def test_where_the_clock_goes_back_the_last_night_is_still_the_newest(home: Home, engine: DuckDBEngine):

@@ -109,3 +109,11 @@ def test_a_home_that_cannot_be_written_is_told_from_a_busy_one(home: Home):
     home.run_lock.mkdir(parents=True)  # nobody, not even root, opens a folder to write
     with pytest.raises(HomeError, match="the home cannot be written"), try_to_hold(home):
         pass
+
+
+def test_nothing_is_said_of_a_wait_that_is_over_at_once(home: Home):
+    other, said = holder(home), []
+    with pytest.raises(HomeBusyError, match="has not ended within 0 s"), hold(home, 0, said.append):
+        pass
+    assert said == []
+    other.communicate()

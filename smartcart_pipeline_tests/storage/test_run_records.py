@@ -3,6 +3,7 @@
 import multiprocessing
 import shutil
 import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 import yaml
 
 from smartcart_pipeline.night import open_records, prepare_home
+from smartcart_pipeline.storage import run_records
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.run_records import OpenEventLog, forget_old_runs
 
@@ -178,3 +180,23 @@ def test_somebody_who_reads_is_not_disturbed_and_does_not_disturb(home: Home):
             reader.execute("COMMIT")
         assert [run.run_id for run in instance.get_runs()] == runs[-1:]
         assert _night(instance)
+
+
+@pytest.mark.parametrize(("kept", "is_written_anew"), [(40, True), (60, False)])
+def test_a_file_is_written_anew_where_most_of_it_is_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: int, is_written_anew: bool
+):
+    path = tmp_path / "events.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("CREATE TABLE events (id INTEGER, body BLOB)")
+        connection.executemany("INSERT INTO events VALUES (?, ?)", [(n, bytes(40_000)) for n in range(100)])
+        connection.execute("DELETE FROM events WHERE id >= ?", [kept])
+    size = path.stat().st_size
+    # So few bytes are not worth it.
+    run_records._write_anew(path)
+    assert path.stat().st_size == size
+    monkeypatch.setattr(run_records, "WORTH_WRITING_ANEW", 0)
+    run_records._write_anew(path)
+    assert (path.stat().st_size < size) == is_written_anew
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT count(*) FROM events").fetchall() == [(kept,)]

@@ -102,3 +102,11 @@ def test_this_process_takes_nothing_of_what_its_cells_take(tmp_path: Path):
     path = put(tmp_path / "export.xlsx", Z1000000="x")
     assert inspect_export(path).rows == 999_999
     assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024 < 50
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [(-9, "its process ended by SIGKILL"), (-11, "its process ended by SIGSEGV"), (3, "its process ended with 3")],
+)
+def test_how_the_process_ended_is_said(code: int, said: str):
+    assert workbook._say_end(code) == said
