@@ -143,7 +143,7 @@ def draw(number: int, seed: int, spark: bool) -> tuple[list[Mutant], int, int]:
         spark: Whether to draw from the Spark engine too.
 
     Returns:
-        The mutants in the order of their modules; how many were drawn and passed over because they cannot change what
+        The mutants in the order they were drawn in, so that the first ones are a sample too; how many were drawn and passed over because they cannot change what
         a program does; how many were proposed.
     """
     from cosmic_ray.mutating import mutate_code  # noqa: PLC0415  (only the extra `bench` installs it)
@@ -162,7 +162,7 @@ def draw(number: int, seed: int, spark: bool) -> tuple[list[Mutant], int, int]:
             drawn.append(Mutant(module, operator, line, source, mutated, *_difference(source, mutated)))
         else:
             left_out += 1
-    return sorted(drawn, key=lambda mutant: (mutant.module, mutant.line, mutant.operator)), left_out, len(places)
+    return drawn, left_out, len(places)
 
 
 def propose(spark: bool) -> Iterator[tuple[Path, str, int, int]]:

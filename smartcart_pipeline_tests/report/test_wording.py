@@ -150,6 +150,60 @@ def test_the_value_of_a_segment_is_judged_at_the_edges(spending: float, do: str)
     assert do in first
 
 
+@pytest.mark.parametrize(("age", "words"), [(0.2, ["Are older"]), (0.1999, []), (-0.1999, []), (-0.2, ["Are younger"])])
+def test_a_fifth_of_a_standard_deviation_is_worth_telling(age: float, words: list[str]) -> None:
+    found = findings({"mean_age": age}, {})
+    found = replace(found, base=found.base | {"mean_age": 0.0}, spread=found.spread | {"age": 1.0})
+    told = [it for it in compare(found.profiles[0], found) if it.measure.feature == "age"]
+    assert [it.words for it in tell(told)] == words
+    said = {it.do for it in advise(found)["S01"]}
+    assert ("Choose pictures and words for older readers" in said) == (age >= 0.2)
+    assert ("Choose pictures and words for younger readers" in said) == (age <= -0.2)
+
+
+@pytest.mark.parametrize(
+    ("share", "everyone", "do"),
+    [
+        (1.1, 1.0, "Lead with a discount"),
+        (1.0999, 1.0, None),
+        (0.9092, 1.0, None),
+        (1.0, 1.1, "Do not lead with a discount"),
+    ],
+)
+def test_a_share_that_is_a_tenth_larger_is_worth_acting_on(share: float, everyone: float, do: str | None) -> None:
+    found = findings({"channels": {"num_deals_purchases": share}}, {})
+    for row in found.channels:
+        row["num_deals_purchases"] = share if row["segment_id"] == "S01" else everyone
+    said = {it.do for it in advise(found)["S01"] if "discount" in it.do}
+    assert said == ({do} if do else set())
+
+
+@pytest.mark.parametrize(("share", "in_front"), [(1.1, True), (1.0999, False)])
+def test_so_is_a_category_and_a_channel(share: float, in_front: bool) -> None:
+    found = findings({"categories": {"fish": share}, "channels": {"num_web_purchases": share}}, {})
+    for row in found.categories:
+        row["share_of_spending"] = share if row["segment_id"] == "S01" and row["category"] == "fish" else 1.0
+    for row in found.channels:
+        row["num_web_purchases"] = share if row["segment_id"] == "S01" else 1.0
+        row["num_store_purchases"] = 2.0
+    said = {it.do for it in advise(found)["S01"]}
+    assert ("Put fish in front" in said) == in_front
+    # Where no channel is marked, it is the one by which they buy most.
+    assert ("Reach them through the web site" in said) == in_front
+    assert ("Reach them through the stores" in said) != in_front
+
+
+@pytest.mark.parametrize(
+    ("visits", "purchases", "noticed"), [(0.2, -0.2, True), (0.1999, -0.2, False), (0.2, -0.1999, False)]
+)
+def test_visits_without_purchases_are_noticed_from_a_fifth_on(visits: float, purchases: float, noticed: bool) -> None:
+    means = {"mean_num_web_visits_month": visits, "mean_num_web_purchases": purchases}
+    found = findings(means, {})
+    found = replace(found, base=found.base | dict.fromkeys(means, 0.0), spread=dict.fromkeys(found.spread, 1.0))
+    said = {it.do for it in advise(found)["S01"]}
+    assert ("Turn their visits to the web site into purchases" in said) == noticed
+
+
 def test_intervals_that_touch_overlap() -> None:
     do = "Try the next campaign on a sample of them first"
     for low, told in ((0.18, True), (0.1801, False)):

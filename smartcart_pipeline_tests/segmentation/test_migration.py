@@ -57,8 +57,16 @@ OLD, NEW = line_model(20, 40), line_model(20, 60)
         (38, 38, OLD, NEW, 5.0, "model"),
         (29, 31, OLD, OLD, 0.5, "borderline"),
         (38, 38, OLD, NEW, 1.0, "borderline"),
+        (38, 38, OLD, NEW, 1.001, "model"),
     ],
-    ids=["changed", "changed, and the model too", "model alone", "within the band", "model, within the band"],
+    ids=[
+        "changed",
+        "changed, and the model too",
+        "model alone",
+        "within the band",
+        "model, within the band",
+        "model, just beyond it",
+    ],
 )
 def test_a_cause_says_what_would_have_been_otherwise(
     as_frame: Frames, before: int, now: int, old: SegmentModel, new: SegmentModel, margin: float, cause: str
