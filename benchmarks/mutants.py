@@ -143,8 +143,8 @@ def draw(number: int, seed: int, spark: bool) -> tuple[list[Mutant], int, int]:
         spark: Whether to draw from the Spark engine too.
 
     Returns:
-        The mutants in the order they were drawn in, so that the first ones are a sample too; how many were drawn and passed over because they cannot change what
-        a program does; how many were proposed.
+        The mutants in the order they were drawn in; how many were drawn and passed over because they cannot change
+        what a program does; how many were proposed.
     """
     from cosmic_ray.mutating import mutate_code  # noqa: PLC0415  (only the extra `bench` installs it)
     from cosmic_ray.plugins import get_operator  # noqa: PLC0415
