@@ -302,7 +302,8 @@ def own_tests(root: Path, module: Path) -> list[str]:
     Returns:
         Paths from there.
     """
-    paths = [TESTS / module.parent.name / f"test_{name}.py" for name in TESTED_IN.get(module.stem, (module.stem,))]
+    names = TESTED_IN.get(module.stem, (module.stem,))
+    paths = [TESTS / room / f"test_{name}.py" for name in names for room in ROOMS]
     return [str(path) for path in paths if (root / path).is_file()]
 
 

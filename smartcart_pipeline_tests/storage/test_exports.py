@@ -446,3 +446,45 @@ def test_hidden_and_unfinished_files_and_folders_have_not_arrived(home: Home):
 )
 def test_a_header_becomes_a_name_of_the_lake(header: str, name: str):
     assert snake_case(header) == name
+
+
+@pytest.mark.parametrize(
+    ("text", "faults", "is_open"),
+    [
+        ('"x",1', 0, False),
+        ('"x""y",1', 0, False),
+        ('"x",1,', 1, False),
+        ('"x",1,2,3', 2, False),
+        ('"x, y",1', 0, False),
+        ("x", 0, False),
+        # A quotation mark within a value is a letter; behind the closing one there may be nothing.
+        ('a "x" y,1', 0, False),
+        ('"x" y,1', 1, False),
+        ('"x"y,"z"w', 1, False),
+        ('"x" y,1,2', 2, False),
+        ('"x"', 0, False),
+        ('1,"x', 0, True),
+        ('1,"x""', 0, True),
+    ],
+)
+def test_what_is_wrong_with_a_line_is_counted(tmp_path: Path, text: str, faults: int, is_open: bool):
+    for end in ("\n", "\r\n", ""):
+        path = put(tmp_path / "export.csv", f"a,b\n{text}{end}")
+        *told, last = strange_lines(path, False, "\n", ",", 2)
+        assert [(line.number, line.faults, line.size) for line in told] == (
+            [(2, faults, len(text + end))] if faults else []
+        )
+        assert (last.number, last.is_open) == (2, is_open)
+
+
+def test_a_value_over_several_lines_counts_from_its_first(tmp_path: Path):
+    path = put(tmp_path / "export.csv", 'a,b\n"x\n\ny" z,1\n\n\n3,4,5\n\n')
+    told = list(strange_lines(path, False, "\n", ",", 2))
+    assert [(line.number, line.faults, line.lines) for line in told] == [
+        (2, 1, 0),
+        (3, 0, 2),
+        (5, 1, 0),
+        (6, 0, 1),
+        (6, 0, 0),
+    ]
+    assert told[0].size == len('"x\n\ny" z,1\n')
