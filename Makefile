@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run test lint dev bench spark-cluster format lock clean
+.PHONY: help run test check quick-tests lint dev bench spark-cluster format lock clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -29,8 +29,18 @@ help: ## List the targets.
 run: $(READY) ## Segment the sample in data/ (more options: make run ARGS="--json").
 	@$(BIN)/smartcart run --input data/smartcart_customers.csv $(ARGS)
 
-test: $(READY) $(OLDER) $(if $(JAVA),$(SPARK)) lint ## Lint and the whole test suite.
-	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder --cov --cov-report=term $(ARGS)
+# What shares something dear stays together (see conftest.py). A process more than there are cores, as some wait for others.
+PYTEST := $(BIN)/python -m pytest --dist loadgroup --no-loadscope-reorder
+CORES := $(shell nproc 2>/dev/null || echo 2)
+
+test: $(READY) $(OLDER) $(if $(JAVA),$(SPARK)) lint ## Lint and the whole test suite (with COV=1, which lines it runs, too).
+	@$(PYTEST) --numprocesses $$(($(CORES) + 1)) $(if $(COV),--cov --cov-report=term) $(ARGS)
+
+check: $(READY) ## For daily work: lint, and every test that runs no whole night.
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target lint quick-tests
+
+quick-tests: $(READY)
+	@$(PYTEST) --numprocesses $(CORES) -m "not night" --hypothesis-profile quick $(ARGS)
 
 lint: $(READY) ## Style, docstrings and types.
 	@$(BIN)/ruff check .

@@ -1,7 +1,9 @@
 """What tests share: an engine, a home, a small export, the real one where it is at hand, and a browser."""
 
+import gc
+import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,37 +15,108 @@ import pytest
 
 from smartcart_pipeline.engines.duckdb import DuckDBEngine
 from smartcart_pipeline.storage.home import Home
+from smartcart_pipeline_tests import nights
 
 REPOSITORY = Path(__file__).parents[1]
 SAMPLE = REPOSITORY / "data" / "smartcart_customers.csv"
 REAL = REPOSITORY.parent / "shared" / "data" / "smartcart_customers.csv"
 
+NIGHT = "night"
+
 Frames = Callable[[pd.DataFrame], Any]
 
-# The longest first, or one process works alone at the end; pytest-xdist would begin with the files of most tests.
+# Begun in this order, for a process works through what belongs together alone: Spark and browsers wait for much.
 LONGEST = (
-    "test_killing.py",
     "test_spark.py",
+    "test_killing.py",
     "test_identity_nights.py",
+    "test_ui.py",
+    "test_dev.py",
+    "test_adversity.py",
     "test_automation.py",
     "test_cli.py",
     "test_notifications.py",
-    "test_adversity.py",
-    "test_ui.py",
-    "test_dev.py",
+    "test_golden.py",
     "test_odd_paths.py",
     "test_damage.py",
     "test_record_server.py",
+    "test_access.py",
+    "test_warehouse_commands.py",
+    "test_duckdb_macros.py",
+    "test_page.py",
+)
+# Files whose tests share nothing that was dear to make: several processes may work through one.
+SHARING_NOTHING = ("test_killing.py", "test_golden.py")
+
+# Set where all is installed that a test could need (see .ci/run): a test is then skipped for one of these only.
+EXPECT_ALL = "SMARTCART_EXPECT_ALL"
+SKIPPED_ALL_THE_SAME = (
+    # The machine's and the user's, which no installation changes.
+    "only root",
+    "nobody but root",
+    "root may read everything",
+    "no file system can be mounted here",
+    "nothing can be remounted here",
+    "the bits were recorded with AVX2",
+    "Python is told to write no byte code",
+    # Not the project's to ship.
+    "the real export is not at",
 )
 
 # What is slow is for the benchmarks to find: an example that met a busy machine is no fault.
 hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.register_profile("quick", deadline=None, max_examples=15)
 hypothesis.settings.load_profile("untimed")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Hold what is held of all tests."""
+    config.addinivalue_line("markers", f"{NIGHT}: runs at least one whole night, so `make check` leaves it out")
+    nights.watch()
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that take longest."""
+    """Mark what runs whole nights; keep together what shares fixtures, and begin with what takes longest."""
+    for item in items:
+        if "whole_night" in getattr(item, "fixturenames", ()):
+            item.add_marker(NIGHT)
+        apart = item.path.name in SHARING_NOTHING
+        item.add_marker(pytest.mark.xdist_group(item.nodeid if apart else str(item.path)))
     items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
+
+
+def pytest_collection_finish() -> None:
+    """Let the collector of garbage leave alone what lasts, as the command does: nights make many objects that do."""
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 20)
+
+
+def pytest_unconfigure() -> None:
+    """Let it look at everything once more, or libraries complain of what is left."""
+    gc.unfreeze()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    nights.expect(item.get_closest_marker(NIGHT) is not None)
+    return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Let nothing be skipped unnoticed where all that tests need was installed."""
+    report = yield
+    if report.skipped and not hasattr(report, "wasxfail") and os.environ.get(EXPECT_ALL):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        if not any(allowed in reason for allowed in SKIPPED_ALL_THE_SAME):
+            report.outcome, report.longrepr = "failed", f"{EXPECT_ALL} is set, and this was skipped. {reason}"
+    return report
+
+
+@pytest.fixture(scope="session")
+def whole_night() -> None:
+    """Asked for by what runs a whole night: `make check` leaves out all that depends on it."""
 
 
 @pytest.fixture

@@ -174,7 +174,7 @@ def kill_later_nights(home: Home, export: Path, kills: int, chosen: random.Rando
     lasting = stages_of(*fork_run(home, export))
     # The stage that publishes, where most is at stake, has as many kills as three others.
     stages = [*lasting, "warehouse", "warehouse"]
-    for number in range(kills):
+    for number in range(kills or len(stages)):
         stage = stages[number % len(stages)]
         seconds = chosen.uniform(0, 1.1 * lasting[stage])
         killed = kill_in(stage, seconds, *fork_run(home, export))

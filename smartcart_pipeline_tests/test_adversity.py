@@ -23,6 +23,8 @@ from smartcart_pipeline.storage.publications import kept_publications, published
 from smartcart_pipeline_tests.conftest import SAMPLE
 from smartcart_pipeline_tests.killing import faults, faults_of_record
 
+pytestmark = pytest.mark.night
+
 
 def environment() -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("SMARTCART", "DAGSTER"))}

@@ -73,7 +73,7 @@ def sha256(path: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Home:
+def finished(whole_night: None, tmp_path_factory: pytest.TempPathFactory) -> Home:
     """A home whose job has run once, over an export that had arrived."""
     home = Home(tmp_path_factory.mktemp("finished") / "home")
     with pytest.MonkeyPatch.context() as patch:

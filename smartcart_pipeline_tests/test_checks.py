@@ -478,7 +478,7 @@ def test_every_check_blocks_but_those_that_warn(check: Check) -> None:
 
 
 @pytest.fixture
-def run(home: Home, monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], dict[str, Any]]:
+def run(whole_night: None, home: Home, monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], dict[str, Any]]:
     # A run points these at its home: put them back afterwards.
     monkeypatch.setenv("DAGSTER_HOME", str(home.dagster))
     monkeypatch.setenv("SMARTCART_HOME", str(home.root))

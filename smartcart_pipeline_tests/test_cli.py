@@ -21,6 +21,7 @@ from smartcart_pipeline.contract import CONTRACT, ExportError, FaultError
 from smartcart_pipeline.night import open_records, run_job
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.tables import TABLES
+from smartcart_pipeline_tests import forked
 from smartcart_pipeline_tests.terminal import watch
 
 SAMPLE = Path(__file__).parents[1] / "data" / "smartcart_customers.csv"
@@ -36,15 +37,7 @@ Change = Callable[[pd.DataFrame], pd.DataFrame]
 
 def smartcart(*arguments: object, **settings: str) -> subprocess.CompletedProcess[str]:
     """Run the command in a process of its own, as people do."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("SMARTCART", "DAGSTER"))}
-    return subprocess.run(
-        [sys.executable, "-m", "smartcart_pipeline.cli", *map(str, arguments)],
-        env=environment | {"COLUMNS": "120"} | settings,
-        capture_output=True,
-        text=True,
-        timeout=200,
-        check=False,
-    )
+    return forked.smartcart(*arguments, env=forked.usual_environment() | {"COLUMNS": "120"} | settings)
 
 
 def ask(home: Home, query: str) -> list[tuple[Any, ...]]:
@@ -70,7 +63,7 @@ class First:
 
 
 @pytest.fixture(scope="module")
-def first(tmp_path_factory: pytest.TempPathFactory) -> First:
+def first(whole_night: None, tmp_path_factory: pytest.TempPathFactory) -> First:
     home = Home(tmp_path_factory.mktemp("first") / "home")
     return First(home, smartcart("run", "--input", SAMPLE, "--home", home.root))
 
@@ -136,6 +129,7 @@ def test_without_a_publication_there_is_no_report(tmp_path: Path) -> None:
     assert done.stderr == told
 
 
+@pytest.mark.night
 def test_a_report_that_cannot_be_written_fails_the_run_and_leaves_what_was_published(home: Home) -> None:
     home.report.mkdir(parents=True)
     (home.report / "in the way").touch()
@@ -201,7 +195,7 @@ def test_a_generated_export_runs_with_every_option_and_answers_in_json(first: Fi
     assert "response" in {name for (name,) in ask(home, "SELECT feature FROM scaler")}
 
 
-def test_help_begins_with_what_people_begin_with(first: First) -> None:
+def test_help_begins_with_what_people_begin_with() -> None:
     done = smartcart("-h")
     assert (done.returncode, done.stderr) == (0, "")
     listed = [line.split()[1] for line in done.stdout.splitlines() if line.startswith("│ ") and line[2] != " "]
@@ -230,6 +224,7 @@ def test_a_model_is_shown_with_the_personas_of_its_segments(first: First) -> Non
     assert document["personas"] == dict(found)
 
 
+@pytest.mark.night
 def test_on_a_terminal_a_refused_export_leaves_its_own_message_only(tmp_path: Path) -> None:
     bad = tmp_path / "bad.csv"
     bad_rows(delivered()).to_csv(bad, index=False)
@@ -299,7 +294,7 @@ FORMATS: dict[str, tuple[str, str, Callable[[Path], object]]] = {
 
 
 @pytest.fixture(scope="module")
-def other(tmp_path_factory: pytest.TempPathFactory) -> Home:
+def other(whole_night: None, tmp_path_factory: pytest.TempPathFactory) -> Home:
     """A home for all formats, one after the other."""
     return Home(tmp_path_factory.mktemp("other") / "home")
 
@@ -484,7 +479,14 @@ def test_a_fault_of_our_own_exits_with_1_and_harms_nothing(first: First, tmp_pat
     # A library that a step needs is broken.
     (tmp_path / "kneed.py").write_text("raise RuntimeError('this library is broken')")
     before = published(home)
-    done = smartcart("run", "--input", SAMPLE, "--home", home.root, PYTHONPATH=str(tmp_path))
+    # Forked, the command would have the library that works.
+    done = subprocess.run(
+        [sys.executable, "-m", "smartcart_pipeline.cli", "run", "--input", SAMPLE, "--home", home.root],
+        env=forked.usual_environment() | {"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.splitlines()[-1].startswith("smartcart: the run failed in step choosing_k: ")
     assert "this library is broken" in done.stderr

@@ -26,7 +26,7 @@ COMMAND = [sys.executable, "-m", "smartcart_pipeline.cli", "dev"]
 # What only a machine that hangs would overrun.
 PATIENCE = 150
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.night, pytest.mark.timeout(600)]
 
 
 def environment() -> dict[str, str]:

@@ -46,7 +46,7 @@ def warehouse_tables() -> str:
 
 
 @pytest.fixture(scope="module")
-def night(tmp_path_factory: pytest.TempPathFactory) -> Home:
+def night(whole_night: None, tmp_path_factory: pytest.TempPathFactory) -> Home:
     home = Home(tmp_path_factory.mktemp("docs"))
     run_job(home, {"input": str(SAMPLE), "recipe": "behavioural", "as_of": None}, quiet=True)
     return home

@@ -8,6 +8,8 @@ import pytest
 
 from smartcart_pipeline_tests.golden import EXPORTS, RECIPES, RECORDED, play_apart
 
+pytestmark = pytest.mark.night
+
 
 def _has_the_instructions() -> bool:
     information = Path("/proc/cpuinfo")

@@ -31,7 +31,7 @@ from smartcart_pipeline_tests.conftest import SAMPLE
 
 CUSTOMERS = 500
 # A night takes seconds, and the first test pays for five of them.
-pytestmark = pytest.mark.timeout(1_200)
+pytestmark = [pytest.mark.night, pytest.mark.timeout(1_200)]
 
 
 def ask(home: Home, query: str) -> list[tuple[Any, ...]]:

@@ -15,6 +15,8 @@ from smartcart_pipeline.night import run_job
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.tables import TABLES
 
+pytestmark = pytest.mark.night
+
 
 def segment(export: Path, root: Path, recipe: str = "behavioural", as_of: str | None = None) -> Home:
     home = Home(root)

@@ -3,7 +3,6 @@
 import os
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from datetime import timedelta
@@ -22,6 +21,7 @@ from smartcart_pipeline.night import open_records, run_job
 from smartcart_pipeline.notifications import TOLD, notifications
 from smartcart_pipeline.storage import outbox
 from smartcart_pipeline.storage.home import Home
+from smartcart_pipeline_tests import forked
 from smartcart_pipeline_tests.conftest import SAMPLE
 from smartcart_pipeline_tests.receiving import Mail, Web, port_of, serving
 
@@ -58,7 +58,9 @@ def web() -> Iterator[Web]:
 
 
 @pytest.fixture(scope="module")
-def told_home(tmp_path_factory: pytest.TempPathFactory) -> tuple[Home, list[tuple[str, str]], list[Any]]:
+def told_home(
+    whole_night: None, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Home, list[tuple[str, str]], list[Any]]:
     """A home that has published three nights, and what was told of them by web hook and by mail."""
     home = Home(tmp_path_factory.mktemp("told") / "home")
     home.root.mkdir()
@@ -356,14 +358,7 @@ def test_what_ended_before_anybody_was_named_is_no_news(instance: dg.DagsterInst
 
 
 def smartcart(home: Home, *arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-m", "smartcart_pipeline.cli", *arguments, "--home", str(home.root)],
-        env=os.environ | variables,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    return forked.smartcart(*arguments, "--home", home.root, env=os.environ | variables)
 
 
 def test_the_settings_can_be_tried(tmp_path: Path, web: Web):

@@ -5,7 +5,6 @@ import os
 import re
 import sqlite3
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +18,9 @@ from smartcart_pipeline.contract import CONTRACT
 from smartcart_pipeline.night import open_records, prepare_home
 from smartcart_pipeline.sample import write_sample
 from smartcart_pipeline.storage.home import Home
+from smartcart_pipeline_tests import forked
+
+pytestmark = pytest.mark.night
 
 USUAL = {name: value for name, value in os.environ.items() if not name.startswith(("SMARTCART", "DAGSTER"))}
 HEADERS = [column.header for column in CONTRACT]
@@ -45,8 +47,7 @@ def with_secrets(path: Path) -> Path:
 
 
 def smartcart(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "smartcart_pipeline.cli", *map(str, arguments)]
-    return subprocess.run(command, env=USUAL, capture_output=True, text=True, check=False)
+    return forked.smartcart(*arguments, env=USUAL)
 
 
 def records(home: Home) -> str:

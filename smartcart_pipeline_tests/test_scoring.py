@@ -3,7 +3,6 @@
 import hashlib
 import io
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,15 +14,14 @@ import pytest
 from smartcart_pipeline.night import run_job
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline_tests.conftest import SAMPLE
+from smartcart_pipeline_tests.forked import smartcart_bytes
 from smartcart_pipeline_tests.segmentation.test_model import random_model
 
 COLUMNS = ["customer_id", "segment_id", "persona", "distance", "runner_up_segment_id", "runner_up_persona", "margin"]
 
 
 def score(*arguments: object) -> subprocess.CompletedProcess[bytes]:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("SMARTCART", "DAGSTER"))}
-    command = [sys.executable, "-m", "smartcart_pipeline.cli", "score", *map(str, arguments)]
-    return subprocess.run(command, env=environment, capture_output=True, timeout=200, check=False)
+    return smartcart_bytes("score", *arguments)
 
 
 def state(home: Home) -> dict[str, tuple[int, str]]:
@@ -47,7 +45,7 @@ def newcomers(tmp_path: Path, customers: pd.DataFrame) -> Path:
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
+def home(whole_night: None, tmp_path_factory: pytest.TempPathFactory) -> Home:
     home = Home(tmp_path_factory.mktemp("scoring"))
     run_job(home, {"input": str(SAMPLE), "recipe": "behavioural", "as_of": None}, quiet=True)
     return home

@@ -1,7 +1,5 @@
 """What a home sets holds for every run in it; what it cannot set is named, with what was probably meant."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +7,7 @@ import pytest
 from smartcart_pipeline.contract import HomeError
 from smartcart_pipeline.resources import default_resources, read_home
 from smartcart_pipeline.storage.home import Home
+from smartcart_pipeline_tests.forked import smartcart
 
 
 def write(home: Home, text: str | bytes) -> Home:
@@ -61,8 +60,7 @@ def test_the_launchpad_opens_all_the_same(home: Home):
 
 def test_a_run_says_what_is_wrong_and_publishes_nothing(home: Home, sample: Path):
     write(home, "settings:\n  sed: 1\n")
-    command = [sys.executable, "-m", "smartcart_pipeline.cli", "run", "--input", str(sample), "--home", str(home.root)]
-    finished = subprocess.run(command, check=False, capture_output=True, text=True)
+    finished = smartcart("run", "--input", sample, "--home", home.root)
     assert finished.returncode == 2
     assert "sed is no setting of settings. Did you mean seed?" in finished.stderr
     assert "Traceback" not in finished.stderr

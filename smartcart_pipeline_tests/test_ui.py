@@ -25,6 +25,8 @@ from smartcart_pipeline.night import run_job
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.tables import TABLES
 
+pytestmark = pytest.mark.night
+
 SAMPLE = Path(__file__).parents[1] / "data" / "smartcart_customers.csv"
 SECONDS_TO_START = 90
 

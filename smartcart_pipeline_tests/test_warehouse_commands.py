@@ -29,20 +29,13 @@ from smartcart_pipeline.storage.questions import WRITERS, write_text
 from smartcart_pipeline.storage.questions import ask as asking
 from smartcart_pipeline.tables import RECORDS, TABLES
 from smartcart_pipeline.views import VIEWS
+from smartcart_pipeline_tests import forked
 from smartcart_pipeline_tests.conftest import SAMPLE
 from smartcart_pipeline_tests.terminal import watch
 
 
 def smartcart(*arguments: object, width: int = 120) -> subprocess.CompletedProcess[str]:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("SMARTCART", "DAGSTER"))}
-    return subprocess.run(
-        [sys.executable, "-m", "smartcart_pipeline.cli", *map(str, arguments)],
-        env=environment | {"COLUMNS": str(width)},
-        capture_output=True,
-        text=True,
-        timeout=200,
-        check=False,
-    )
+    return forked.smartcart(*arguments, env=forked.usual_environment() | {"COLUMNS": str(width)})
 
 
 def run(home: Home, **settings: Any) -> str:
@@ -51,7 +44,7 @@ def run(home: Home, **settings: Any) -> str:
 
 
 @pytest.fixture(scope="module")
-def nights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Home, str, str]]:
+def nights(whole_night: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Home, str, str]]:
     """A home after two nights, and their runs. The second night has its large tables in the lake."""
     home = Home(tmp_path_factory.mktemp("nights") / "home")
     with pytest.MonkeyPatch.context() as patch:

@@ -27,7 +27,7 @@ from smartcart_pipeline_tests.conftest import REAL, SAMPLE
 from smartcart_pipeline_tests.spark_cluster import Cluster, missing_for_spark, running_cluster
 
 LACKING = missing_for_spark()
-pytestmark = [pytest.mark.skipif(LACKING is not None, reason=str(LACKING)), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.night, pytest.mark.skipif(LACKING is not None, reason=str(LACKING)), pytest.mark.timeout(600)]
 
 # Settings as an administrator makes them: Java that lives a minute is not worth compiling for.
 CONF = Path(__file__).with_name("spark_conf")

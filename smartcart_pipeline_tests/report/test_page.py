@@ -42,7 +42,7 @@ FIRST, BEFORE, TONIGHT = "2014-07-01", "2014-08-10", "2014-08-11"
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
+def home(whole_night: None, tmp_path_factory: pytest.TempPathFactory) -> Home:
     """A home after three nights over hostile exports; on the last, a person promotes the fit of the second."""
     folder = tmp_path_factory.mktemp("page")
     delivered = pd.read_csv(SAMPLE, dtype=str, keep_default_na=False)

@@ -21,6 +21,7 @@ from smartcart_pipeline.sample import write_sample
 from smartcart_pipeline.storage.access import read_access, settle_access
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.publications import kept_publications, run_of
+from smartcart_pipeline_tests import forked
 from smartcart_pipeline_tests.conftest import REPOSITORY
 from smartcart_pipeline_tests.publishing import night as publish_night
 
@@ -36,8 +37,7 @@ USUAL = {name: value for name, value in os.environ.items() if not name.startswit
 
 def smartcart(*arguments: object) -> Done:
     """The command, under the usual umask."""
-    command = [sys.executable, *SMARTCART, *map(str, arguments)]
-    return subprocess.run(command, env=USUAL, umask=0o022, capture_output=True, text=True, check=False)
+    return forked.smartcart(*arguments, env=USUAL, umask=0o022)
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +102,7 @@ def open_folder() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def night(open_folder: Path, export: Path) -> Home:
+def night(whole_night: None, open_folder: Path, export: Path) -> Home:
     """A night with large tables as views, and readers."""
     home = Home(open_folder / "home")
     home.root.mkdir()
@@ -113,7 +113,7 @@ def night(open_folder: Path, export: Path) -> Home:
 
 
 @pytest.fixture(scope="module")
-def closed(open_folder: Path, export: Path) -> Home:
+def closed(whole_night: None, open_folder: Path, export: Path) -> Home:
     home = Home(open_folder / "closed")
     done = smartcart("run", "--input", export, "--home", home.root, "--json")
     assert done.returncode == 0, done.stderr

@@ -1,10 +1,8 @@
 """Files of a home that are damaged: named with the way out, mended where that is possible, never a traceback."""
 
 import json
-import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,17 +16,7 @@ from smartcart_pipeline.storage.damage import require_records, require_sound
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.models import read_record
 from smartcart_pipeline.storage.publications import kept_publications
-
-
-def smartcart(*arguments: object) -> subprocess.CompletedProcess[str]:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("SMARTCART", "DAGSTER"))}
-    return subprocess.run(
-        [sys.executable, "-m", "smartcart_pipeline.cli", *map(str, arguments)],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+from smartcart_pipeline_tests.forked import smartcart
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +29,7 @@ def export(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def two_nights(tmp_path_factory: pytest.TempPathFactory, export: Path) -> Home:
+def two_nights(whole_night: None, tmp_path_factory: pytest.TempPathFactory, export: Path) -> Home:
     home = Home(tmp_path_factory.mktemp("nights") / "home")
     for day in ("2015-01-01", "2015-01-02"):
         done = smartcart("run", "--input", export, "--home", home.root, "--as-of", day, "--json")

@@ -19,6 +19,7 @@ from smartcart_pipeline.storage.exports import inspect_export
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.odd_paths import require_path
 from smartcart_pipeline.storage.run_records import OpenEventLog
+from smartcart_pipeline_tests import forked
 
 # All that some library takes for a pattern, an escape, a separator, an option or an end, at once and each alone.
 ALL_AT_ONCE = "-dü*? [x]{1,2}%41#;:@&'\"\n$HOME ~year=2026"
@@ -42,15 +43,7 @@ ODD = [
 
 
 def smartcart(*arguments: object, folder: Path | None = None) -> str:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("SMARTCART", "DAGSTER"))}
-    done = subprocess.run(
-        [sys.executable, "-m", "smartcart_pipeline.cli", *map(str, arguments)],
-        env=environment,
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = forked.smartcart(*arguments, cwd=folder)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -62,6 +55,7 @@ def small_export(sample: Path, path: Path, customers: int = 300) -> Path:
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.night
 def test_nights_commands_and_the_sensor_work_in_the_oddest_home(sample: Path, tmp_path: Path):
     home = Home(tmp_path / ALL_AT_ONCE / "-home")
     export = small_export(sample, tmp_path / ALL_AT_ONCE / "export*[1]?.csv")

@@ -6,7 +6,6 @@ import pwd
 import shutil
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ import pytest
 from smartcart_pipeline.night import open_records
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.run_records import forget_old_runs
+from smartcart_pipeline_tests import forked
 from smartcart_pipeline_tests.conftest import SAMPLE
 
 PASSWORD = "hush-hush-4711"  # noqa: S105  (of a server that lives as long as the test)
@@ -69,14 +69,9 @@ def server() -> Iterator[str]:
 
 
 def smartcart(home: Home, address: str | None, *arguments: object) -> subprocess.CompletedProcess[str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("SMARTCART", "DAGSTER"))}
-    return subprocess.run(
-        [sys.executable, "-m", "smartcart_pipeline.cli", *map(str, arguments), "--home", str(home.root)],
-        env=kept | ({VARIABLE: address} if address else {}),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    """The command, told the address in the environment only."""
+    told = {VARIABLE: address} if address else {}
+    return forked.smartcart(*arguments, "--home", home.root, env=forked.usual_environment() | told)
 
 
 @pytest.fixture
@@ -88,6 +83,7 @@ def home(tmp_path: Path) -> Home:
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.night
 def test_nights_are_recorded_on_the_server_and_old_ones_forgotten(
     server: str, home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -1,8 +1,6 @@
 """A workbook is read by a process of its own, so that whatever it holds ends only that."""
 
 import resource
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
@@ -15,6 +13,7 @@ from smartcart_pipeline.engines.duckdb_exports import read_export
 from smartcart_pipeline.storage import workbook
 from smartcart_pipeline.storage.exports import inspect_export
 from smartcart_pipeline_tests.engines.test_duckdb_exports import HEADERS, cells, customer
+from smartcart_pipeline_tests.forked import smartcart
 
 TOO_MUCH = (
     "reading the Excel workbook takes more than 3 GB of memory or 300 seconds, or ends at once (its process ended by "
@@ -56,10 +55,10 @@ def test_a_stray_cell_in_the_last_corner_is_refused(tmp_path: Path):
     assert refusal(put(tmp_path / "export.xlsx", XFD1048576="x")) == TOO_MUCH.format("SIGABRT")
 
 
+@pytest.mark.night
 def test_the_command_refuses_it_and_publishes_nothing(tmp_path: Path):
     path, home = put(tmp_path / "export.xlsx", XFD1048576="x"), tmp_path / "home"
-    command = [sys.executable, "-m", "smartcart_pipeline.cli", "run", "--input", path, "--home", home]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
+    done = smartcart("run", "--input", path, "--home", home)
     assert (done.returncode, done.stdout) == (2, "")
     assert f"smartcart: {path}: {TOO_MUCH.format('SIGABRT')}" in done.stderr.replace("\n", " ")
     assert not (home / "warehouse.duckdb").exists()
