@@ -30,7 +30,7 @@ run: $(READY) ## Segment the sample in data/ (more options: make run ARGS="--jso
 	@$(BIN)/smartcart run --input data/smartcart_customers.csv $(ARGS)
 
 # What shares something dear stays together (see conftest.py). A process more than there are cores, as some wait for others.
-PYTEST := $(BIN)/python -m pytest --dist loadgroup --no-loadscope-reorder
+PYTEST := $(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder
 CORES := $(shell nproc 2>/dev/null || echo 2)
 
 test: $(READY) $(OLDER) $(if $(JAVA),$(SPARK)) lint ## Lint and the whole test suite (with COV=1, which lines it runs, too).

@@ -77,13 +77,26 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what runs whole nights; keep together what shares fixtures, and begin with what takes longest."""
+    """Mark what runs whole nights, and begin with what takes longest."""
     for item in items:
         if "whole_night" in getattr(item, "fixturenames", ()):
             item.add_marker(NIGHT)
-        apart = item.path.name in SHARING_NOTHING
-        item.add_marker(pytest.mark.xdist_group(item.nodeid if apart else str(item.path)))
     items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Keep a file together, whose tests share fixtures, but for those that share nothing dear."""
+    if config.getvalue("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByFile(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = super()._split_scope(nodeid)
+            return nodeid if file.endswith(SHARING_NOTHING) else file
+
+    return ByFile(config, log)
 
 
 def pytest_collection_finish() -> None:

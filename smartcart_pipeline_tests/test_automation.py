@@ -99,10 +99,21 @@ def instance(night_home: Home) -> Iterator[dg.DagsterInstance]:
         yield instance
 
 
+@pytest.fixture(scope="module")
+def empty_records(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of an instance that has no run yet, with the tables that take Dagster longest."""
+    folder = tmp_path_factory.mktemp("records")
+    with dg.DagsterInstance.local_temp(str(folder)) as instance:
+        assert not instance.get_runs()
+    return folder
+
+
 @pytest.fixture
-def blank(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dg.DagsterInstance]:
+def blank(empty_records: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dg.DagsterInstance]:
     """An instance that has no run yet."""
-    with dg.DagsterInstance.local_temp(str(tmp_path_factory.mktemp("blank"))) as instance:
+    folder = tmp_path_factory.mktemp("blank")
+    shutil.copytree(empty_records, folder, dirs_exist_ok=True)
+    with dg.DagsterInstance.local_temp(str(folder)) as instance:
         yield instance
 
 
