@@ -40,7 +40,7 @@ check: $(READY) ## For daily work: lint, and every test that runs no whole night
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target lint quick-tests
 
 quick-tests: $(READY)
-	@$(PYTEST) --numprocesses $(CORES) -m "not night" --hypothesis-profile quick $(ARGS)
+	@$(PYTEST) --numprocesses $(CORES) -m "not night" $(ARGS)
 
 lint: $(READY) ## Style, docstrings and types.
 	@$(BIN)/ruff check .

@@ -65,7 +65,6 @@ SKIPPED_ALL_THE_SAME = (
 
 # What is slow is for the benchmarks to find: an example that met a busy machine is no fault.
 hypothesis.settings.register_profile("untimed", deadline=None)
-hypothesis.settings.register_profile("quick", deadline=None, max_examples=15)
 hypothesis.settings.load_profile("untimed")
 
 
