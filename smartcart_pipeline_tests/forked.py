@@ -112,7 +112,9 @@ def ready() -> socket.socket:
     with theirs:
         place = theirs.fileno()
         program = [sys.executable, "-m", __name__, str(place)]
-        process = subprocess.Popen(program, pass_fds=[place], stdin=subprocess.DEVNULL)
+        # From where these tests lie: a test may have gone elsewhere.
+        folder = Path(__file__).parents[1]
+        process = subprocess.Popen(program, pass_fds=[place], stdin=subprocess.DEVNULL, cwd=folder)
     atexit.register(lambda: (ours.close(), process.wait()))
     return ours
 
