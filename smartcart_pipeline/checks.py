@@ -6,7 +6,8 @@ stops the run, so that readers keep what was published before.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import dagster as dg
 import narwhals as nw
 
 from smartcart_pipeline.contract import NAMES, Column, ExportError, SqlType
-from smartcart_pipeline.engines import Engine
+from smartcart_pipeline.engines import Engine, Span, Written
 from smartcart_pipeline.resources import AT_FAULT, Settings
 from smartcart_pipeline.segmentation import components
 from smartcart_pipeline.segmentation.cleaning import is_one_of, tell_lines
@@ -83,14 +84,44 @@ class Check:
         """What Dagster knows of it."""
         return dg.AssetCheckSpec(self.name, asset=self.table, description=self.description, blocking=self.blocking)
 
+    def evaluate(self, lake: Lake, settings: Settings) -> dg.AssetCheckResult:
+        """Judge the tables of a run, for Dagster."""
+        verdict = self.judge(lake, settings)
+        return dg.AssetCheckResult(
+            passed=verdict.passed,
+            asset_key=self.table,
+            check_name=self.name,
+            severity=dg.AssetCheckSeverity.ERROR if self.blocking else dg.AssetCheckSeverity.WARN,
+            description=verdict.description,
+            metadata=verdict.metadata,
+        )
 
-def judge_schema(frame: nw.LazyFrame[Any], table: Table, engine: Engine) -> Verdict:
+
+@dataclass(frozen=True)
+class Rule:
+    """What no value of a column may be.
+
+    Attributes:
+        column: The column.
+        name: What is wrong with such a value, for people.
+        is_broken: True of a row with such a value.
+        is_kept: Whether what is known of the column says that there is none.
+    """
+
+    column: str
+    name: str
+    is_broken: nw.Expr
+    is_kept: Callable[[Span], bool]
+
+
+def judge_schema(frame: nw.LazyFrame[Any], table: Table, engine: Engine, written: Written) -> Verdict:
     """Hold a table against its declaration: columns in order, types, nulls, ranges, categories, unique keys.
 
     Args:
         frame: The table.
         table: Its declaration.
-        engine: Computes.
+        engine: Computes; rows are looked at for those rules only that may be broken by what is known of the columns.
+        written: What is known of them.
 
     Returns:
         The verdict, with every fault in its description.
@@ -104,37 +135,59 @@ def judge_schema(frame: nw.LazyFrame[Any], table: Table, engine: Engine) -> Verd
     if wrong := [column for column in columns if schema[column.name] != DTYPES[column.type]]:
         types = ", ".join(f"{column.name} is {schema[column.name]}, expected {column.type}" for column in wrong)
         return Verdict(False, f"Types are not as declared: {types}.", {})
-    rules = dict(_rules(columns))
-    counts = engine.rows(frame.select(nw.len().alias("rows"), *_counted(rules)))[0]
-    broken = {name: counts[f"rule_{number}"] for number, name in enumerate(rules)}
-    faults = [f"{count:,} rows: {name}" for name, count in broken.items() if count]
+    rules = list(_rules(columns))
+    faults = [f"{rows:,} rows: {name}" for name, rows in _count_broken(frame, engine, rules, written).items()]
     # That no id repeats in a table that follows another is what its check `same_customers` says.
     keys = [] if table.follows or table.grows else [table.key, *((column.name,) for column in columns if column.unique)]
     repeated = {key: engine.count_repeats(frame, key) for key in dict.fromkeys(keys)}
     faults += [f"{count:,} rows: repeated {', '.join(key)}" for key, count in repeated.items() if count]
-    description = "; ".join(faults) or f"{counts['rows']:,} rows hold the declared schema."
-    return Verdict(not faults, description, {"rows": counts["rows"], "rules": len(rules)})
+    description = "; ".join(faults) or f"{written.rows:,} rows hold the declared schema."
+    return Verdict(not faults, description, {"rows": written.rows, "rules": len(rules)})
 
 
-def _rules(columns: list[Column]) -> Iterator[tuple[str, nw.Expr]]:
-    """What a value must not be: a name for people and an expression that is true where it is so."""
+def _rules(columns: list[Column]) -> Iterator[Rule]:
     for column in columns:
-        value = nw.col(column.name)
+        name, value = column.name, nw.col(column.name)
         if not column.nullable:
-            yield f"{column.name} is null", value.is_null()
+            yield Rule(name, f"{name} is null", value.is_null(), lambda span: not span.nulls)
         if column.type in ("DOUBLE", "FLOAT"):
-            yield f"{column.name} is not finite", ~value.is_finite()
+            yield Rule(name, f"{name} is not finite", ~value.is_finite(), _is_finite)
         if column.minimum is not None:
-            yield f"{column.name} < {column.minimum:.9g}", value < column.minimum
+            yield Rule(name, f"{name} < {column.minimum:.9g}", value < column.minimum, partial(_above, column.minimum))
         if column.maximum is not None:
-            yield f"{column.name} > {column.maximum:.9g}", value > column.maximum
+            yield Rule(name, f"{name} > {column.maximum:.9g}", value > column.maximum, partial(_below, column.maximum))
         if column.categories:
-            yield f"{column.name} not in {list(column.categories)}", ~is_one_of(value, column.categories)
+            is_other = ~is_one_of(value, column.categories)
+            yield Rule(name, f"{name} not in {list(column.categories)}", is_other, lambda span: span.is_enumerated)
 
 
-def _counted(rules: dict[str, nw.Expr]) -> list[nw.Expr]:
+def _is_finite(span: Span) -> bool:
+    return (
+        not span.nans and span.least is not None and span.greatest is not None and isfinite(span.least - span.greatest)
+    )
+
+
+def _above(minimum: float, span: Span) -> bool:
+    return span.least is not None and span.least >= minimum
+
+
+def _below(maximum: float, span: Span) -> bool:
+    return span.greatest is not None and span.greatest <= maximum
+
+
+def _count_broken(frame: nw.LazyFrame[Any], engine: Engine, rules: list[Rule], written: Written) -> dict[str, int]:
+    """How many rows break each rule that is broken, by the rules' names."""
+    spans = written.spans
+    doubtful = [
+        rule for rule in rules if written.rows and not (rule.column in spans and rule.is_kept(spans[rule.column]))
+    ]
+    if not doubtful:
+        return {}
     # A rule about a missing value is missing itself, and a sum leaves it out.
-    return [rule.cast(nw.Int32).sum().alias(f"rule_{number}") for number, rule in enumerate(rules.values())]
+    sums = [rule.is_broken.cast(nw.Int32).sum().alias(f"rule_{number}") for number, rule in enumerate(doubtful)]
+    [counts] = engine.rows(frame.select(*sums))
+    broken = {rule.name: counts[f"rule_{number}"] for number, rule in enumerate(doubtful)}
+    return {name: rows for name, rows in broken.items() if rows}
 
 
 def _can_be_used(lake: Lake, settings: Settings) -> Verdict:
@@ -298,7 +351,8 @@ def _rules_add_up(lake: Lake, settings: Settings) -> Verdict:  # noqa: ARG001
 
 def _schema_check(table: Table) -> Check:
     def judge(lake: Lake, settings: Settings) -> Verdict:  # noqa: ARG001
-        return judge_schema(lake.read(table.name), table, lake.engine)
+        stored = lake.stored[table.name]
+        return judge_schema(lake.read(table.name), table, lake.engine, Written(stored.rows, stored.spans))
 
     return Check(table.name, "schema", "Columns, types, nulls, ranges, categories and keys are as declared.", judge)
 
@@ -360,31 +414,6 @@ SEMANTIC: tuple[Check, ...] = (
     Check("segment_rules", "add_up", "Every customer meets one rule.", _rules_add_up),
 )
 
-# Tables that one step makes are checked in one step.
-STEPS: dict[str, tuple[str, ...]] = {
-    "check_raw_customers": ("raw_customers",),
-    "check_cleaned": ("cleaned", "rejected_customers", "cleaning_figures"),
-    "check_features": ("features",),
-    "check_scaled": ("scaled", "scaler", "correlations"),
-    "check_pca_components": ("pca_components", "loadings"),
-    "check_k_selection": ("sampled_customers", "k_selection"),
-    "check_promotion": (
-        "contested_models",
-        "fitted_centroids",
-        "promotion_decisions",
-        "feature_drift",
-        "segment_events",
-    ),
-    "check_clusters": ("clusters", "centroids", "algorithm_comparison"),
-    "check_category_spending": ("plotted_customers", "category_spending"),
-    "check_profiles": ("profiles",),
-    "check_membership": ("segment_membership",),
-    "check_moves": ("segment_moves",),
-    "check_migration": ("segment_migration", "nights"),
-    "check_segment_model": ("segment_model",),
-    "check_segment_rules": ("segment_rules",),
-}
-
 
 def checks_of(tables: tuple[str, ...]) -> list[Check]:
     """The checks of some tables.
@@ -396,29 +425,3 @@ def checks_of(tables: tuple[str, ...]) -> list[Check]:
         The schema check of each, and its semantic checks.
     """
     return [_schema_check(TABLES[name]) for name in tables] + [check for check in SEMANTIC if check.table in tables]
-
-
-def build_checks() -> list[dg.AssetChecksDefinition]:
-    """All checks, one Dagster step for each step that makes tables.
-
-    Returns:
-        Definitions.
-    """
-    return [_build_step(step, checks_of(tables)) for step, tables in STEPS.items()]
-
-
-def _build_step(step: str, checks: list[Check]) -> dg.AssetChecksDefinition:
-    @dg.multi_asset_check(name=step, specs=[check.spec for check in checks])
-    def judge_tables(settings: Settings, lake: dg.ResourceParam[Lake]):  # type: ignore[no-untyped-def]
-        for check in checks:
-            verdict = check.judge(lake, settings)
-            yield dg.AssetCheckResult(
-                passed=verdict.passed,
-                asset_key=check.table,
-                check_name=check.name,
-                severity=dg.AssetCheckSeverity.ERROR if check.blocking else dg.AssetCheckSeverity.WARN,
-                description=verdict.description,
-                metadata=verdict.metadata,
-            )
-
-    return judge_tables

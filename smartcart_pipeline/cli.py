@@ -15,6 +15,7 @@ from typing import Annotated, Any
 
 import typer
 
+from smartcart_pipeline import apart
 from smartcart_pipeline.contract import CallError, FaultError, HomeError
 from smartcart_pipeline.model_commands import model
 from smartcart_pipeline.notify_commands import notify
@@ -79,6 +80,8 @@ def run(
     """Segment an export: the very job that runs every night."""
     # A run makes many objects that live as long as it does; looking through them again and again only costs time.
     gc.disable()
+    # Before all else, which takes as long as what it imports.
+    apart.begin()
     from smartcart_pipeline.night import run_job  # noqa: PLC0415  (imports Dagster)
 
     place = Home(home.resolve())

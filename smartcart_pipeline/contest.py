@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import narwhals as nw
 import numpy as np
 
+from smartcart_pipeline import apart
 from smartcart_pipeline.segmentation import Rows, clustering, components, drift, identity, promotion, sampling, scaling
 from smartcart_pipeline.segmentation.cleaning import Limits
 from smartcart_pipeline.segmentation.identity import Matching
@@ -157,7 +158,7 @@ def hold_contest(
         points = hands.array(_project(sample, champion.model), components.NAMES)
         centroids = promotion.extend_centroids(points, champion.model.centroids, is_far)
         challenger = replace(champion.model, centroids=centroids)
-        stability = promotion.measure_extension(points, centroids, champion.far, tonight.seed)
+        stability = apart.call(promotion.measure_extension, points, centroids, champion.far, tonight.seed)
     else:
         stability = _stability(tonight.candidates, len(fitted.centroids))
 
@@ -205,7 +206,7 @@ def hold_contest(
 def _begin(hands: Hands, tonight: Tonight) -> Outcome:
     """The first night: tonight's fit is the model in force."""
     k = next(row["k"] for row in tonight.candidates if row["is_selected"])
-    begun = clustering.fit_kmeans(_sampled_points(hands, tonight), k, tonight.seed)
+    begun = apart.call(clustering.fit_kmeans, _sampled_points(hands, tonight), k, tonight.seed)
     fitted = replace(tonight.fit, centroids=hands.refine_centroids(tonight.points, begun))
     counts = _count(hands, tonight, tonight.sample, None, fitted)
     fitted, _ = _reorder(fitted, counts, _spending_order(counts))
@@ -226,7 +227,7 @@ def _begin_fit(hands: Hands, tonight: Tonight, champion: Champion, labels: np.nd
     chosen = promotion.challenger_k(tonight.candidates, k)
     if chosen == k and len(np.unique(labels)) == k:
         return clustering.group_means(points, labels, k)
-    return clustering.fit_kmeans(points, chosen, tonight.seed)
+    return apart.call(clustering.fit_kmeans, points, chosen, tonight.seed)
 
 
 def _stability(candidates: Rows, k: int) -> float:
@@ -306,7 +307,7 @@ def _silhouette_gain(hands: Hands, tonight: Tonight, champion: SegmentModel, cha
     ]
     if any(len(np.unique(of)) < 2 for of in labels):
         return 0.0
-    before, after = mean_silhouettes(space, labels)
+    before, after = apart.call(mean_silhouettes, space, labels)
     return after - before
 
 

@@ -8,7 +8,6 @@ import dagster as dg
 
 from smartcart_pipeline.assets import history, ingest, model, prepare, promotion, publish, report, scoring, segments
 from smartcart_pipeline.automation import new_export, nightly, nightly_refresh, refused_export
-from smartcart_pipeline.checks import build_checks
 from smartcart_pipeline.notifications import notifications
 from smartcart_pipeline.progress import progress
 from smartcart_pipeline.resources import default_resources
@@ -46,7 +45,6 @@ def build_defs(home: Home, **overrides: Any) -> dg.Definitions:
             publish.warehouse,
             report.report,
         ],
-        asset_checks=build_checks(),
         jobs=[nightly_refresh],
         schedules=[nightly],
         sensors=[new_export, refused_export, notifications],

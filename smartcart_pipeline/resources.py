@@ -16,6 +16,7 @@ import dagster as dg
 import duckdb
 from pydantic import Field, ValidationError
 
+from smartcart_pipeline import apart
 from smartcart_pipeline.as_of import NEWEST, require_lasting
 from smartcart_pipeline.contract import ExportError, FaultError, HomeError
 from smartcart_pipeline.engines import Engine
@@ -236,6 +237,7 @@ def engine(context: dg.InitResourceContext) -> Iterator[Engine]:
     home = context.resources.home
     config = read_home(home)["engine"] | context.resource_config
     log = context.log or logging.getLogger(__name__)
+    apart.begin()
     with hold(home, context.resources.settings.wait_seconds, log.warning):
         spill = Path(config.get("spill_directory") or home.spill)
         local = DuckDBEngine(config.get("memory_limit", MEMORY_LIMIT), spill)

@@ -132,11 +132,11 @@ def _score(
     engine: DuckDBEngine, model: SegmentModel, file: Path, target: Path | None, chosen: str, folder: Path
 ) -> tuple[int, dict[str, int], str, Path | None]:
     """Score a file: what `Scores` says of it, but for the model's version."""
-    delivered = engine.write(engine.read_export(inspect_export(file))[0], RAW_CUSTOMERS, folder / "raw.parquet")
+    delivered = engine.write(engine.read_export(inspect_export(file))[0], RAW_CUSTOMERS, folder / "raw.parquet").rows
     # Several passes follow, and reading text as numbers and dates is the dearest part of each.
     judged = judge_export(engine.scan(folder / "raw.parquet", "raw_customers"), engine)
     refused = reject_customers(judged, model.as_of_date, model.limits, newcomers=True).sort("line_number")
-    rejects = engine.write(refused, REJECTED_CUSTOMERS, folder / "rejected.parquet")
+    rejects = engine.write(refused, REJECTED_CUSTOMERS, folder / "rejected.parquet").rows
     rejected = engine.scan(folder / "rejected.parquet", "rejected_customers")
     examples = tell_lines(engine.rows(rejected.head(NAMED_ROWS)))
     rejected_path = _write_rejected(rejected, rejects, target)

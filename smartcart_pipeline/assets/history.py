@@ -1,13 +1,15 @@
 """What outlives the night: who was in which segment and since when, who moved and why, and the nights themselves."""
 
+from collections.abc import Iterator
 from datetime import date, timedelta
 from typing import Any
 
 import dagster as dg
 import narwhals as nw
 
+from smartcart_pipeline import apart
 from smartcart_pipeline.as_of import NEWEST
-from smartcart_pipeline.assets import described, out, picture
+from smartcart_pipeline.assets import makes, picture
 from smartcart_pipeline.assets.promotion import kept_rows
 from smartcart_pipeline.assets.segments import read_compared, read_models
 from smartcart_pipeline.contract import HomeError
@@ -22,13 +24,13 @@ from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.lake import Fitted, Lake
 from smartcart_pipeline.storage.models import PublishedNight, Record, read_record, read_version
 
-Made = dg.Output[Any]
+Made = Iterator[dg.Output[Any]]
 
 MONTH = timedelta(days=30)
 VERBS = (hysteresis, migration, stays)
 
 
-@dg.asset(**described("segment_membership", "segments", stays))
+@makes("segments", {"segment_membership": (stays,)})
 def segment_membership(
     lake: dg.ResourceParam[Lake],
     home: dg.ResourceParam[Home],
@@ -36,14 +38,15 @@ def segment_membership(
     cleaning_figures: nw.LazyFrame,
     contested_models: nw.LazyFrame,
     clusters: nw.LazyFrame,
-) -> dg.Output[Any]:
+) -> Made:
     """One row a stay."""
     as_of = engine.rows(cleaning_figures)[0]["as_of_date"]
     version = read_models(engine, contested_models)["in_force"].version
     with naming_the_fault():
         record = read_record(home)
         compared = read_compared(engine, contested_models, record)
-        return dg.Output(add_night(_read_history(lake, record), record, clusters, as_of, version, compared))
+        history = add_night(_read_history(lake, record), record, clusters, as_of, version, compared)
+    yield dg.Output(history, "segment_membership")
 
 
 def add_night(
@@ -92,7 +95,7 @@ def _read_history(lake: Lake, record: Record) -> Any:
     return so_far
 
 
-@dg.asset(**described("segment_moves", "segments", *VERBS))
+@makes("segments", {"segment_moves": VERBS})
 def segment_moves(
     settings: Settings,
     engine: dg.ResourceParam[Engine],
@@ -101,13 +104,14 @@ def segment_moves(
     features: nw.LazyFrame,
     contested_models: nw.LazyFrame,
     clusters: nw.LazyFrame,
-) -> dg.Output[Any]:
+) -> Made:
     """One row a customer that moved."""
     with naming_the_fault():
         record = read_record(home)
         compared = read_compared(engine, contested_models, record)
         model = read_models(engine, contested_models)["in_force"].model
-        return dg.Output(explain_night(home, lake, record, compared, clusters, features, model, settings.band))
+        moves = explain_night(home, lake, record, compared, clusters, features, model, settings.band)
+    yield dg.Output(moves, "segment_moves")
 
 
 def explain_night(
@@ -140,12 +144,7 @@ def explain_night(
     return migration.explain_moves(migration.find_moves(clusters), features, features_before, old, model, band)
 
 
-@dg.multi_asset(
-    outs={
-        "segment_migration": out("segment_migration", "segments", *VERBS),
-        "nights": out("nights", "segments", *VERBS),
-    }
-)
+@makes("segments", {"segment_migration": VERBS, "nights": VERBS})
 def migrating(
     settings: Settings,
     engine: dg.ResourceParam[Engine],
@@ -157,7 +156,7 @@ def migrating(
     clusters: nw.LazyFrame,
     segment_membership: nw.LazyFrame,
     segment_moves: nw.LazyFrame,
-) -> tuple[Made, Made]:
+) -> Made:
     """`segment_migration`: a flow. `nights`: a night."""
     as_of = engine.rows(cleaning_figures)[0]["as_of_date"]
     with naming_the_fault():
@@ -183,15 +182,15 @@ def migrating(
     def so_far(name: str) -> Rows:
         return [row for row in kept_rows(lake, record, name) if row["night"] < told["night"]]
 
-    return (
-        dg.Output(
-            Fitted([*so_far("segment_migration"), *(dated | row for row in tonights)], seen),
-            metadata={"flows": picture(plot_flows(last_night))} if last_night else {},
-        ),
-        dg.Output(
-            Fitted([*so_far("nights"), night_row], [clusters, promotion_decisions]),
-            metadata={NOTE: _tell_replaced(night_row, settings.as_of)} if night_row["replaces_night"] else {},
-        ),
+    yield dg.Output(
+        Fitted([*so_far("segment_migration"), *(dated | row for row in tonights)], seen),
+        "segment_migration",
+        metadata={"flows": picture(apart.call(plot_flows, last_night))} if last_night else {},
+    )
+    yield dg.Output(
+        Fitted([*so_far("nights"), night_row], [clusters, promotion_decisions]),
+        "nights",
+        metadata={NOTE: _tell_replaced(night_row, settings.as_of)} if night_row["replaces_night"] else {},
     )
 
 

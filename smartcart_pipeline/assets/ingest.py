@@ -1,12 +1,13 @@
 """The export as it was delivered. What is wrong with a row is judged later, in `prepare`."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
 
 from smartcart_pipeline import as_of, contract
 from smartcart_pipeline.as_of import day_of_delivery, stated_day
-from smartcart_pipeline.assets import described
+from smartcart_pipeline.assets import makes
 from smartcart_pipeline.engines import Engine, duckdb_exports
 from smartcart_pipeline.resources import DELIVERED_ROWS, NOTE, Settings, naming_the_fault
 from smartcart_pipeline.storage import exports
@@ -15,13 +16,13 @@ from smartcart_pipeline.storage.exports import find_export, inspect_export, tell
 from smartcart_pipeline.storage.home import Home, require_space
 
 
-@dg.asset(**described("raw_customers", "ingest", as_of, contract, exports, duckdb_exports))
+@makes("ingest", {"raw_customers": (as_of, contract, exports, duckdb_exports)})
 def raw_customers(
     context: dg.AssetExecutionContext,
     settings: Settings,
     engine: dg.ResourceParam[Engine],
     home: dg.ResourceParam[Home],
-) -> dg.Output[Any]:
+) -> Iterator[dg.Output[Any]]:
     """One row a line of the export, as delivered."""
     with naming_the_fault():
         # First of all that a night does: what the last one left must be whole.
@@ -33,8 +34,9 @@ def raw_customers(
         require_space(home, export.rows, settings.copied_rows)
         frame, dates = engine.read_export(export)
     notes = {NOTE: tell_left_out(export)} if export.left_out else {}
-    return dg.Output(
+    yield dg.Output(
         frame,
+        "raw_customers",
         metadata={
             **notes,
             "export": dg.MetadataValue.path(export.path),

@@ -1,12 +1,14 @@
 """What the model is made of: principal components, and the number of clusters."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
 import narwhals as nw
 import numpy as np
 
-from smartcart_pipeline.assets import out, picture
+from smartcart_pipeline import apart
+from smartcart_pipeline.assets import makes, picture
 from smartcart_pipeline.engines import Engine
 from smartcart_pipeline.plots import plot_k_selection
 from smartcart_pipeline.resources import Settings, naming_the_fault
@@ -14,49 +16,38 @@ from smartcart_pipeline.segmentation import components, sampling, scaling, selec
 from smartcart_pipeline.storage.lake import Fitted
 
 
-@dg.multi_asset(
-    outs={
-        "pca_components": out("pca_components", "model", components),
-        "loadings": out("loadings", "model", components),
-    }
-)
+@makes("model", {"pca_components": (components,), "loadings": (components,)})
 def projecting(
     settings: Settings, engine: dg.ResourceParam[Engine], scaled: nw.LazyFrame, correlations: nw.LazyFrame
-) -> tuple[dg.Output[Any], dg.Output[Any]]:
+) -> Iterator[dg.Output[Any]]:
     """`pca_components`: one row a customer. `loadings`: one row a component and feature."""
     names = settings.features.names
     fitted = engine.fit_components(scaled, scaling.read_correlations(engine.rows(correlations), names), names)
     explained = dict(zip(components.NAMES, fitted.explained_variance_ratio, strict=True))
-    return (
-        dg.Output(components.project(scaled, fitted), metadata={"explained_variance_ratio": explained}),
-        dg.Output(Fitted(fitted.rows(), [correlations.select("correlation")])),
-    )
+    facts = {"explained_variance_ratio": explained}
+    yield dg.Output(components.project(scaled, fitted), "pca_components", metadata=facts)
+    yield dg.Output(Fitted(fitted.rows(), [correlations.select("correlation")]), "loadings")
 
 
-@dg.multi_asset(
-    outs={
-        "sampled_customers": out("sampled_customers", "model", sampling),
-        "k_selection": out("k_selection", "model", sampling, selection),
-    }
-)
+@makes("model", {"sampled_customers": (sampling,), "k_selection": (sampling, selection)})
 def choosing_k(
     settings: Settings,
     engine: dg.ResourceParam[Engine],
     features: nw.LazyFrame,
     pca_components: nw.LazyFrame,
-) -> tuple[dg.Output[Any], dg.Output[Any]]:
+) -> Iterator[dg.Output[Any]]:
     """`sampled_customers`: a sampled customer. `k_selection`: a candidate k."""
     drawn = sampling.sample_places(features, pca_components, settings.sample_customers, settings.seed)
     sample = engine.rows(drawn)
     points = np.array([[row[name] for name in components.NAMES] for row in sample])
+    measured = apart.start(selection.evaluate_candidates, points, settings.seed)
+    yield dg.Output(Fitted(sample, [drawn]), "sampled_customers")
     with naming_the_fault():
-        measures = selection.evaluate_candidates(points, settings.seed)
-    rows = selection.choose_k(measures)
+        rows = apart.call(selection.choose_k, measured.result())
+    elbow = apart.start(plot_k_selection, rows)
     selected = next(row for row in rows if row["is_selected"])
-    return (
-        dg.Output(Fitted(sample, [drawn])),
-        dg.Output(
-            Fitted(rows, [drawn.select(*components.NAMES)]),
-            metadata={"k": selected["k"], "why": selected["reason"], "elbow": picture(plot_k_selection(rows))},
-        ),
+    yield dg.Output(
+        Fitted(rows, [drawn.select(*components.NAMES)]),
+        "k_selection",
+        metadata={"k": selected["k"], "why": selected["reason"], "elbow": picture(elbow.result())},
     )

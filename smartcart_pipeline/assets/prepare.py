@@ -1,5 +1,6 @@
 """From delivered rows to numbers a model can learn from: cleaned, described by features, standardised."""
 
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -7,9 +8,9 @@ from typing import Any
 import dagster as dg
 import narwhals as nw
 
-from smartcart_pipeline import as_of, contract
+from smartcart_pipeline import apart, as_of, contract
 from smartcart_pipeline.as_of import find_day
-from smartcart_pipeline.assets import described, out, picture
+from smartcart_pipeline.assets import makes, picture
 from smartcart_pipeline.engines import Engine
 from smartcart_pipeline.plots import plot_correlations
 from smartcart_pipeline.provenance import trace_delivery
@@ -19,12 +20,13 @@ from smartcart_pipeline.segmentation import features as feature_verbs
 from smartcart_pipeline.storage.lake import Fitted, Lake
 
 
-@dg.multi_asset(
-    outs={
-        "cleaned": out("cleaned", "prepare", as_of, contract, cleaning),
-        "rejected_customers": out("rejected_customers", "prepare", as_of, contract, cleaning),
-        "cleaning_figures": out("cleaning_figures", "prepare", as_of, contract, cleaning),
-    }
+@makes(
+    "prepare",
+    {
+        "cleaned": (as_of, contract, cleaning),
+        "rejected_customers": (as_of, contract, cleaning),
+        "cleaning_figures": (as_of, contract, cleaning),
+    },
 )
 def cleaning_rules(
     context: dg.AssetExecutionContext,
@@ -32,7 +34,7 @@ def cleaning_rules(
     engine: dg.ResourceParam[Engine],
     lake: dg.ResourceParam[Lake],
     raw_customers: nw.LazyFrame,
-) -> tuple[dg.Output[Any], dg.Output[Any], dg.Output[Any]]:
+) -> Iterator[dg.Output[Any]]:
     """`cleaned`: a customer. `rejected_customers`: a refused line. `cleaning_figures`: what both went by."""
     delivered = trace_delivery(context.instance, lake.path("raw_customers"))
     judged = cleaning.judge_export(raw_customers, engine)
@@ -55,48 +57,48 @@ def cleaning_rules(
         "max_age": settings.max_age,
         "max_income": settings.max_income,
     }
-    return (
-        dg.Output(
-            cleaned,
-            metadata={
-                "as_of_date": str(day),
-                "as_of_found": found.how,
-                "income_median": accepted["income_median"],
-                **({NOTE: found.note} if found.note else {}),
-            },
-        ),
-        dg.Output(rejected.sort("line_number")),
-        dg.Output(Fitted([figures], [raw_customers.select("dt_customer", "income")])),
+    yield dg.Output(
+        cleaned,
+        "cleaned",
+        metadata={
+            "as_of_date": str(day),
+            "as_of_found": found.how,
+            "income_median": accepted["income_median"],
+            **({NOTE: found.note} if found.note else {}),
+        },
     )
+    yield dg.Output(rejected.sort("line_number"), "rejected_customers")
+    yield dg.Output(Fitted([figures], [raw_customers.select("dt_customer", "income")]), "cleaning_figures")
 
 
-@dg.asset(**described("features", "prepare", contract, feature_verbs))
-def features(cleaned: nw.LazyFrame) -> dg.Output[Any]:
+@makes("prepare", {"features": (contract, feature_verbs)})
+def features(cleaned: nw.LazyFrame) -> Iterator[dg.Output[Any]]:
     """One row a customer."""
-    return dg.Output(feature_verbs.engineer_features(cleaned))
+    yield dg.Output(feature_verbs.engineer_features(cleaned), "features")
 
 
-@dg.multi_asset(
-    outs={
-        "scaled": out("scaled", "prepare", recipes, scaling),
-        "scaler": out("scaler", "prepare", recipes, moments, scaling),
-        "correlations": out("correlations", "prepare", recipes, moments, scaling),
-    }
+@makes(
+    "prepare",
+    {
+        "scaled": (recipes, scaling),
+        "scaler": (recipes, moments, scaling),
+        "correlations": (recipes, moments, scaling),
+    },
 )
 def standardising(
     settings: Settings, engine: dg.ResourceParam[Engine], features: nw.LazyFrame
-) -> tuple[dg.Output[Any], dg.Output[Any], dg.Output[Any]]:
+) -> Iterator[dg.Output[Any]]:
     """`scaled`: one row a customer. `scaler`: one row a feature. `correlations`: one row a pair of features."""
     encoded = scaling.encode_features(features, settings.features)
     names = settings.features.names
     with naming_the_fault():
         scaler, correlations = engine.fit_scaler(encoded, names)
+    drawn = apart.start(plot_correlations, correlations, names)
     facts = {"recipe": settings.recipe, "features": len(names)}
-    return (
-        dg.Output(scaling.standardise(encoded, scaler), metadata=facts),
-        dg.Output(Fitted(scaler.rows(), [encoded.select(*names)])),
-        dg.Output(
-            Fitted(scaling.correlation_rows(correlations, names), [encoded.select(*names)]),
-            metadata={"correlations": picture(plot_correlations(correlations, names))},
-        ),
+    yield dg.Output(scaling.standardise(encoded, scaler), "scaled", metadata=facts)
+    yield dg.Output(Fitted(scaler.rows(), [encoded.select(*names)]), "scaler")
+    yield dg.Output(
+        Fitted(scaling.correlation_rows(correlations, names), [encoded.select(*names)]),
+        "correlations",
+        metadata={"correlations": picture(drawn.result())},
     )

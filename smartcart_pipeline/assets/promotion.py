@@ -1,6 +1,7 @@
 """Tonight's fit against the model in force: which of the two customers are put into segments by, and why."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
@@ -8,7 +9,7 @@ import narwhals as nw
 import numpy as np
 
 from smartcart_pipeline import contest
-from smartcart_pipeline.assets import out
+from smartcart_pipeline.assets import makes
 from smartcart_pipeline.contest import Outcome, Tonight, begin_model, hold_contest
 from smartcart_pipeline.engines import Engine
 from smartcart_pipeline.provenance import trace_delivery
@@ -25,19 +26,18 @@ from smartcart_pipeline.storage.models import (
     read_version,
 )
 
-Made = dg.Output[Any]
-
 VERBS = (contest, clustering, drift, identity, promotion)
 
 
-@dg.multi_asset(
-    outs={
-        "contested_models": out("contested_models", "model", *VERBS),
-        "fitted_centroids": out("fitted_centroids", "model", *VERBS),
-        "promotion_decisions": out("promotion_decisions", "model", *VERBS),
-        "feature_drift": out("feature_drift", "model", *VERBS),
-        "segment_events": out("segment_events", "model", *VERBS),
-    }
+@makes(
+    "model",
+    {
+        "contested_models": VERBS,
+        "fitted_centroids": VERBS,
+        "promotion_decisions": VERBS,
+        "feature_drift": VERBS,
+        "segment_events": VERBS,
+    },
 )
 def promoting(
     context: dg.AssetExecutionContext,
@@ -52,7 +52,7 @@ def promoting(
     pca_components: nw.LazyFrame,
     sampled_customers: nw.LazyFrame,
     k_selection: nw.LazyFrame,
-) -> tuple[Made, Made, Made, Made, Made]:
+) -> Iterator[dg.Output[Any]]:
     """Five tables: the models, tonight's fit, and the reasons."""
     [figures] = engine.rows(cleaning_figures)
     as_of = figures["as_of_date"]
@@ -83,31 +83,33 @@ def promoting(
         return [*kept_rows(lake, record, name), *({**dated, **facts, **row} for row in tonights)]
 
     seen = [features, pca_components.select(*components.NAMES)]
-    return (
-        dg.Output(
-            Fitted(_model_rows(outcome, compared), seen),
-            metadata={
-                "in_force": outcome.in_force.version,
-                "why": outcome.decision.verdict,
-                **({NOTE: held} if (held := _tell_held_recipe(outcome, settings.recipe)) else {}),
-            },
-        ),
-        dg.Output(Fitted(_centroid_rows(outcome.fitted), seen)),
-        dg.Output(
-            Fitted(so_far("promotion_decisions", outcome.decision.criteria, told), seen),
-            metadata={
-                "promoted": outcome.decision.promoted,
-                "why": outcome.decision.verdict,
-                "challenger": outcome.challenger.version,
-                # By another setting neither side is asked.
-                **(_sides(outcome.decision.criteria) if settings.refit == "auto" else {}),
-            },
-        ),
-        dg.Output(Fitted(so_far("feature_drift", outcome.drift, held_against), [sampled_customers])),
-        dg.Output(
-            Fitted(so_far("segment_events", outcome.events, version), seen),
-            metadata={"events": len(outcome.events)},
-        ),
+    yield dg.Output(
+        Fitted(_model_rows(outcome, compared), seen),
+        "contested_models",
+        metadata={
+            "in_force": outcome.in_force.version,
+            "why": outcome.decision.verdict,
+            **({NOTE: held} if (held := _tell_held_recipe(outcome, settings.recipe)) else {}),
+        },
+    )
+    yield dg.Output(Fitted(_centroid_rows(outcome.fitted), seen), "fitted_centroids")
+    yield dg.Output(
+        Fitted(so_far("promotion_decisions", outcome.decision.criteria, told), seen),
+        "promotion_decisions",
+        metadata={
+            "promoted": outcome.decision.promoted,
+            "why": outcome.decision.verdict,
+            "challenger": outcome.challenger.version,
+            # By another setting neither side is asked.
+            **(_sides(outcome.decision.criteria) if settings.refit == "auto" else {}),
+        },
+    )
+    drifted = Fitted(so_far("feature_drift", outcome.drift, held_against), [sampled_customers])
+    yield dg.Output(drifted, "feature_drift")
+    yield dg.Output(
+        Fitted(so_far("segment_events", outcome.events, version), seen),
+        "segment_events",
+        metadata={"events": len(outcome.events)},
     )
 
 

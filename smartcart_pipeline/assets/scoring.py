@@ -1,12 +1,14 @@
 """What puts customers into the segments outside a run: the model as data, and rules that come near it."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
 import narwhals as nw
 
-from smartcart_pipeline.assets import described
+from smartcart_pipeline import apart
+from smartcart_pipeline.assets import makes
 from smartcart_pipeline.assets.segments import read_models
 from smartcart_pipeline.engines import Engine, duckdb_macros
 from smartcart_pipeline.resources import Settings, naming_the_fault
@@ -14,13 +16,13 @@ from smartcart_pipeline.segmentation import model, rules, scaling
 from smartcart_pipeline.storage.lake import Fitted
 
 
-@dg.asset(**described("segment_model", "segments", model))
+@makes("segments", {"segment_model": (model,)})
 def segment_model(
     engine: dg.ResourceParam[Engine],
     cleaning_figures: nw.LazyFrame,
     contested_models: nw.LazyFrame,
     profiles: nw.LazyFrame,
-) -> dg.Output[Any]:
+) -> Iterator[dg.Output[Any]]:
     """One row: the model in force, with tonight's figures and personas."""
     [figures] = engine.rows(cleaning_figures)
     named = profiles.select("segment_id", "persona")
@@ -34,20 +36,21 @@ def segment_model(
         "segments": len(gathered.segment_ids),
         "document": json.dumps(gathered.document()),
     }
-    return dg.Output(
+    yield dg.Output(
         Fitted([row], [cleaning_figures, contested_models.select("document"), named]),
+        "segment_model",
         metadata={"model_version": champion.version},
     )
 
 
-@dg.asset(**described("segment_rules", "segments", rules, duckdb_macros))
+@makes("segments", {"segment_rules": (rules, duckdb_macros)})
 def segment_rules(
     settings: Settings,
     engine: dg.ResourceParam[Engine],
     features: nw.LazyFrame,
     sampled_customers: nw.LazyFrame,
     segment_model: nw.LazyFrame,
-) -> dg.Output[Any]:
+) -> Iterator[dg.Output[Any]]:
     """One row a rule."""
     [row] = engine.rows(segment_model)
     known = model.read_model(json.loads(row["document"]))
@@ -55,15 +58,16 @@ def segment_rules(
     clusters = model.assign_model(sample, known).select("customer_id", "kmeans_cluster")
     labelled = scaling.encode_features(sample, rules.RULED).join(clusters, on="customer_id", how="inner")
     values = engine.array(labelled.sort("customer_id"), [*rules.RULED.names, "kmeans_cluster"])
-    fitted = rules.fit_rules(values[:, :-1], values[:, -1].astype(int), settings.seed)
+    fitted = apart.call(rules.fit_rules, values[:, :-1], values[:, -1].astype(int), settings.seed)
     judged = rules.rule_rows(fitted, engine.rows(rules.count_agreement(features, fitted, known)), known)
     case_sql = duckdb_macros.case_expression(fitted, known)
     rows = [
         row | {"condition": duckdb_macros.condition(rule), "case_sql": case_sql}
         for row, rule in zip(judged, fitted, strict=True)
     ]
-    return dg.Output(
+    yield dg.Output(
         Fitted(rows, [features, sampled_customers, segment_model.select("document")]),
+        "segment_rules",
         metadata={
             "agreement": judged[0]["agreement"],
             "rules": len(rows),

@@ -1,6 +1,8 @@
 """Who belongs where, and what each segment is like."""
 
 import json
+from collections.abc import Iterator
+from concurrent.futures import Future
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -10,12 +12,14 @@ import narwhals as nw
 import numpy as np
 import pyarrow as pa
 
-from smartcart_pipeline.assets import described, out, picture
+from smartcart_pipeline import apart
+from smartcart_pipeline.assets import makes, picture
 from smartcart_pipeline.contest import begin_model
 from smartcart_pipeline.engines import Engine
 from smartcart_pipeline.plots import plot_components, plot_income_and_spending, plot_sizes
 from smartcart_pipeline.resources import Settings, naming_the_fault
 from smartcart_pipeline.segmentation import (
+    Rows,
     clustering,
     components,
     hysteresis,
@@ -43,12 +47,13 @@ PLOTTED = 2_000
 FRESHNESS = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=30), warn_window=timedelta(hours=26))
 
 
-@dg.multi_asset(
-    outs={
-        "clusters": out("clusters", "segments", sampling, clustering, hysteresis, model),
-        "centroids": out("centroids", "segments", model),
-        "algorithm_comparison": out("algorithm_comparison", "segments", sampling, clustering),
-    }
+@makes(
+    "segments",
+    {
+        "clusters": (sampling, clustering, hysteresis, model),
+        "centroids": (model,),
+        "algorithm_comparison": (sampling, clustering),
+    },
 )
 def clustering_customers(
     settings: Settings,
@@ -62,7 +67,7 @@ def clustering_customers(
     sampled_customers: nw.LazyFrame,
     scaler: nw.LazyFrame,
     loadings: nw.LazyFrame,
-) -> tuple[dg.Output[Any], dg.Output[Any], dg.Output[Any]]:
+) -> Iterator[dg.Output[Any]]:
     """`clusters`: a customer. `centroids`: a segment. `algorithm_comparison`: an algorithm and space."""
     [figures] = engine.rows(cleaning_figures)
     with naming_the_fault():
@@ -76,37 +81,30 @@ def clustering_customers(
     sample = engine.keep(sampled_customers)
     ward = _fit_ward(engine, sample, len(fit.centroids), settings, customers)
     measured = sampling.sample_customers(sample, settings.comparison_customers, settings.seed)
-    comparison = _compare(engine, measured, fit, ward, {"kmeans": customers, "agglomerative": ward.fitted_customers})
+    compared = _compare(engine, measured, fit, ward, {"kmeans": customers, "agglomerative": ward.fitted_customers})
     shown: Any = sampling.sample_customers(sample, PLOTTED, settings.seed)
     points = shown.select("customer_id", *components.NAMES)
     plotted = model.assign_model(shown, in_force).join(points, on="customer_id", how="inner").sort("customer_id")
+    seen = apart.start(plot_components, engine.rows(plotted))
     previous = lake.read_of(before.run_id, "clusters") if before else None
     placed = _place(features, in_force, fit, ward)
     published = hysteresis.settle_segments(placed, previous, in_force.segment_ids, settings.hysteresis)
-    return (
-        dg.Output(
-            published.select(*CLUSTERS.names),
-            metadata={"k": len(in_force.centroids), "components": picture(plot_components(engine.rows(plotted)))},
-        ),
-        dg.Output(
-            Fitted(
-                clustering.centroid_rows(in_force.centroids, in_force.segment_ids),
-                [contested_models.select("document")],
-            )
-        ),
-        dg.Output(
-            Fitted(comparison, [sampled_customers.drop("customer_id", "response")]),
-            metadata={"adjusted_rand_index": comparison[0]["adjusted_rand_index"]},
-        ),
+    yield dg.Output(
+        published.select(*CLUSTERS.names),
+        "clusters",
+        metadata={"k": len(in_force.centroids), "components": picture(seen.result())},
+    )
+    places = clustering.centroid_rows(in_force.centroids, in_force.segment_ids)
+    yield dg.Output(Fitted(places, [contested_models.select("document")]), "centroids")
+    comparison = compared.result()
+    yield dg.Output(
+        Fitted(comparison, [sampled_customers.drop("customer_id", "response")]),
+        "algorithm_comparison",
+        metadata={"adjusted_rand_index": comparison[0]["adjusted_rand_index"]},
     )
 
 
-@dg.multi_asset(
-    outs={
-        "plotted_customers": out("plotted_customers", "segments", sampling),
-        "category_spending": out("category_spending", "segments", spending),
-    }
-)
+@makes("segments", {"plotted_customers": (sampling,), "category_spending": (spending,)})
 def illustrating(
     settings: Settings,
     engine: dg.ResourceParam[Engine],
@@ -114,17 +112,15 @@ def illustrating(
     centroids: nw.LazyFrame,
     sampled_customers: nw.LazyFrame,
     cleaned: nw.LazyFrame,
-) -> tuple[dg.Output[Any], dg.Output[Any]]:
+) -> Iterator[dg.Output[Any]]:
     """`plotted_customers`: a sampled customer. `category_spending`: a segment and product category."""
     drawn: Any = sampling.sample_customers(sampled_customers, PLOTTED, settings.seed)
     shown = drawn.join(clusters, on="customer_id", how="inner")
     places = engine.rows(centroids)
     members = spending.join_amounts(clusters, cleaned, places)
     rows = spending.category_rows(engine.rows(spending.sum_amounts(members)), places)
-    return (
-        dg.Output(shown.select(*PLOTTED_CUSTOMERS.names).sort("customer_id")),
-        dg.Output(Fitted(rows, [spending.name_sources(members)])),
-    )
+    yield dg.Output(shown.select(*PLOTTED_CUSTOMERS.names).sort("customer_id"), "plotted_customers")
+    yield dg.Output(Fitted(rows, [spending.name_sources(members)]), "category_spending")
 
 
 def read_models(engine: Engine, contested_models: Frame) -> dict[str, Champion]:
@@ -154,26 +150,30 @@ def read_compared(engine: Engine, contested_models: Frame, record: Record) -> Pu
     return record.numbered(engine.rows(contested_models.select("compared_night"))[0]["compared_night"])
 
 
-@dg.asset(**described("profiles", "segments", profiling, personas), freshness_policy=FRESHNESS)
+@makes("segments", {"profiles": (profiling, personas)}, freshness_policy=FRESHNESS)
 def profiles(
     engine: dg.ResourceParam[Engine],
     clusters: nw.LazyFrame,
     centroids: nw.LazyFrame,
     features: nw.LazyFrame,
     plotted_customers: nw.LazyFrame,
-) -> dg.Output[Any]:
+) -> Iterator[dg.Output[Any]]:
     """One row a segment."""
     places = engine.rows(centroids)
     members = profiling.join_members(clusters, features, places)
     counts = engine.count_values(members, "kmeans_cluster", profiling.COUNTED)
     base = profiling.summarise_customers(profiling.merge_counts(counts))
     rows = personas.name_segments(profiling.profile_segments(counts, places), base)
-    return dg.Output(
+    pictures = {
+        "income_and_spending": apart.start(plot_income_and_spending, engine.rows(plotted_customers), rows),
+        "sizes": apart.start(plot_sizes, rows),
+    }
+    yield dg.Output(
         Fitted(rows, [profiling.name_sources(members)]),
+        "profiles",
         metadata={
             "personas": {row["segment_id"]: row["persona"] for row in rows},
-            "income_and_spending": picture(plot_income_and_spending(engine.rows(plotted_customers), rows)),
-            "sizes": picture(plot_sizes(rows)),
+            **{name: picture(drawn.result()) for name, drawn in pictures.items()},
         },
     )
 
@@ -182,7 +182,7 @@ def _fit_ward(engine: Engine, sample: Frame, k: int, settings: Settings, custome
     """Ward's clusters of a sample, numbered in the canonical order: by what its customers spend."""
     fitted = sampling.sample_customers(sample, settings.ward_customers, settings.seed)
     values = engine.array(fitted, [*components.NAMES, "total_spending"])
-    points, found = values[:, :-1], clustering.fit_ward(values[:, :-1], k)
+    points, found = values[:, :-1], apart.call(clustering.fit_ward, values[:, :-1], k)
     spent = [
         {"ward_label": label, "customers": 1, "spending": spending}
         for label, spending in zip(found.tolist(), values[:, -1].tolist(), strict=True)
@@ -217,7 +217,7 @@ def _place(features: Frame, in_force: SegmentModel, fit: SegmentModel, ward: War
 
 def _compare(
     engine: Engine, few: Frame, fit: SegmentModel, ward: Ward, fitted_customers: dict[str, int]
-) -> list[dict[str, Any]]:
+) -> "Future[Rows]":
     """Hold both fits of tonight against each other, on the components and on all standardised features."""
     names = fit.features.names
     placed = clustering.nearest_centroid(model.place_customers(few, fit), fit.centroids, "kmeans_label")
@@ -225,7 +225,8 @@ def _compare(
     measured = clustering.label_customers(placed, ward).join(scaled, on="customer_id", how="inner").sort("customer_id")
     values = engine.array(measured, [*components.NAMES, *names, "kmeans_label", "ward_label"])
     dimensions = len(components.NAMES)
-    return clustering.compare_algorithms(
+    return apart.start(
+        clustering.compare_algorithms,
         spaces={"pca_components": values[:, :dimensions], "scaled": values[:, dimensions:-2]},
         algorithms={"kmeans": values[:, -2].astype(int), "agglomerative": values[:, -1].astype(int)},
         fitted_customers=fitted_customers,

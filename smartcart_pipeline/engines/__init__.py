@@ -4,7 +4,8 @@ DuckDB is the default, and the only one imported by default. What an engine can 
 does not depend on which one it is.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -25,6 +26,38 @@ if TYPE_CHECKING:
 Frame = nw.LazyFrame[Any]
 
 
+@dataclass(frozen=True)
+class Span:
+    """What is known of a column from having written it.
+
+    Attributes:
+        nulls: How many values are missing.
+        nans: How many are not a number.
+        least: The least number among the others; None where there is none, or no number.
+        greatest: The greatest.
+        is_enumerated: Whether it was written as one of its categories, so that nothing else can be in it.
+    """
+
+    nulls: int
+    nans: int = 0
+    least: float | None = None
+    greatest: float | None = None
+    is_enumerated: bool = False
+
+
+@dataclass(frozen=True)
+class Written:
+    """A table that was written.
+
+    Attributes:
+        rows: How many.
+        spans: What is known of its columns, by name; nothing where the engine does not tell.
+    """
+
+    rows: int
+    spans: Mapping[str, Span] = field(default_factory=dict)
+
+
 class Engine(Protocol):
     """What assets and the lake ask of an engine; see `DuckDBEngine` for what each method does."""
 
@@ -43,7 +76,7 @@ class Engine(Protocol):
     def array(self, frame: Frame, columns: Sequence[str]) -> np.ndarray: ...  # noqa: D102
     def write(  # noqa: D102
         self, frame: Frame, table: Table, path: Path, report: Callable[[float], None] | None = None
-    ) -> int: ...
+    ) -> Written: ...
     def count_repeats(self, frame: Frame, columns: Sequence[str]) -> int: ...  # noqa: D102
     def fingerprint(self, frame: Frame, group: str | None = None) -> Rows: ...  # noqa: D102
     def count_values(  # noqa: D102

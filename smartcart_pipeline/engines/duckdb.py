@@ -2,7 +2,7 @@
 
 import re
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -13,6 +13,7 @@ import narwhals as nw
 import numpy as np
 
 from smartcart_pipeline.contract import Column
+from smartcart_pipeline.engines import Span, Written
 from smartcart_pipeline.lineage import Columns, trace_columns
 from smartcart_pipeline.segmentation import Rows, clustering, components, scaling
 from smartcart_pipeline.segmentation.components import Components
@@ -33,6 +34,7 @@ BITMAP = 2**28
 # customers no smaller, and takes an eighth longer to write.
 DICTIONARY = 5_000
 REPORT_SECONDS = 2.0
+NUMBERS = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "FLOAT", "DOUBLE"}
 
 
 class DuckDBEngine:
@@ -286,7 +288,7 @@ class DuckDBEngine:
 
     def write(
         self, frame: nw.LazyFrame[Any], table: Table, path: Path, report: Callable[[float], None] | None = None
-    ) -> int:
+    ) -> Written:
         """Write a frame as Parquet, in the declared columns, their order and types.
 
         Rows keep the frame's order, unless it joins others: then only a table that grows does.
@@ -298,7 +300,7 @@ class DuckDBEngine:
             report: Told every two seconds what share has been done, from 0 to 1.
 
         Returns:
-            Number of rows written.
+            How many rows were written, and what the file's statistics say of each column.
         """
         found = frame.collect_schema().names()
         declared = [column for column in table.columns if not (column.optional and column.name not in found)]
@@ -310,11 +312,12 @@ class DuckDBEngine:
         # After a join DuckDB writes row groups as they come, unless it is told not to, which keeps it to one thread.
         in_order = ", PRESERVE_ORDER true" if table.grows else ""
         with self._reporting(report):
-            [(rows,)] = self.connection.execute(
+            [(_, rows, _, _, statistics, *_)] = self.connection.execute(
                 f"COPY (SELECT {', '.join(columns)} FROM ({self.query(frame)})) TO {literal(str(path))} (FORMAT "
-                f"parquet, COMPRESSION snappy, ROW_GROUP_SIZE {BATCH}, DICTIONARY_SIZE_LIMIT {DICTIONARY}{in_order})"
+                f"parquet, COMPRESSION snappy, ROW_GROUP_SIZE {BATCH}, DICTIONARY_SIZE_LIMIT {DICTIONARY}{in_order}, "
+                "RETURN_STATS)"
             ).fetchall()
-        return int(rows)
+        return Written(rows, {column.name: _span(column, statistics[identifier(column.name)]) for column in declared})
 
     def fit_scaler(self, encoded: nw.LazyFrame[Any], names: tuple[str, ...]) -> tuple[Scaler, np.ndarray]:
         """See `scaling.fit_scaler` and `scaling.correlate`; one pass serves both."""
@@ -362,9 +365,29 @@ def _trace_query(query: str) -> Columns:
     return trace_columns(query, tables | before)
 
 
+def _span(column: Column, statistics: Mapping[str, str]) -> Span:
+    """What DuckDB's `RETURN_STATS` says of a column, which is in texts."""
+    bounds = {"least": statistics.get("min"), "greatest": statistics.get("max")} if column.type in NUMBERS else {}
+    return Span(
+        nulls=int(statistics["null_count"]),
+        nans=int(statistics.get("nan_count", 0)),
+        is_enumerated=_is_enumerated(column),
+        **{name: None if bound is None else _number(column, bound) for name, bound in bounds.items()},
+    )
+
+
+def _number(column: Column, text: str) -> float:
+    """A number as the column holds it: 0.1 of 32 bits is another than 0.1 of 64."""
+    return float(np.float32(text)) if column.type == "FLOAT" else float(text)
+
+
+def _is_enumerated(column: Column) -> bool:
+    return bool(column.categories) and not column.nullable
+
+
 def _cast(column: Column) -> str:
     name = identifier(column.name)
-    if column.nullable or not column.categories:
+    if not _is_enumerated(column):
         return f"CAST({name} AS {column.type})"
     # As an enumeration, texts are written in two thirds of the time; in the file they are texts. Of what is no category
     # nothing is left, which the check of the schema finds.

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import narwhals as nw
 import numpy as np
 
+from smartcart_pipeline.engines import Written
 from smartcart_pipeline.engines.duckdb import DuckDBEngine, split_counts
 from smartcart_pipeline.lineage import Columns
 from smartcart_pipeline.segmentation import Rows
@@ -196,7 +197,7 @@ class SparkEngine:
         table: Table,
         path: Path,
         report: Callable[[float], None] | None = None,  # noqa: ARG002  (Spark shows progress in its own UI)
-    ) -> int:
+    ) -> Written:
         """Write a frame as a folder of Parquet files, in the declared columns, order and types.
 
         Args:
@@ -206,7 +207,7 @@ class SparkEngine:
             report: Not told: how far Spark is, its own pages show.
 
         Returns:
-            Number of rows written.
+            How many rows were written, and nothing about columns.
         """
         from pyarrow import dataset  # noqa: PLC0415
         from pyspark.sql import functions as sql  # noqa: PLC0415
@@ -221,7 +222,7 @@ class SparkEngine:
         native: DataFrame = nw.to_native(frame)
         native.select(*columns).write.mode("overwrite").parquet(str(path))
         # From the files' own footers: what Spark counts on its way counts twice where a step is done again.
-        return int(dataset.dataset(path, format="parquet").count_rows())
+        return Written(dataset.dataset(path, format="parquet").count_rows())
 
     def fit_scaler(self, encoded: nw.LazyFrame[Any], names: tuple[str, ...]) -> tuple[Scaler, np.ndarray]:
         """Fit MLlib's `StandardScaler` and `Correlation`.

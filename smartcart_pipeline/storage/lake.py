@@ -1,13 +1,13 @@
 """The lake: one Parquet file per table and run, or a folder of such, written once and never changed."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import narwhals as nw
 
-from smartcart_pipeline.engines import Engine
+from smartcart_pipeline.engines import Engine, Span
 from smartcart_pipeline.lineage import Columns, merge_sources
 from smartcart_pipeline.segmentation import Rows
 from smartcart_pipeline.storage.home import next_stamp, put_in_place, remove
@@ -34,11 +34,13 @@ class Stored:
     Attributes:
         path: The file.
         rows: Number of rows.
+        spans: What is known of its columns from having written them.
         lineage: The upstream columns of each column.
     """
 
     path: Path
     rows: int
+    spans: Mapping[str, Span]
     lineage: Columns
 
     @property
@@ -56,11 +58,13 @@ class Lake:
         root: The folder of the lake.
         run_id: The run that writes and reads. It sees its own tables, and the newest of those it did not write.
         engine: Where frames live.
+        stored: What has been written, by table.
     """
 
     root: Path
     run_id: str
     engine: Engine
+    stored: dict[str, Stored] = field(default_factory=dict, compare=False)
 
     def write(
         self, name: str, content: "nw.LazyFrame[Any] | Fitted", report: Callable[[float], None] | None = None
@@ -82,11 +86,12 @@ class Lake:
         writing = path.with_name(f".{path.name}.writing")
         frame = self.engine.frame(as_arrow(table, content.rows)) if isinstance(content, Fitted) else content
         try:
-            rows = self.engine.write(frame, table, writing, report)
+            written = self.engine.write(frame, table, writing, report)
             put_in_place(writing, path)
         finally:
             remove(writing)
-        return Stored(path, rows, self._trace(table, content))
+        self.stored[name] = Stored(path, written.rows, written.spans, self._trace(table, content))
+        return self.stored[name]
 
     def read(self, name: str) -> nw.LazyFrame[Any]:
         """Read a table: this run's, else the newest.
@@ -116,7 +121,7 @@ class Lake:
         return None if path is None else self.engine.scan(path, f"{name}{BEFORE}")
 
     def count(self, name: str) -> int:
-        """How many rows a table has: this run's, else the newest; read from the file's footer.
+        """How many rows a table has: this run's, else the newest, by the file's footer.
 
         Args:
             name: Its name.
@@ -124,6 +129,8 @@ class Lake:
         Returns:
             Number of rows.
         """
+        if name in self.stored:
+            return self.stored[name].rows
         return int(self.engine.rows(self.read(name).select(nw.len().alias("rows")))[0]["rows"])
 
     def has(self, name: str) -> bool:

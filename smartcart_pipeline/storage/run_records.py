@@ -21,7 +21,7 @@ from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, Sq
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
-from sqlalchemy import Connection, Engine, create_engine, func, select
+from sqlalchemy import Connection, Engine, create_engine, event, func, select
 from sqlalchemy.pool import QueuePool
 
 # A file of which more than half is free is written anew, if that gives back so many bytes.
@@ -58,13 +58,16 @@ class OpenEventLog(SqliteEventLogStorage):
         for other in [name for name in self._engines if name == shard or name != INDEX_SHARD_NAME]:
             self._engines.pop(other).dispose()
         # One connection at a time is what the lock allows, in whichever thread.
-        self._engines[shard] = create_engine(
+        engine = self._engines[shard] = create_engine(
             self.conn_string_for_shard(shard),
             poolclass=QueuePool,
             pool_size=1,
             connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS, "check_same_thread": False},
         )
-        return self._engines[shard]
+        # What is written outlives this process at once, and a power cut only with the next checkpoint: what has been
+        # published stands in no record of Dagster's.
+        event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous = NORMAL"))
+        return engine
 
     def delete_events(self, run_id: str) -> None:
         """Forget the events of a run, and remove its file: emptied, it would keep its size."""

@@ -1,0 +1,153 @@
+"""scikit-learn, SciPy, kneed and matplotlib in a process of their own, which imports them while the export is read.
+
+To import them takes as long as all else that a night of a few thousand customers does. What is fitted or drawn there is
+handed over as arrays and rows, and comes back as such. The process ends when the one that began it does, however that
+is.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import traceback
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import suppress
+from functools import partial
+from importlib import import_module
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from typing import Any, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+# In the order in which a night asks for them.
+LIBRARIES = (
+    "smartcart_pipeline.plots",
+    "matplotlib.backends.backend_agg",
+    "matplotlib.figure",
+    "smartcart_pipeline.segmentation.selection",
+    "sklearn.cluster",
+    "sklearn.metrics",
+    "threadpoolctl",
+    "scipy.spatial.distance",
+    "kneed",
+    "smartcart_pipeline.segmentation.clustering",
+    "smartcart_pipeline.segmentation.rules",
+    "sklearn.tree",
+)
+SLOWEST = "sklearn.cluster"
+
+
+class _Process:
+    """The other process, and what it has been asked and has not answered yet."""
+
+    def __init__(self) -> None:
+        self.owner = os.getpid()
+        self._asked: deque[Future[Any]] = deque()
+        self._has_ended = False
+        self._lock = threading.Lock()
+        self._pipe, theirs = Pipe()
+        with theirs:
+            self._process = subprocess.Popen(  # noqa: S603  (ourselves)
+                [sys.executable, "-m", __name__, str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+            )
+        # Answers are taken as they come: were each side to wait until the other reads, both would wait for ever.
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def ask(self, call: "partial[Any]") -> Future[Any]:
+        future: Future[Any] = Future()
+        with self._lock:
+            self._asked.append(future)
+            with suppress(BrokenPipeError):
+                self._pipe.send(call)
+            if self._has_ended:
+                self._give_up()
+        return future
+
+    def _listen(self) -> None:
+        with suppress(EOFError, OSError):
+            while True:
+                has_failed, answer = self._pipe.recv()
+                future = self._asked.popleft()
+                if has_failed:
+                    future.set_exception(answer)
+                else:
+                    future.set_result(answer)
+        self._process.wait()
+        with self._lock:
+            self._has_ended = True
+            self._give_up()
+
+    def _give_up(self) -> None:
+        while self._asked:
+            ended = f"The process that fits and draws has ended ({self._process.returncode}): perhaps memory ran out."
+            self._asked.popleft().set_exception(RuntimeError(ended))
+
+
+_process: _Process | None = None
+
+
+def begin() -> None:
+    """Begin to import the libraries, unless that has been done, by this process or by one of its own."""
+    global _process  # noqa: PLW0603  (one for a process, whoever asks first)
+    if SLOWEST not in sys.modules and (_process is None or _process.owner != os.getpid()):
+        _process = _Process()
+
+
+def start(verb: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> "Future[T]":
+    """Have something fitted or drawn, and go on meanwhile.
+
+    Args:
+        verb: A function of a module, which needs nothing but its arguments.
+        *arguments: Arrays, rows and the like.
+        **named: The same, by name.
+
+    Returns:
+        What will be its result, or raise what it raises.
+    """
+    begin()
+    asked = partial(verb, *arguments, **named)
+    if _process is not None and _process.owner == os.getpid():
+        return _process.ask(asked)
+    done: Future[T] = Future()
+    try:
+        done.set_result(asked())
+    except Exception as error:
+        done.set_exception(error)
+    return done
+
+
+def call(verb: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
+    """Have something fitted or drawn, and wait for it; arguments as for `start`, result and errors as the verb's."""
+    return start(verb, *arguments, **named).result()
+
+
+def _serve(pipe: Connection) -> None:
+    """Answer one question after the other, and import in between, until the other side is gone."""
+    # Ctrl-C is for the other side to understand.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    waiting = list(LIBRARIES)
+    with suppress(EOFError, OSError):
+        while True:
+            while waiting and not pipe.poll():
+                import_module(waiting.pop(0))
+            pipe.send(_answer(pipe.recv()))
+
+
+def _answer(asked: "partial[Any]") -> tuple[bool, Any]:
+    """Whether it failed, and what it gave or raised."""
+    try:
+        return False, asked()
+    except Exception as error:
+        error.add_note(traceback.format_exc())
+        return True, error
+
+
+if __name__ == "__main__":
+    _serve(Connection(int(sys.argv[1])))
