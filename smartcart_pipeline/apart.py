@@ -1,8 +1,8 @@
-"""scikit-learn, SciPy, kneed and matplotlib in a process of their own, which imports them while the export is read.
+"""scikit-learn, SciPy, kneed, matplotlib and sqlglot in a process of their own, which imports them beside the night.
 
-To import them takes as long as all else that a night of a few thousand customers does. What is fitted or drawn there is
-handed over as arrays and rows, and comes back as such. The process ends when the one that began it does, however that
-is.
+To import them takes as long as all else that a night of a few thousand customers does. What is fitted, drawn or traced
+there is handed over as arrays, rows and texts, and comes back as such. The process ends when the one that began it
+does, however that is.
 """
 
 import os
@@ -26,6 +26,8 @@ T = TypeVar("T")
 
 # In the order in which a night asks for them.
 LIBRARIES = (
+    "smartcart_pipeline.lineage",
+    "sqlglot.optimizer.qualify",
     "smartcart_pipeline.plots",
     "matplotlib.backends.backend_agg",
     "matplotlib.figure",
@@ -38,6 +40,9 @@ LIBRARIES = (
     "smartcart_pipeline.segmentation.clustering",
     "smartcart_pipeline.segmentation.rules",
     "sklearn.tree",
+    "smartcart_pipeline.segmentation.drift",
+    "scipy.stats",
+    "scipy.optimize",
 )
 SLOWEST = "sklearn.cluster"
 

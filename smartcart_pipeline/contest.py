@@ -163,7 +163,7 @@ def hold_contest(
         stability = _stability(tonight.candidates, len(fitted.centroids))
 
     counts = _count(hands, tonight, sample, champion, challenger)
-    drifted = drift.measure_drift(champion.reference, _count_bins(hands, sample, champion))
+    drifted = apart.call(drift.measure_drift, champion.reference, _count_bins(hands, sample, champion))
     order = _spending_order(counts)
     if challenger is fitted:
         challenger, counts = _reorder(challenger, counts, order)
@@ -210,7 +210,7 @@ def _begin(hands: Hands, tonight: Tonight) -> Outcome:
     fitted = replace(tonight.fit, centroids=hands.refine_centroids(tonight.points, begun))
     counts = _count(hands, tonight, tonight.sample, None, fitted)
     fitted, _ = _reorder(fitted, counts, _spending_order(counts))
-    matching = identity.match_segments([], (), k, 0)
+    matching = apart.call(identity.match_segments, [], (), k, 0)
     first = _finish(hands, tonight, replace(fitted, segment_ids=matching.segment_ids), "fitted")
     decision = promotion.promote_first("first_model", "Promoted: it is the first model of this home.")
     return Outcome(first, first, fitted.centroids, decision, matching.events, [], matching.named)
@@ -284,7 +284,9 @@ def _match(
         {"segment_id": row["segment_id"], "cluster": row["challenger"], "customers": row["customers"]} for row in counts
     ]
     keeps = challenger.segment_ids if requested and requested.keeps_ids else None
-    return identity.match_segments(overlaps, champion.model.segment_ids, len(challenger.centroids), named, keeps)
+    return apart.call(
+        identity.match_segments, overlaps, champion.model.segment_ids, len(challenger.centroids), named, keeps
+    )
 
 
 def _smallest_share(counts: Rows, clusters: int) -> float:

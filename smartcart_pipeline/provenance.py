@@ -13,6 +13,7 @@ from typing import Any
 
 import dagster as dg
 
+from smartcart_pipeline import apart
 from smartcart_pipeline.contract import BY_NAME
 from smartcart_pipeline.lineage import Columns, trace_columns, trace_tables
 from smartcart_pipeline.segmentation import Rows
@@ -115,7 +116,7 @@ def lineage_rows(made: Mapping[str, Made], run_id: str, code_version: str, publi
     """
     built = {name: (code_version, sorted(TABLES) if name == "publication" else []) for name in RECORDS}
     for name, view in VIEWS.items():
-        built[name] = (hashlib.sha256(view.sql.encode()).hexdigest()[:12], trace_tables(view.sql))
+        built[name] = (hashlib.sha256(view.sql.encode()).hexdigest()[:12], apart.call(trace_tables, view.sql))
     return [_lineage_row(name, one) for name, one in made.items()] + [
         {
             "asset": name,
@@ -213,7 +214,7 @@ def _views() -> dict[str, Columns]:
     schemas = {name: declared.names for name, declared in TABLES.items()}
     traced: dict[str, Columns] = {}
     for name, view in VIEWS.items():
-        traced[name] = trace_columns(view.sql, schemas)
+        traced[name] = apart.call(trace_columns, view.sql, schemas)
         schemas[name] = tuple(traced[name])
     return traced
 

@@ -5,6 +5,7 @@ does not depend on which one it is.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -69,7 +70,7 @@ class Engine(Protocol):
     def read_export(self, export: Export) -> "tuple[Frame, DateReading]": ...  # noqa: D102
     def scan(self, path: Path, name: str) -> Frame: ...  # noqa: D102
     def frame(self, rows: Rows | Any) -> Frame: ...  # noqa: D102
-    def trace(self, frame: Frame) -> Columns: ...  # noqa: D102
+    def trace(self, frame: Frame) -> Future[Columns]: ...  # noqa: D102
     def rows(self, frame: Frame) -> Rows: ...  # noqa: D102
     def fetch(self, frame: Frame) -> Any: ...  # noqa: D102
     def keep(self, frame: Frame) -> Frame: ...  # noqa: D102

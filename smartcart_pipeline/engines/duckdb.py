@@ -3,8 +3,9 @@
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ import duckdb
 import narwhals as nw
 import numpy as np
 
+from smartcart_pipeline import apart
 from smartcart_pipeline.contract import Column
 from smartcart_pipeline.engines import Span, Written
 from smartcart_pipeline.lineage import Columns, trace_columns
@@ -50,6 +52,7 @@ class DuckDBEngine:
         self.memory_limit = memory_limit
         self.spill_directory = spill_directory
         self._scanned: dict[str, tuple[Path, nw.LazyFrame[Any]]] = {}
+        self._traced: dict[str, Future[Columns]] = {}
 
     @cached_property
     def connection(self) -> duckdb.DuckDBPyConnection:
@@ -122,16 +125,22 @@ class DuckDBEngine:
         """
         return str(nw.to_native(frame).sql_query())
 
-    def trace(self, frame: nw.LazyFrame[Any]) -> Columns:
+    def trace(self, frame: nw.LazyFrame[Any]) -> "Future[Columns]":
         """Trace each column of a frame back to the tables of the lake it reads, by its SQL.
 
         Args:
             frame: A frame of this engine.
 
         Returns:
-            For each column, in order, its (table, column) sources, sorted.
+            What will be, for each column, in order, its (table, column) sources, sorted.
         """
-        return _trace_query(self.query(frame))
+        query = self.query(frame)
+        # Several tables of a step are made from the same frames; reading their SQL once is enough.
+        if query not in self._traced:
+            tables = {name: table.names for name, table in TABLES.items()}
+            before = {f"{name}{BEFORE}": columns for name, columns in tables.items()}
+            self._traced[query] = apart.start(trace_columns, query, tables | before)
+        return self._traced[query]
 
     def rows(self, frame: nw.LazyFrame[Any]) -> Rows:
         """Fetch a small frame.
@@ -331,7 +340,7 @@ class DuckDBEngine:
         names: tuple[str, ...],
     ) -> Components:
         """See `components.fit_components`."""
-        return components.fit_components(correlations, names)
+        return apart.call(components.fit_components, correlations, names)
 
     def refine_centroids(self, points: nw.LazyFrame[Any], centroids: np.ndarray) -> np.ndarray:
         """See `clustering.refine_centroids`."""
@@ -355,14 +364,6 @@ class DuckDBEngine:
         finally:
             done.set()
             watcher.join()
-
-
-@lru_cache(maxsize=64)
-def _trace_query(query: str) -> Columns:
-    """Several tables of a step are made from the same frames; reading their SQL once is enough."""
-    tables = {name: table.names for name, table in TABLES.items()}
-    before = {f"{name}{BEFORE}": columns for name, columns in tables.items()}
-    return trace_columns(query, tables | before)
 
 
 def _span(column: Column, statistics: Mapping[str, str]) -> Span:

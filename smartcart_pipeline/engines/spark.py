@@ -5,6 +5,7 @@ import shutil
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -386,7 +387,7 @@ class SparkEngine:
             array[number] = float(value) if isinstance(value, np.floating) else value
         return array
 
-    def trace(self, frame: nw.LazyFrame[Any]) -> Columns:
+    def trace(self, frame: nw.LazyFrame[Any]) -> "Future[Columns]":
         """Trace each column of a frame back to the tables of the lake it reads, by Spark's own plan.
 
         Args:
@@ -394,12 +395,14 @@ class SparkEngine:
 
         Returns:
             For each column, in order, its (table, column) sources, sorted. Only what the values come from counts,
-            not what a row was filtered or joined by.
+            not what a row was filtered or joined by. Spark has told already.
         """
         plan = nw.to_native(frame)._jdf.queryExecution().analyzed()
         known: dict[int, set[tuple[str, str]]] = {}
         _note_sources(plan, known)
-        return {column.name(): sorted(known.get(column.exprId().id(), ())) for column in _each(plan.output())}
+        told: Future[Columns] = Future()
+        told.set_result({column.name(): sorted(known.get(column.exprId().id(), ())) for column in _each(plan.output())})
+        return told
 
 
 def _start_session(master: str, settings: Mapping[str, str], log: Path | None) -> "SparkSession":

@@ -85,12 +85,17 @@ class Lake:
         path = folder / f"{next_stamp(folder)}_{self.run_id}.parquet"
         writing = path.with_name(f".{path.name}.writing")
         frame = self.engine.frame(as_arrow(table, content.rows)) if isinstance(content, Fitted) else content
+        # Begun before and read after: the two go on side by side.
+        sources = content.sources if isinstance(content, Fitted) else [content]
+        traces = [self.engine.trace(source) for source in sources]
         try:
             written = self.engine.write(frame, table, writing, report)
             put_in_place(writing, path)
         finally:
             remove(writing)
-        self.stored[name] = Stored(path, written.rows, written.spans, self._trace(table, content))
+        traced = [_of_tonight(trace.result()) for trace in traces]
+        lineage = _join_traces(table, traced, is_one=not isinstance(content, Fitted))
+        self.stored[name] = Stored(path, written.rows, written.spans, lineage)
         return self.stored[name]
 
     def read(self, name: str) -> nw.LazyFrame[Any]:
@@ -176,12 +181,12 @@ class Lake:
         """
         return max((self.root / name).glob(f"[0-9]*_{run_id}.parquet"), default=None)
 
-    def _trace(self, table: Table, content: "nw.LazyFrame[Any] | Fitted") -> Columns:
-        frames = content.sources if isinstance(content, Fitted) else [content]
-        traces = [_of_tonight(self.engine.trace(frame)) for frame in frames]
-        everything = merge_sources(traces) if isinstance(content, Fitted) else []
-        traced = {column: sources for trace in traces for column, sources in trace.items()}
-        return {column: traced.get(column, everything) for column in table.names if column in traced or everything}
+
+def _join_traces(table: Table, traces: Sequence[Columns], is_one: bool) -> Columns:
+    """The sources of each column of a table; of what was fitted, one of no frame's columns comes from all of them."""
+    everything = [] if is_one else merge_sources(traces)
+    traced = {column: sources for trace in traces for column, sources in trace.items()}
+    return {column: traced.get(column, everything) for column in table.names if column in traced or everything}
 
 
 def _of_tonight(traced: Columns) -> Columns:
