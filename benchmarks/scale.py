@@ -29,11 +29,8 @@ SLOPE = 1.05
 # Steps that are there for analysts and for the report: of a run's time they are to take this share at most.
 READ_BY_PEOPLE = (
     "illustrating",
-    "check_category_spending",
     "segment_model",
-    "check_segment_model",
     "segment_rules",
-    "check_segment_rules",
     "warehouse",
     "report",
 )

@@ -172,7 +172,8 @@ def _above(minimum: float, span: Span) -> bool:
 
 
 def _below(maximum: float, span: Span) -> bool:
-    return span.greatest is not None and span.greatest <= maximum
+    # Engines hold what is not a number for greater than any.
+    return not span.nans and span.greatest is not None and span.greatest <= maximum
 
 
 def _count_broken(frame: nw.LazyFrame[Any], engine: Engine, rules: list[Rule], written: Written) -> dict[str, int]:
@@ -351,8 +352,7 @@ def _rules_add_up(lake: Lake, settings: Settings) -> Verdict:  # noqa: ARG001
 
 def _schema_check(table: Table) -> Check:
     def judge(lake: Lake, settings: Settings) -> Verdict:  # noqa: ARG001
-        stored = lake.stored[table.name]
-        return judge_schema(lake.read(table.name), table, lake.engine, Written(stored.rows, stored.spans))
+        return judge_schema(lake.read(table.name), table, lake.engine, lake.written(table.name))
 
     return Check(table.name, "schema", "Columns, types, nulls, ranges, categories and keys are as declared.", judge)
 

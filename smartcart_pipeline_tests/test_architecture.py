@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).parents[1] / "smartcart_pipeline"
 
 # From left to right; nothing imports to the right of itself. Places of one rank may use each other.
 RANKS = (
-    ("contract", "lineage", "progress", "sending"),
+    ("apart", "contract", "lineage", "progress", "sending"),
     ("segmentation",),
     ("tables", "views", "sample", "drawing", "plots"),
     ("contest",),

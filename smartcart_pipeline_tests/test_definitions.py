@@ -23,7 +23,7 @@ from smartcart_pipeline.assets import (
     segments,
     source_version,
 )
-from smartcart_pipeline.checks import STEPS, checks_of
+from smartcart_pipeline.checks import checks_of
 from smartcart_pipeline.definitions import build_defs, defs
 from smartcart_pipeline.engines.duckdb import DuckDBEngine
 from smartcart_pipeline.storage.home import Home
@@ -94,23 +94,23 @@ ASSETS: dict[str, tuple[str, set[str]]] = {
     "report": ("publish", {"warehouse"}),
 }
 
-# The step that makes the tables that each step of checks judges.
-MAKERS = {
-    "check_raw_customers": "raw_customers",
-    "check_cleaned": "cleaning_rules",
-    "check_features": "features",
-    "check_scaled": "standardising",
-    "check_pca_components": "projecting",
-    "check_k_selection": "choosing_k",
-    "check_promotion": "promoting",
-    "check_clusters": "clustering_customers",
-    "check_category_spending": "illustrating",
-    "check_profiles": "profiles",
-    "check_membership": "segment_membership",
-    "check_moves": "segment_moves",
-    "check_migration": "migrating",
-    "check_segment_model": "segment_model",
-    "check_segment_rules": "segment_rules",
+# The steps that make the tables.
+STEPS = {
+    "raw_customers",
+    "cleaning_rules",
+    "features",
+    "standardising",
+    "projecting",
+    "choosing_k",
+    "promoting",
+    "clustering_customers",
+    "illustrating",
+    "profiles",
+    "segment_membership",
+    "segment_moves",
+    "migrating",
+    "segment_model",
+    "segment_rules",
 }
 SPECS = {spec.key.to_user_string(): spec for spec in defs.resolve_all_asset_specs()}
 
@@ -157,17 +157,19 @@ def test_every_table_has_a_blocking_schema_check_and_all_checks_are_there() -> N
 
 
 def test_no_table_is_read_and_nothing_published_before_its_blocking_checks_passed() -> None:
-    dependencies = defs.resolve_job_def("nightly_refresh").graph.dependencies
-    waits_for = {
-        node.name: {each.node for inputs in upstream.values() for each in inputs.get_node_dependencies()}
-        for node, upstream in dependencies.items()
+    """The step that makes a table judges it; where a blocking check fails, so does the step, and nothing reads it."""
+    judged_by = {
+        (key.asset_key.to_user_string(), key.name): made.op.name
+        for made in defs.assets or ()
+        for key in made.check_keys  # type: ignore[union-attr]
     }
-    assert waits_for["warehouse"] >= set(STEPS)
-    for check, maker in MAKERS.items():
-        assert maker in waits_for[check]
-        readers = {step for step, upstream in waits_for.items() if maker in upstream and step not in STEPS}
-        assert readers
-        assert all(check in waits_for[reader] for reader in readers)
+    made_by = {
+        key.to_user_string(): made.op.name
+        for made in defs.assets or ()
+        for key in made.keys  # type: ignore[union-attr]
+    }
+    assert judged_by == {(check.table, check.name): made_by[check.table] for check in checks_of(tuple(TABLES))}
+    assert {made_by[name] for name in TABLES} == STEPS
 
 
 def test_one_job_runs_everything_in_one_process() -> None:
@@ -175,7 +177,7 @@ def test_one_job_runs_everything_in_one_process() -> None:
     assert set(jobs) == {"nightly_refresh"}
     assert {key.to_user_string() for key in jobs["nightly_refresh"].asset_layer.selected_asset_keys} == set(ASSETS)
     steps = {node.name for node in jobs["nightly_refresh"].nodes}
-    assert steps == {*STEPS, *MAKERS.values(), "warehouse", "report"}
+    assert steps == {*STEPS, "warehouse", "report"}
     assert jobs["nightly_refresh"].executor_def is dg.in_process_executor
     assert defs.executor is dg.in_process_executor
 

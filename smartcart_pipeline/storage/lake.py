@@ -7,7 +7,7 @@ from typing import Any
 
 import narwhals as nw
 
-from smartcart_pipeline.engines import Engine, Span
+from smartcart_pipeline.engines import Engine, Span, Written
 from smartcart_pipeline.lineage import Columns, merge_sources
 from smartcart_pipeline.segmentation import Rows
 from smartcart_pipeline.storage.home import next_stamp, put_in_place, remove
@@ -137,6 +137,17 @@ class Lake:
         if name in self.stored:
             return self.stored[name].rows
         return int(self.engine.rows(self.read(name).select(nw.len().alias("rows")))[0]["rows"])
+
+    def written(self, name: str) -> Written:
+        """What is known of a table: all that writing it told, where that was this run, else its rows only.
+
+        Args:
+            name: Its name.
+
+        Returns:
+            What is known.
+        """
+        return Written(self.count(name), self.stored[name].spans if name in self.stored else {})
 
     def has(self, name: str) -> bool:
         """Whether any run has written a table.

@@ -39,7 +39,7 @@ engine = DuckDBEngine(limit, path.parent / "spill")
 said = {}
 try:
     frame, _ = engine.read_export(inspect_export(path))
-    said["rows"] = engine.write(frame, RAW_CUSTOMERS, path.parent / "kept.parquet")
+    said["rows"] = engine.write(frame, RAW_CUSTOMERS, path.parent / "kept.parquet").rows
 except ExportError as error:
     said["refused"] = str(error)
 # The peak of this very program: what the system tells of a process begins with that of the one that started it.

@@ -186,7 +186,7 @@ def test_a_history_is_the_same_byte_for_byte_however_many_customers_there_are(en
     written = set()
     for number in range(4):
         path = tmp_path / f"{number}.parquet"
-        rows = engine.write(extend_history(history, moved, DAY + timedelta(1), "v1"), SEGMENT_MEMBERSHIP, path)
+        rows = engine.write(extend_history(history, moved, DAY + timedelta(1), "v1"), SEGMENT_MEMBERSHIP, path).rows
         # Who came, and of those who were there the tenth that moved, began a stay.
         assert rows == 5 * BATCH + BATCH + len(range(BATCH + -BATCH % 10, 5 * BATCH, 10))
         written.add(path.read_bytes())
