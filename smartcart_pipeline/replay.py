@@ -12,7 +12,7 @@ from smartcart_pipeline.engines.duckdb import DuckDBEngine, parquet
 from smartcart_pipeline.segmentation import migration
 from smartcart_pipeline.storage.damage import naming_damage
 from smartcart_pipeline.storage.home import Home
-from smartcart_pipeline.storage.lake import Lake, as_arrow
+from smartcart_pipeline.storage.lake import Lake
 from smartcart_pipeline.storage.models import PublishedNight, Record, read_record, read_version
 from smartcart_pipeline.tables import BEFORE, TABLES
 
@@ -130,7 +130,7 @@ def _flows(
     ]
     earlier = [row for row in kept_rows(lake, so_far, FLOWS) if row["night"] < night.night]
     dated = {"night": night.night, "as_of_date": as_of}
-    return engine.frame(as_arrow(TABLES[FLOWS], [*earlier, *(dated | row for row in tonights)]))
+    return engine.declared([*earlier, *(dated | row for row in tonights)], TABLES[FLOWS])
 
 
 def _write(lake: Lake, folder: Path, name: str, number: int, frame: Any) -> Path:

@@ -192,8 +192,9 @@ def _fit_ward(engine: Engine, sample: Frame, k: int, settings: Settings, custome
     if len(points) < customers:
         return ward
     ids = engine.fetch(fitted.select("customer_id")).column("customer_id")
-    known = pa.table({"customer_id": ids, "ward_label": pa.array(labels, pa.int32())})
-    return replace(ward, labels=engine.frame(known))
+    # From the array as it lies in memory: pyarrow imports pandas to look at it.
+    numbers = pa.Array.from_buffers(pa.int32(), len(labels), [None, pa.py_buffer(labels.astype(np.int32))])
+    return replace(ward, labels=engine.frame(pa.table({"customer_id": ids, "ward_label": numbers})))
 
 
 def _place(features: Frame, in_force: SegmentModel, fit: SegmentModel, ward: Ward) -> Frame:

@@ -69,7 +69,8 @@ class Engine(Protocol):
     def close(self) -> None: ...  # noqa: D102
     def read_export(self, export: Export) -> "tuple[Frame, DateReading]": ...  # noqa: D102
     def scan(self, path: Path, name: str) -> Frame: ...  # noqa: D102
-    def frame(self, rows: Rows | Any) -> Frame: ...  # noqa: D102
+    def frame(self, rows: Any) -> Frame: ...  # noqa: D102
+    def declared(self, rows: Rows, table: Table) -> Frame: ...  # noqa: D102
     def trace(self, frame: Frame) -> Future[Columns]: ...  # noqa: D102
     def rows(self, frame: Frame) -> Rows: ...  # noqa: D102
     def fetch(self, frame: Frame) -> Any: ...  # noqa: D102

@@ -100,19 +100,30 @@ class DuckDBEngine:
             self._scanned[name] = path, frame
         return frame
 
-    def frame(self, rows: Rows | Any) -> nw.LazyFrame[Any]:
-        """Rows, or an Arrow table, as a frame.
+    def frame(self, rows: Any) -> nw.LazyFrame[Any]:
+        """An Arrow table as a frame.
 
         Args:
-            rows: A list of dicts, or a pyarrow Table.
+            rows: A pyarrow Table.
 
         Returns:
-            A frame over them.
+            A frame over it.
         """
-        import pyarrow as pa  # noqa: PLC0415  (not every use of the engine needs it)
+        return nw.from_native(self.connection.from_arrow(rows))
 
-        table = pa.Table.from_pylist(rows) if isinstance(rows, list) else rows
-        return nw.from_native(self.connection.from_arrow(table))
+    def declared(self, rows: Rows, table: Table) -> nw.LazyFrame[Any]:
+        """Rows of a small table as a frame, in the declared types, also where a column is all nulls or there is no row.
+
+        Args:
+            rows: Dicts; a key that is not there is null, one that is not declared is left out.
+            table: The declaration.
+
+        Returns:
+            A frame over them, until rows of the same table are handed in again.
+        """
+        name = f"declared_{table.name}"
+        insert_rows(self.connection, f"CREATE OR REPLACE TEMP TABLE {identifier(name)} AS", rows, table)
+        return nw.from_native(self.connection.table(name))
 
     def query(self, frame: nw.LazyFrame[Any]) -> str:
         """The SQL that a frame stands for.
@@ -395,6 +406,21 @@ def _cast(column: Column) -> str:
     return f"TRY_CAST({name} AS ENUM ({', '.join(map(literal, column.categories))}))"
 
 
+def insert_rows(connection: duckdb.DuckDBPyConnection, into: str, rows: Rows, table: Table) -> None:
+    """Hand rows to DuckDB in the declared types.
+
+    Args:
+        connection: A connection.
+        into: The statement, up to the SELECT.
+        rows: Dicts, as for `DuckDBEngine.declared`.
+        table: The declaration.
+    """
+    # Not by way of Arrow, whose Python library imports pandas to look at a list.
+    fields = ", ".join(f"{identifier(column.name)} {column.type}" for column in table.columns)
+    complete = [{name: row.get(name) for name in table.names} for row in rows]
+    connection.execute(f"{into} SELECT unnest($1::STRUCT({fields})[], max_depth := 2)", [complete])
+
+
 def split_counts(counted: Any, columns: Sequence[str]) -> dict[int, dict[str, tuple[np.ndarray, np.ndarray]]]:
     """Take the result of a count over grouping sets apart.
 
@@ -407,18 +433,27 @@ def split_counts(counted: Any, columns: Sequence[str]) -> dict[int, dict[str, tu
         For each group and column, values (numbers as float64) and their counts, arrays of shape (values,).
     """
     import pyarrow as pa  # noqa: PLC0415  (not every use of the engine needs it)
-    import pyarrow.compute as pc  # noqa: PLC0415
 
     counts: dict[int, dict[str, tuple[np.ndarray, np.ndarray]]] = {}
-    every = (1 << len(columns)) - 1
+    every, others = (1 << len(columns)) - 1, _as_array(counted["others"])
     for number, column in enumerate(reversed(columns)):
-        about = counted.filter(pc.equal(counted["others"], every - (1 << number)))
+        is_about = np.packbits(others == every - (1 << number), bitorder="little")
+        about = counted.filter(pa.Array.from_buffers(pa.bool_(), len(others), [None, pa.py_buffer(is_about)]))
         is_text = pa.types.is_string(about.schema.field(column).type)
-        values = about[column].cast(pa.string() if is_text else pa.float64()).to_numpy()
-        groups, customers = about["group"].to_numpy(), about["customers"].to_numpy()
+        # By DLPack, because pyarrow's own to_numpy imports pandas, as all does that looks at something of Python's.
+        values = (
+            np.array(about[column].to_pylist(), dtype=object)
+            if is_text
+            else _as_array(about[column].cast(pa.float64()))
+        )
+        groups, customers = (_as_array(about[name]) for name in ("group", "customers"))
         for name in np.unique(groups).tolist():
             counts.setdefault(name, {})[column] = values[groups == name], customers[groups == name]
     return counts
+
+
+def _as_array(column: Any) -> np.ndarray:
+    return np.from_dlpack(column.combine_chunks())
 
 
 def identifier(name: str) -> str:

@@ -125,21 +125,22 @@ class SparkEngine:
         frame: nw.LazyFrame[Any] = nw.from_native(self.session.read.parquet(str(path)).alias(name))
         return frame
 
-    def frame(self, rows: Rows | Any) -> nw.LazyFrame[Any]:
-        """Rows, or an Arrow table, as a frame; they are few, so Spark sends them to whoever joins them.
+    def declared(self, rows: Rows, table: Table) -> nw.LazyFrame[Any]:
+        """See `DuckDBEngine.declared`."""
+        return self.frame(self.local.fetch(self.local.declared(rows, table)))
+
+    def frame(self, rows: Any) -> nw.LazyFrame[Any]:
+        """An Arrow table as a frame; its rows are few, so Spark sends them to whoever joins them.
 
         Args:
-            rows: A list of dicts, or a pyarrow Table.
+            rows: A pyarrow Table.
 
         Returns:
-            A frame over them.
+            A frame over it.
         """
-        import pyarrow as pa  # noqa: PLC0415  (not every use of the engine needs it)
-
-        table = pa.Table.from_pylist(rows) if isinstance(rows, list) else rows
         with _pandas_unused():
             # In one part, so that rows keep their order, also when they are written and read again.
-            frame: nw.LazyFrame[Any] = nw.from_native(self.session.createDataFrame(table).coalesce(1))
+            frame: nw.LazyFrame[Any] = nw.from_native(self.session.createDataFrame(rows).coalesce(1))
         return frame
 
     def rows(self, frame: nw.LazyFrame[Any]) -> Rows:

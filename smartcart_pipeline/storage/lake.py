@@ -84,7 +84,7 @@ class Lake:
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{next_stamp(folder)}_{self.run_id}.parquet"
         writing = path.with_name(f".{path.name}.writing")
-        frame = self.engine.frame(as_arrow(table, content.rows)) if isinstance(content, Fitted) else content
+        frame = self.engine.declared(content.rows, table) if isinstance(content, Fitted) else content
         # Begun before and read after: the two go on side by side.
         sources = content.sources if isinstance(content, Fitted) else [content]
         traces = [self.engine.trace(source) for source in sources]
@@ -203,33 +203,3 @@ def _join_traces(table: Table, traces: Sequence[Columns], is_one: bool) -> Colum
 def _of_tonight(traced: Columns) -> Columns:
     """Without the sources that another night wrote: lineage is of one night."""
     return {column: [each for each in sources if each[0] in TABLES] for column, sources in traced.items()}
-
-
-def as_arrow(table: Table, rows: Rows) -> Any:
-    """Small tables as Arrow, so that a column of nulls, or a table without rows, still has its type.
-
-    Args:
-        table: The declaration.
-        rows: Its rows.
-
-    Returns:
-        A pyarrow Table.
-    """
-    import pyarrow as pa  # noqa: PLC0415
-
-    types = {
-        "TINYINT": pa.int8(),
-        "SMALLINT": pa.int16(),
-        "INTEGER": pa.int32(),
-        "BIGINT": pa.int64(),
-        "FLOAT": pa.float32(),
-        "DOUBLE": pa.float64(),
-        "BOOLEAN": pa.bool_(),
-        "DATE": pa.date32(),
-        "TIMESTAMP": pa.timestamp("us"),
-        "VARCHAR": pa.string(),
-        "INTEGER[]": pa.list_(pa.int32()),
-        "VARCHAR[]": pa.list_(pa.string()),
-        "MAP(VARCHAR, BIGINT)": pa.map_(pa.string(), pa.int64()),
-    }
-    return pa.Table.from_pylist(rows, pa.schema([(column.name, types[column.type]) for column in table.columns]))

@@ -14,10 +14,9 @@ from typing import Any
 
 import duckdb
 
-from smartcart_pipeline.engines.duckdb import DuckDBEngine, identifier, literal, parquet
+from smartcart_pipeline.engines.duckdb import DuckDBEngine, identifier, insert_rows, literal, parquet
 from smartcart_pipeline.engines.duckdb_macros import SCORED_FROM, create_macros
 from smartcart_pipeline.segmentation import Rows
-from smartcart_pipeline.storage.lake import as_arrow
 from smartcart_pipeline.storage.odd_paths import building_place
 from smartcart_pipeline.tables import RECORDS, TABLES, Table
 from smartcart_pipeline.views import VIEWS, View
@@ -166,7 +165,7 @@ def add_tables(connection: Any, contents: Contents) -> None:
 
 def add_records(connection: Any, contents: Contents) -> None:
     """What the run says of itself: `publication`, `lineage`, `column_lineage` and `checks`."""
-    counts = [(name, _count(connection, identifier(name))) for name in contents.files]
+    counts = {name: _count(connection, identifier(name)) for name in contents.files}
     rows = {
         "publication": [vars(contents.publication) | {"row_counts": counts}],
         "lineage": contents.lineage,
@@ -179,9 +178,7 @@ def add_records(connection: Any, contents: Contents) -> None:
             for column in table.columns
         )
         connection.execute(f"CREATE TABLE {identifier(name)} ({columns})")
-        connection.register("recorded", as_arrow(table, rows[name]))
-        connection.execute(f"INSERT INTO {identifier(name)} SELECT * FROM recorded")
-        connection.unregister("recorded")
+        insert_rows(connection, f"INSERT INTO {identifier(name)}", rows[name], table)
         _comment(connection, "TABLE", name, table)
 
 

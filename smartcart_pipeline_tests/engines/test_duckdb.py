@@ -38,7 +38,7 @@ def test_values_are_counted_in_each_group(engine: DuckDBEngine):
         {"cluster": 0, "age": 30, "income": 2.5, "education": "Graduate"},
         {"cluster": 1, "age": 40, "income": 1.5, "education": "Graduate"},
     ]
-    counts = engine.count_values(engine.frame(rows), "cluster", ["age", "income", "education"])
+    counts = engine.count_values(engine.frame(pa.Table.from_pylist(rows)), "cluster", ["age", "income", "education"])
 
     def pairs(cluster: int, column: str) -> dict:
         values, customers = counts[cluster][column]
@@ -52,7 +52,7 @@ def test_values_are_counted_in_each_group(engine: DuckDBEngine):
 
 def test_rows_that_repeat_in_some_columns_are_counted(engine: DuckDBEngine):
     rows = [{"id": 1, "a": 1, "b": "x"}, {"id": 2, "a": 1, "b": "x"}, {"id": 3, "a": 1, "b": None}]
-    frame = engine.frame(rows)
+    frame = engine.frame(pa.Table.from_pylist(rows))
     assert engine.count_repeats(frame, ["a", "b"]) == 1
     assert engine.count_repeats(frame, ["a"]) == 2
     assert engine.count_repeats(frame, ["id", "a", "b"]) == 0
@@ -62,11 +62,11 @@ def test_rows_that_repeat_in_some_columns_are_counted(engine: DuckDBEngine):
 @pytest.mark.parametrize("far", [10, BITMAP - 1, BITMAP, 2**62])
 def test_whole_numbers_that_repeat_are_counted_however_far_apart_they_lie(engine: DuckDBEngine, far: int):
     numbers = [7, None, 7 + far, 7, None, 7 + far, 7]
-    assert engine.count_repeats(engine.frame([{"id": number} for number in numbers]), ["id"]) == 3
+    assert engine.count_repeats(engine.frame(pa.Table.from_pylist([{"id": number} for number in numbers])), ["id"]) == 3
 
 
 def test_nothing_repeats_among_missing_numbers(engine: DuckDBEngine):
-    frame = engine.frame([{"id": 1}, {"id": None}, {"id": None}])
+    frame = engine.frame(pa.Table.from_pylist([{"id": 1}, {"id": None}, {"id": None}]))
     assert engine.count_repeats(frame, ["id"]) == 0
     assert engine.count_repeats(frame.filter(nw.col("id").is_null()), ["id"]) == 0
 
@@ -158,7 +158,7 @@ def test_a_text_that_is_no_category_is_missing_from_the_file_so_that_the_check_f
         {"component": component, "feature": "age", "loading": 0.5, "explained_variance_ratio": 0.2}
         for component in ("pc1", "pc2", "pc9")
     ]
-    written = engine.write(engine.frame(loadings), LOADINGS, tmp_path / "loadings.parquet")
+    written = engine.write(engine.frame(pa.Table.from_pylist(loadings)), LOADINGS, tmp_path / "loadings.parquet")
     kept = engine.scan(tmp_path / "loadings.parquet", "loadings")
     assert [row["component"] for row in engine.rows(kept)] == ["pc1", "pc2", None]
     assert kept.collect_schema()["component"] == nw.String
@@ -187,5 +187,5 @@ def test_a_table_that_grows_keeps_its_order_also_after_a_join(engine: DuckDBEngi
     for number in range(4):
         path = tmp_path / f"{number}.parquet"
         joined = engine.scan(begun, "begun").join(few, on="customer_id", how="left").drop("leaves")
-        assert engine.write(joined, SEGMENT_MEMBERSHIP, path) == rows
+        assert engine.write(joined, SEGMENT_MEMBERSHIP, path).rows == rows
         assert np.array_equal(engine.array(engine.scan(path, "again"), ["customer_id"]), expected)

@@ -224,7 +224,7 @@ def test_repeats_and_values_are_counted_alike(cluster: Cluster, tmp_path: Path):
     try:
         answers = []
         for engine in (local, spark):
-            frame = engine.frame(rows)
+            frame = engine.frame(pa.Table.from_pylist(rows))
             counts = engine.count_values(frame, "cluster", ["age", "education"])
             answers.append(
                 {

@@ -4,6 +4,7 @@ from typing import Any
 
 import narwhals as nw
 import pandas as pd
+import pyarrow as pa
 
 from smartcart_pipeline.engines.duckdb import DuckDBEngine
 from smartcart_pipeline.segmentation.hysteresis import Hysteresis, settle_segments
@@ -15,7 +16,7 @@ Night = dict[int, tuple[str, float]]
 
 def settle(engine: DuckDBEngine, previous: Any, night: Night, rule: Hysteresis = RULE, in_force=IN_FORCE) -> Any:
     rows = [{"customer_id": c, "segment_id": s, "margin": m} for c, (s, m) in night.items()]
-    return engine.keep(settle_segments(engine.frame(rows), previous, in_force, rule))
+    return engine.keep(settle_segments(engine.frame(pa.Table.from_pylist(rows)), previous, in_force, rule))
 
 
 def published(frame: Any) -> dict[int, str]:
