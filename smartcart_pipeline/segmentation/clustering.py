@@ -243,13 +243,13 @@ def assign_segments(points: FrameT, centroids: np.ndarray, segment_ids: Sequence
     others = [nw.when(cluster != number).then(nw.col(name)) for number, name in enumerate(_squares(k))]
     second = placed.with_columns(_least(others).alias("second"))
     runner_up = [
-        nw.when((nw.col(name) == nw.col("second")) & (cluster != number)).then(nw.lit(segment_ids[number]))
+        ((nw.col(name) == nw.col("second")) & (cluster != number), nw.lit(segment_ids[number]))
         for number, name in enumerate(_squares(k))
     ]
     return second.with_columns(
         _choose(cluster, segment_ids).alias("segment_id"),
         nw.col("least").sqrt().alias("distance"),
-        nw.coalesce(*runner_up).alias("runner_up_segment_id"),
+        _first(runner_up).alias("runner_up_segment_id"),
         (nw.col("second").sqrt() - nw.col("least").sqrt()).alias("margin"),
     ).drop("least", "second", *_squares(k))
 
@@ -275,13 +275,18 @@ def _least(values: Sequence[Any]) -> nw.Expr:
 
 def _position(k: int, least: str) -> nw.Expr:
     """Number of the square that equals the least; the first of equals."""
-    return nw.coalesce(
-        *[nw.when(nw.col(name) == nw.col(least)).then(nw.lit(n, nw.Int32)) for n, name in enumerate(_squares(k))]
-    )
+    return _first([(nw.col(name) == nw.col(least), nw.lit(n, nw.Int32)) for n, name in enumerate(_squares(k))])
 
 
 def _choose(position: nw.Expr, values: Sequence[str]) -> nw.Expr:
-    return nw.coalesce(*[nw.when(position == number).then(nw.lit(value)) for number, value in enumerate(values)])
+    return _first([(position == number, nw.lit(value)) for number, value in enumerate(values)])
+
+
+def _first(cases: Sequence[tuple[nw.Expr, nw.Expr]]) -> nw.Expr:
+    """The value of the first condition that holds; null where none does."""
+    # One within the other: of values beside each other an engine computes all, which takes a third longer.
+    (condition, value), *others = cases
+    return nw.when(condition).then(value).otherwise(_first(others) if others else None)
 
 
 def compare_algorithms(
