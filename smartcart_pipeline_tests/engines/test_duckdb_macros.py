@@ -48,7 +48,7 @@ def publish(root: Path, name: str) -> Path:
     source, recipe = name.split("-")
     paths = {"sample": SAMPLE, "real": REAL, "generated": root / "generated.parquet"}
     if source == "real" and not REAL.is_file():
-        pytest.skip("the real export is not at hand")
+        pytest.skip("the real export is not at its place")
     if source == "generated" and not paths[source].exists():
         write_sample(paths[source], GENERATED, seed=5)
     home = Home(root / name)
