@@ -45,6 +45,8 @@ LIBRARIES = (
     "scipy.optimize",
 )
 SLOWEST = "sklearn.cluster"
+# How the note begins that an error brings from there.
+TRACEBACK = "Traceback (most recent call last):"
 
 
 class _Process:
@@ -141,7 +143,9 @@ def _serve(pipe: Connection) -> None:
     with suppress(EOFError, OSError):
         while True:
             while waiting and not pipe.poll():
-                import_module(waiting.pop(0))
+                # What cannot be imported is told by the verb that needs it.
+                with suppress(Exception):
+                    import_module(waiting.pop(0))
             pipe.send(_answer(pipe.recv()))
 
 

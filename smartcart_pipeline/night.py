@@ -15,6 +15,7 @@ from typing import Any
 
 import dagster as dg
 
+from smartcart_pipeline import apart
 from smartcart_pipeline.as_of import NEWEST, require_rule
 from smartcart_pipeline.contract import CallError
 from smartcart_pipeline.progress import CHANNEL, Watcher
@@ -264,7 +265,8 @@ def _why(result: dg.ExecuteInProcessResult) -> str:
             error = event.step_failure_data.error
             while error is not None and error.cause is not None:
                 error = error.cause
-            message = error.message.strip() if error else "unknown error"
+            # What was fitted or drawn apart has its traceback in a note, for the UI.
+            message = error.message.partition(apart.TRACEBACK)[0].strip() if error else "unknown error"
             return (
                 f"the run failed in step {event.step_key}: {message} "
                 f"{kept} Details: `smartcart dev`, run {result.run_id[:8]}."
