@@ -80,7 +80,7 @@ class _Process:
     def _listen(self) -> None:
         with suppress(EOFError, OSError):
             while True:
-                has_failed, answer = self._pipe.recv()
+                has_failed, answer = self._receive()
                 future = self._asked.popleft()
                 if has_failed:
                     future.set_exception(answer)
@@ -90,6 +90,15 @@ class _Process:
         with self._lock:
             self._has_ended = True
             self._give_up()
+
+    def _receive(self) -> tuple[bool, Any]:
+        try:
+            return self._pipe.recv()  # type: ignore[no-any-return]
+        except (EOFError, OSError):
+            raise
+        except Exception as error:
+            # An error that cannot be read here must not leave who asked waiting for ever.
+            return True, error
 
     def _give_up(self) -> None:
         while self._asked:

@@ -86,6 +86,23 @@ def test_a_process_that_is_killed_fails_what_was_asked_of_it_in_words(process: i
         apart.call(time.sleep, 0)
 
 
+class UnreadableError(Exception):
+    """Written by pickle, but not read again: it asks for more than it kept."""
+
+    def __init__(self, kept: str, lost: str) -> None:  # noqa: ARG002  (not kept on purpose)
+        super().__init__(kept)
+
+
+def fail_unreadably() -> None:
+    raise UnreadableError("kept", "lost")
+
+
+def test_an_error_that_cannot_be_read_here_leaves_nobody_waiting(process: int) -> None:
+    with pytest.raises(TypeError, match="lost"):
+        apart.start(fail_unreadably).result(timeout=60)
+    assert apart.call(os.getpid) == process
+
+
 def test_where_the_libraries_are_imported_already_nothing_is_begun(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(apart, "SLOWEST", "numpy")
     monkeypatch.setattr(apart, "_process", None)
