@@ -12,7 +12,7 @@ import sys
 import threading
 import traceback
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
@@ -24,26 +24,22 @@ from typing import Any, ParamSpec, TypeVar
 P = ParamSpec("P")
 T = TypeVar("T")
 
-# In the order in which a night asks for them.
-LIBRARIES = (
-    "smartcart_pipeline.lineage",
-    "sqlglot.optimizer.qualify",
-    "smartcart_pipeline.plots",
-    "matplotlib.backends.backend_agg",
-    "matplotlib.figure",
-    "smartcart_pipeline.segmentation.selection",
-    "sklearn.cluster",
-    "sklearn.metrics",
-    "threadpoolctl",
-    "scipy.spatial.distance",
-    "kneed",
-    "smartcart_pipeline.segmentation.clustering",
-    "smartcart_pipeline.segmentation.rules",
-    "sklearn.tree",
-    "smartcart_pipeline.segmentation.drift",
-    "scipy.stats",
-    "scipy.optimize",
-)
+# What verbs of a module use, in the order in which a night asks for them. Others are answered when all is imported.
+LIBRARIES = {
+    "smartcart_pipeline.lineage": ("sqlglot.optimizer.qualify", "sqlglot.optimizer.scope"),
+    "smartcart_pipeline.segmentation.components": (),
+    "smartcart_pipeline.segmentation.selection": (
+        "sklearn.cluster",
+        "sklearn.metrics",
+        "threadpoolctl",
+        "scipy.spatial.distance",
+        "kneed",
+    ),
+    "smartcart_pipeline.plots": ("matplotlib.backends.backend_agg", "matplotlib.figure"),
+    "smartcart_pipeline.segmentation.clustering": (),
+    "smartcart_pipeline.segmentation.rules": ("sklearn.tree",),
+    "smartcart_pipeline.segmentation.drift": ("scipy.stats", "scipy.optimize"),
+}
 SLOWEST = "sklearn.cluster"
 # How the note begins that an error brings from there.
 TRACEBACK = "Traceback (most recent call last):"
@@ -72,6 +68,7 @@ class _Process:
         with self._lock:
             self._asked.append(future)
             with suppress(BrokenPipeError):
+                self._pipe.send(call.func.__module__)
                 self._pipe.send(call)
             if self._has_ended:
                 self._give_up()
@@ -145,17 +142,26 @@ def call(verb: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
 
 
 def _serve(pipe: Connection) -> None:
-    """Answer one question after the other, and import in between, until the other side is gone."""
+    """Answer one question after the other, each as soon as what it needs is there, until the other side is gone."""
     # Ctrl-C is for the other side to understand.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    waiting = list(LIBRARIES)
+    imported = {module: threading.Event() for module in LIBRARIES}
+    threading.Thread(target=_import, args=[imported], daemon=True).start()
+    last = list(imported)[-1]
     with suppress(EOFError, OSError):
         while True:
-            while waiting and not pipe.poll():
-                # What cannot be imported is told by the verb that needs it.
-                with suppress(Exception):
-                    import_module(waiting.pop(0))
+            # Two threads that import the same may find half of it, so the verb itself is not read before.
+            imported.get(pipe.recv(), imported[last]).wait()
             pipe.send(_answer(pipe.recv()))
+
+
+def _import(imported: Mapping[str, threading.Event]) -> None:
+    for module, is_imported in imported.items():
+        for name in (module, *LIBRARIES[module]):
+            # What cannot be imported is told by the verb that needs it.
+            with suppress(Exception):
+                import_module(name)
+        is_imported.set()
 
 
 def _answer(asked: "partial[Any]") -> tuple[bool, Any]:

@@ -7,12 +7,13 @@ judged before anything downstream begins.
 import base64
 import hashlib
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import wraps
 from types import ModuleType
 from typing import Any
 
 import dagster as dg
+import narwhals as nw
 
 from smartcart_pipeline.checks import Check, checks_of
 from smartcart_pipeline.plots import Plot
@@ -23,6 +24,8 @@ from smartcart_pipeline.tables import TABLES
 OWNERS = ["team:data-engineering"]
 
 Body = Callable[..., Iterator[dg.Output[Any]]]
+# How a body asks for a table: by its name, and as this.
+FRAME = nw.LazyFrame
 
 
 def makes(
@@ -41,11 +44,14 @@ def makes(
     checks = checks_of(tuple(tables))
 
     def decorate(body: Body) -> dg.AssetsDefinition:
+        read = [name for name, handed in inspect.signature(body).parameters.items() if handed.annotation is FRAME]
         return dg.multi_asset(
             name=body.__name__,
             outs={name: _out(name, group, verbs, freshness_policy) for name, verbs in tables.items()},
+            # Read by the step itself: of each table handed in by Dagster, it would record two events.
+            deps=read,
             check_specs=[check.spec for check in checks],
-        )(_judged(body, checks))
+        )(_judged(body, read, checks))
 
     return decorate
 
@@ -65,24 +71,24 @@ def _out(
     )
 
 
-def _judged(body: Body, checks: list[Check]) -> Callable[..., Iterator[Any]]:
+def _judged(body: Body, read: Sequence[str], checks: Sequence[Check]) -> Callable[..., Iterator[Any]]:
     """The body, and then its checks, which read what was written: a step of their own would cost as much as they do."""
     signature = inspect.signature(body)
+    own = {name: handed for name, handed in signature.parameters.items() if name not in read}
     needed = {
         name: inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation)
         for name, annotation in (("settings", Settings), ("lake", dg.ResourceParam[Lake]))
-        if name not in signature.parameters
+        if name not in own
     }
 
     @wraps(body)
-    def make(*context: dg.AssetExecutionContext, settings: Settings, lake: Lake, **inputs: Any) -> Iterator[Any]:
+    def make(*context: dg.AssetExecutionContext, settings: Settings, lake: Lake, **resources: Any) -> Iterator[Any]:
         handed = {name: value for name, value in (("settings", settings), ("lake", lake)) if name not in needed}
-        yield from body(*context, **handed, **inputs)
+        yield from body(*context, **handed, **resources, **{name: lake.read(name) for name in read})
         for check in checks:
             yield check.evaluate(lake, settings)
 
-    parameters = [*signature.parameters.values(), *needed.values()]
-    make.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    make.__signature__ = signature.replace(parameters=[*own.values(), *needed.values()])  # type: ignore[attr-defined]
     return make
 
 
