@@ -62,9 +62,12 @@ def prepare_home(home: Home) -> None:
             _update(home.dagster / "dagster.yaml", _configure(storage))
             migrated, version = home.dagster / ".migrated", f"{dg.__version__} {storage}".encode()
             if not migrated.is_file() or migrated.read_bytes() != version:
+                # What is made now is up to date.
+                is_new = storage == "sqlite" and not (home.dagster / "history").exists()
                 # Dagster prints what it does; nobody asked.
                 with naming_damage(home), redirect_stdout(io.StringIO()), open_records(home) as instance:
-                    instance.upgrade()
+                    if not is_new:
+                        instance.upgrade()
                 _update(migrated, version)
     except OSError as error:
         raise unwritable(home, error) from None

@@ -70,7 +70,9 @@ hypothesis.settings.load_profile("untimed")
 
 def pytest_configure(config: pytest.Config) -> None:
     """Hold what is held of all tests."""
-    config.addinivalue_line("markers", f"{NIGHT}: runs at least one whole night, so `make check` leaves it out")
+    config.addinivalue_line(
+        "markers", f"{NIGHT}: runs or simulates at least one whole night, so `make check` leaves it out"
+    )
     nights.watch()
 
 

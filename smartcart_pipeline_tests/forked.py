@@ -20,8 +20,9 @@ import sys
 import tempfile
 import traceback
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
@@ -59,50 +60,98 @@ def smartcart(*arguments: object, **how: Any) -> "subprocess.CompletedProcess[st
     return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
-def smartcart_bytes(
-    *arguments: object,
-    env: dict[str, str] | None = None,
-    cwd: Path | None = None,
-    umask: int | None = None,
-    timeout: float = 200,
-) -> "subprocess.CompletedProcess[bytes]":
+def smartcart_bytes(*arguments: object, timeout: float = 200, **how: Any) -> "subprocess.CompletedProcess[bytes]":
     """Run the command as people do, with nothing to read.
 
     Args:
         arguments: Its arguments.
-        env: Its environment; None is the usual one.
-        cwd: Its working folder; None is this process's.
-        umask: Its umask; None is this process's.
         timeout: Seconds after which it is killed.
+        how: What else `start` takes.
 
     Returns:
         What it ended with, and what it wrote.
     """
+    return start(*arguments, **how).wait(timeout)
+
+
+def start(
+    *arguments: object,
+    program: str | None = None,
+    env: dict[str, str] | None = None,
+    cwd: Path | None = None,
+    umask: int | None = None,
+) -> "Started":
+    """Start the command, or a program, and go on meanwhile.
+
+    Args:
+        arguments: Its arguments.
+        program: The text of a program, to be run instead of the command.
+        env: Its environment; None is the usual one.
+        cwd: Its working folder; None is this process's.
+        umask: Its umask; None is this process's.
+
+    Returns:
+        What is running.
+    """
     env = usual_environment() if env is None else env
     if late := {name for name in env if name.startswith(READ_AT_START) and env[name] != os.environ.get(name)}:
         raise ValueError(f"{', '.join(late)}: start a Python anew")
-    command = ["-m", MODULE, *map(str, arguments)]
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        told, tell = os.pipe()
-        message = pickle.dumps((command[2:], env, cwd or Path.cwd(), umask, nights.expected()))
-        ready().sendall(len(message).to_bytes(8, "big"))
-        socket.send_fds(ready(), [message[:1]], [out.fileno(), err.fileno(), tell])
-        ready().sendall(message[1:])
-        os.close(tell)
-        with os.fdopen(told, "rb", buffering=0) as answers:
-            process = int(answers.readline())
-            ended, _, _ = select.select([answers], [], [], timeout)
+    words = [str(argument) for argument in arguments]
+    out, err = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115  (closed when it has ended)
+    told, tell = os.pipe()
+    message = pickle.dumps((program, words, env, cwd or Path.cwd(), umask, nights.expected()))
+    ready().sendall(len(message).to_bytes(8, "big"))
+    socket.send_fds(ready(), [message[:1]], [out.fileno(), err.fileno(), tell])
+    ready().sendall(message[1:])
+    os.close(tell)
+    answers = os.fdopen(told, "rb", buffering=0)
+    return Started(["-m", MODULE, *words], int(answers.readline()), answers, out, err)
+
+
+@dataclass(frozen=True)
+class Started:
+    """A process that was forked.
+
+    Attributes:
+        command: What it runs.
+        pid: Its id.
+    """
+
+    command: list[str]
+    pid: int
+    _answers: IO[bytes]
+    _out: IO[bytes]
+    _err: IO[bytes]
+
+    def kill(self, how: int = signal.SIGKILL) -> None:
+        """Send it a signal."""
+        os.kill(self.pid, how)
+
+    def wait(self, timeout: float = 200) -> "subprocess.CompletedProcess[bytes]":
+        """Wait for its end; after so many seconds it is killed.
+
+        Args:
+            timeout: The seconds.
+
+        Returns:
+            What it ended with, and what it wrote.
+
+        Raises:
+            subprocess.TimeoutExpired: If it had to be killed.
+        """
+        with self._answers, self._out, self._err:
+            ended, _, _ = select.select([self._answers], [], [], timeout)
             if not ended:
-                os.kill(process, signal.SIGKILL)
-            code = int(answers.readline())
-        out.seek(0)
-        err.seek(0)
-        done = subprocess.CompletedProcess(command, code, out.read(), err.read())
-    if code == UNEXPECTED_NIGHT:
-        pytest.fail(nights.FORGOTTEN)
-    if not ended:
-        raise subprocess.TimeoutExpired(command, timeout, done.stdout, done.stderr)
-    return done
+                self.kill()
+            code = int(self._answers.readline())
+            for file in (self._out, self._err):
+                file.seek(0)
+            done = subprocess.CompletedProcess(self.command, code, self._out.read(), self._err.read())
+        if code == UNEXPECTED_NIGHT:
+            pytest.fail(nights.FORGOTTEN)
+        if not ended:
+            raise subprocess.TimeoutExpired(self.command, timeout, done.stdout, done.stderr)
+        return done
 
 
 @functools.cache
@@ -158,7 +207,14 @@ def _wait_for_it(asked: tuple[Any, ...], out: int, err: int, tell: int) -> None:
 
 
 def _run(
-    arguments: list[str], env: dict[str, str], folder: Path, umask: int | None, night: bool, out: int, err: int
+    program: str | None,
+    arguments: list[str],
+    env: dict[str, str],
+    folder: Path,
+    umask: int | None,
+    night: bool,
+    out: int,
+    err: int,
 ) -> None:
     """What `python -m` does from here on."""
     os.environ.clear()
@@ -172,12 +228,17 @@ def _run(
     # As a Python does at its start: text in blocks, and errors at once.
     sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
     sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False)  # noqa: SIM115
-    sys.argv = [MODULE, *arguments]
     nights.expect(night)
     code = 1
     try:
-        del sys.modules[MODULE]
-        runpy.run_module(MODULE, run_name="__main__", alter_sys=True)
+        if program is None:
+            sys.argv = [MODULE, *arguments]
+            del sys.modules[MODULE]
+            runpy.run_module(MODULE, run_name="__main__", alter_sys=True)
+        else:
+            sys.argv = ["-c", *arguments]
+            exec(program, {"__name__": "__main__"})  # noqa: S102  (a test's own)
+            code = 0
     except pytest.fail.Exception:
         code = UNEXPECTED_NIGHT
     except BaseException:

@@ -20,6 +20,7 @@ from smartcart_pipeline.automation import new_export
 from smartcart_pipeline.night import open_records, prepare_home
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.publications import kept_publications, published, run_of
+from smartcart_pipeline_tests import forked
 from smartcart_pipeline_tests.conftest import SAMPLE
 from smartcart_pipeline_tests.killing import faults, faults_of_record
 
@@ -27,24 +28,20 @@ pytestmark = pytest.mark.night
 
 
 def environment() -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("SMARTCART", "DAGSTER"))}
-    return kept | {"COLUMNS": "120"}
+    return forked.usual_environment() | {"COLUMNS": "120"}
 
 
-def start(home: Home, *options: object) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "smartcart_pipeline.cli", "run", "--home", home.root, "--json", *map(str, options)],
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+def start(home: Home, *options: object) -> forked.Started:
+    return forked.start("run", "--home", home.root, "--json", *options, env=environment())
+
+
+def communicate(process: forked.Started) -> tuple[int, str, str]:
+    done = process.wait(280)
+    return done.returncode, done.stdout.decode(), done.stderr.decode()
 
 
 def run(home: Home, *options: object) -> tuple[int, str, str]:
-    process = start(home, "--input", SAMPLE, *options)
-    out, err = process.communicate(timeout=280)
-    return process.returncode, out, err
+    return communicate(start(home, "--input", SAMPLE, *options))
 
 
 @contextmanager
@@ -131,24 +128,10 @@ def test_a_home_that_is_read_only_is_told_and_can_still_be_read(night: Home, tmp
             ["model", "promote", "v1", "--reason", "better"],
             ["model", "rollback", "--reason", "worse"],
         ):
-            refused = subprocess.run(
-                [sys.executable, "-m", "smartcart_pipeline.cli", *command, "--home", home.root],
-                env=environment(),
-                capture_output=True,
-                text=True,
-                check=False,
-            )
+            refused = forked.smartcart(*command, "--home", home.root, env=environment())
             assert (refused.returncode, refused.stdout, refused.stderr) == (2, "", err)
-        asked = subprocess.run(
-            [
-                *[sys.executable, "-m", "smartcart_pipeline.cli", "sql", "SELECT run_id FROM publication"],
-                *["--home", home.root, "--format", "json"],
-            ],
-            env=environment(),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        question = ("sql", "SELECT run_id FROM publication", "--format", "json")
+        asked = forked.smartcart(*question, "--home", home.root, env=environment())
         assert (asked.returncode, asked.stderr) == (0, "")
         assert [row["run_id"] for row in json.loads(asked.stdout)] == [run_of(kept_publications(home)[0])]
     assert faults(night) == []
@@ -157,8 +140,8 @@ def test_a_home_that_is_read_only_is_told_and_can_still_be_read(night: Home, tmp
 def test_of_two_runs_that_start_at_the_same_moment_one_waits_and_says_for_whom(tmp_path: Path) -> None:
     home = Home(tmp_path / "home")
     both = [start(home, "--input", SAMPLE) for _ in range(2)]
-    ended = [(process, *process.communicate(timeout=280)) for process in both]
-    assert [process.returncode for process, _, _ in ended] == [0, 0], [err for *_, err in ended]
+    ended = [communicate(process) for process in both]
+    assert [code for code, *_ in ended] == [0, 0], [err for *_, err in ended]
     [(_, first, _)] = [one for one in ended if not one[2]]
     [(_, second, said)] = [one for one in ended if one[2]]
     pids = {process.pid for process in both}
@@ -190,8 +173,8 @@ def killed(night: Home, tmp_path: Path) -> tuple[Home, str]:
     with open_records(home) as instance:
         under_way = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])
         [run] = wait_for(lambda: instance.get_runs(under_way), 120)
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
+        process.kill()
+        assert process.wait().returncode == -signal.SIGKILL
         assert [one.run_id for one in instance.get_runs(under_way)] == [run.run_id]
     return home, run.run_id
 
@@ -217,10 +200,11 @@ def test_a_run_that_is_alive_is_left_alone(night: Home, tmp_path: Path) -> None:
         [run] = wait_for(lambda: instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])), 120)
         with dg.build_sensor_context(instance=instance, resources={"home": home}) as context:
             new_export.evaluate_tick(context)
-        assert process.communicate(timeout=200)
+        code, _, err = communicate(process)
+        assert code == 0, err
         ended = instance.get_run_by_id(run.run_id)
         assert ended
-        assert (process.returncode, ended.status) == (0, dg.DagsterRunStatus.SUCCESS)
+        assert ended.status is dg.DagsterRunStatus.SUCCESS
 
 
 @pytest.mark.timeout(600)

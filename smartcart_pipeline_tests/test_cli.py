@@ -17,8 +17,10 @@ import duckdb
 import pandas as pd
 import pytest
 
+from smartcart_pipeline.automation import run_config
 from smartcart_pipeline.contract import CONTRACT, ExportError, FaultError
-from smartcart_pipeline.night import open_records, run_job
+from smartcart_pipeline.definitions import build_defs
+from smartcart_pipeline.night import open_records, prepare_home, run_job
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.tables import TABLES
 from smartcart_pipeline_tests import forked
@@ -293,30 +295,50 @@ FORMATS: dict[str, tuple[str, str, Callable[[Path], object]]] = {
 }
 
 
-@pytest.fixture(scope="module")
-def other(whole_night: None, tmp_path_factory: pytest.TempPathFactory) -> Home:
-    """A home for all formats, one after the other."""
-    return Home(tmp_path_factory.mktemp("other") / "home")
+def read_as(home: Home) -> str:
+    """The format that the newest export was found to have."""
+    with open_records(home) as instance:
+        event = instance.get_latest_materialization_event(dg.AssetKey("raw_customers"))
+    assert event
+    assert event.asset_materialization
+    return str(event.asset_materialization.metadata["format"].value)
 
 
 @pytest.mark.usefixtures("here")
 @pytest.mark.parametrize(("name", "known_as", "write"), FORMATS.values(), ids=FORMATS)
-def test_every_format_gives_the_same_segments(
-    first: First, other: Home, tmp_path: Path, name: str, known_as: str, write: Callable[[Path], object]
+def test_every_format_gives_the_same_customers(
+    first: First, home: Home, tmp_path: Path, name: str, known_as: str, write: Callable[[Path], object]
 ) -> None:
     write(tmp_path / name)
-    outcome = run_job(other, {"input": str(tmp_path / name), "recipe": "behavioural"}, quiet=True)
-    assert ask(other, "SELECT run_id FROM publication") == [(outcome["run_id"],)]
-    # Of all formats but the first, the one before is what a night of the same day takes the place of.
-    clusters = "SELECT * EXCLUDE previous_segment_id FROM clusters ORDER BY customer_id"
-    assert ask(other, clusters) == ask(first.home, clusters)
-    assert ask(other, "SELECT count(*) FROM segment_moves") == [(0,)]
-    with open_records(other) as instance:
-        event = instance.get_latest_materialization_event(dg.AssetKey("raw_customers"))
-        assert event
-        assert event.run_id == outcome["run_id"]
-        assert event.asset_materialization
-        assert event.asset_materialization.metadata["format"].value == known_as
+    prepare_home(home)
+    os.environ["SMARTCART_HOME"] = str(home.root)
+    with open_records(home) as instance:
+        made = (
+            build_defs(home)
+            .resolve_implicit_global_asset_job_def()
+            .execute_in_process(
+                instance=instance,
+                asset_selection=[dg.AssetKey("raw_customers")],
+                run_config=run_config({"input": str(tmp_path / name)}),
+            )
+        )
+    assert made.success
+    assert read_as(home) == known_as
+    columns = ", ".join(column.name for column in CONTRACT)
+    known, found = (
+        duckdb.sql(f"SELECT {columns} FROM '{place.lake}/raw_customers/*.parquet' ORDER BY customer_id").fetchall()
+        for place in (first.home, home)
+    )
+    assert found == known
+
+
+@pytest.mark.usefixtures("here")
+def test_a_workbook_gives_the_same_segments(first: First, home: Home, tmp_path: Path) -> None:
+    write_workbook(tmp_path / "export.csv")
+    outcome = run_job(home, {"input": str(tmp_path / "export.csv"), "recipe": "behavioural"}, quiet=True)
+    assert ask(home, "SELECT run_id FROM publication") == [(outcome["run_id"],)]
+    clusters = "FROM clusters ORDER BY customer_id"
+    assert ask(home, clusters) == ask(first.home, clusters)
 
 
 # What does not work, and what is said about it

@@ -4,8 +4,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -27,6 +25,7 @@ from smartcart_pipeline.resources import Settings
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.models import ask_for, read_record, read_version
 from smartcart_pipeline.storage.publications import kept_publications
+from smartcart_pipeline_tests import forked
 from smartcart_pipeline_tests.conftest import SAMPLE
 
 CUSTOMERS = 500
@@ -413,13 +412,8 @@ def kill_a_night(nights: Nights, step: str) -> None:
     """Play a night that is killed as it comes to a step of its publication."""
     export = nights.folder / "export.csv"
     delivered().to_csv(export, index=False)
-    killed = subprocess.run(
-        [sys.executable, "-c", KILLED, str(nights.home.root), str(export), step],
-        capture_output=True,
-        timeout=240,
-        check=False,
-    )
-    assert killed.returncode == -signal.SIGKILL
+    killed = forked.start(nights.home.root, export, step, program=KILLED).wait()
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
 
 
 @pytest.mark.parametrize(("step", "has_published"), [("publish", False), ("commit_record", True)])

@@ -59,6 +59,7 @@ def test_the_new_group_comes_all_on_one_night(monkeypatch: pytest.MonkeyPatch):
     assert world.is_new_group[after].sum() == 80
 
 
+@pytest.mark.night
 def test_the_new_group_gets_its_segment_and_nobody_is_moved_before(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(simulation, "ARRIVAL", 3)
     played = play_world(make_world("sudden", 1_500, 6, 1), 6, 1, Gate(), Hysteresis())
@@ -71,6 +72,7 @@ def test_the_new_group_gets_its_segment_and_nobody_is_moved_before(monkeypatch: 
     assert ours.right_causes == 1
 
 
+@pytest.mark.night
 def test_a_person_can_ask_for_a_model_of_another_night():
     world = make_world("unchanged", 600, 3, 1)
     player = Identity(1, replace(Gate(), refit="always"), Hysteresis())
@@ -87,6 +89,7 @@ def test_a_person_can_ask_for_a_model_of_another_night():
     assert player.champion.model.centroids.tolist() == first.model.centroids.tolist()
 
 
+@pytest.mark.night
 def test_the_command_plays_all_worlds():
     done = subprocess.run(
         [sys.executable, "-m", "smartcart_pipeline.cli", "simulate", "--nights", "2", "--customers", "500", "--json"],
@@ -103,6 +106,7 @@ def test_the_command_plays_all_worlds():
     assert rows == [row for world in simulation.WORLDS for row in summarise_world(world, 500, 2, seed=1)]
 
 
+@pytest.mark.night
 def test_a_world_is_summed_up_from_its_nights():
     played = play_world(make_world("gradual", 500, 4, 2), 4, 2, Gate(), Hysteresis())
     for row, (policy, told) in zip(summarise_world("gradual", 500, 4, 2), played.items(), strict=True):

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import duckdb
 import pandas as pd
@@ -26,6 +27,9 @@ from smartcart_pipeline.tables import RECORDS, TABLES
 from smartcart_pipeline_tests.conftest import REAL, SAMPLE
 from smartcart_pipeline_tests.spark_cluster import Cluster, missing_for_spark, running_cluster
 
+if TYPE_CHECKING:
+    from smartcart_pipeline.engines.spark import SparkEngine
+
 LACKING = missing_for_spark()
 pytestmark = [pytest.mark.night, pytest.mark.skipif(LACKING is not None, reason=str(LACKING)), pytest.mark.timeout(600)]
 
@@ -38,6 +42,16 @@ BRIEFLY = os.environ | {"SPARK_CONF_DIR": str(CONF)}
 def cluster() -> Iterator[Cluster]:
     with running_cluster() as up:
         yield up
+
+
+@pytest.fixture(scope="module")
+def spark(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> "Iterator[SparkEngine]":
+    """One session for all tests that ask the engine itself: to begin one takes ten seconds."""
+    from smartcart_pipeline.engines.spark import SparkEngine
+
+    engine = SparkEngine(cluster.url, log=tmp_path_factory.mktemp("spark") / "spark.log")
+    yield engine
+    engine.close()
 
 
 def command(export: Path, root: Path, cluster: Cluster | None = None, *options: str) -> list[str]:
@@ -190,70 +204,52 @@ def dirty(path: Path) -> Path:
     return path
 
 
-def test_a_typed_file_is_read_by_the_executors_as_duckdb_reads_it(cluster: Cluster, tmp_path: Path):
-    from smartcart_pipeline.engines.spark import SparkEngine
-
+def test_a_typed_file_is_read_by_the_executors_as_duckdb_reads_it(
+    spark: "SparkEngine", engine: DuckDBEngine, tmp_path: Path
+):
     export = inspect_export(dirty(tmp_path / "dirty.parquet"))
-    local, spark = DuckDBEngine(), SparkEngine(cluster.url, log=tmp_path / "spark.log")
-    try:
-        expected, dates = local.read_export(export)
-        found, also = spark.read_export(export)
-        mine, theirs = (
-            one.fetch(frame).sort_by("line_number").to_pydict() for one, frame in ((local, expected), (spark, found))
-        )
-        assert dates == also
-        assert list(theirs) == list(mine)
-        # What cannot be read is told in each engine's own way of writing a number.
-        unreadable = [[text is not None for text in frame.pop("unreadable")] for frame in (mine, theirs)]
-        assert unreadable[0] == unreadable[1]
-        assert any(unreadable[0])
-        assert theirs == mine
-    finally:
-        spark.close()
-        local.close()
+    expected, dates = engine.read_export(export)
+    found, also = spark.read_export(export)
+    mine, theirs = (
+        one.fetch(frame).sort_by("line_number").to_pydict() for one, frame in ((engine, expected), (spark, found))
+    )
+    assert dates == also
+    assert list(theirs) == list(mine)
+    # What cannot be read is told in each engine's own way of writing a number.
+    unreadable = [[text is not None for text in frame.pop("unreadable")] for frame in (mine, theirs)]
+    assert unreadable[0] == unreadable[1]
+    assert any(unreadable[0])
+    assert theirs == mine
 
 
-def test_repeats_and_values_are_counted_alike(cluster: Cluster, tmp_path: Path):
-    from smartcart_pipeline.engines.spark import SparkEngine
-
+def test_repeats_and_values_are_counted_alike(spark: "SparkEngine", engine: DuckDBEngine):
     rows = [
         {"cluster": number % 2, "age": number % 5, "education": ["PhD", "Master"][number % 3 == 0], "note": note}
         for number, note in enumerate(["a", None, "a", "b", None, "a", "a"] * 30)
     ]
-    local, spark = DuckDBEngine(), SparkEngine(cluster.url, log=tmp_path / "spark.log")
-    try:
-        answers = []
-        for engine in (local, spark):
-            frame = engine.frame(pa.Table.from_pylist(rows))
-            counts = engine.count_values(frame, "cluster", ["age", "education"])
-            answers.append(
-                {
-                    (cluster_number, column, value): count
-                    for cluster_number, columns in counts.items()
-                    for column, (values, numbers) in columns.items()
-                    for value, count in zip(values.tolist(), numbers.tolist(), strict=True)
-                }
-                | {"repeats": engine.count_repeats(frame, ["cluster", "age", "note"])}
-            )
-        assert answers[0] == answers[1]
-    finally:
-        spark.close()
-        local.close()
+    answers = []
+    for one in (engine, spark):
+        frame = one.frame(pa.Table.from_pylist(rows))
+        counts = one.count_values(frame, "cluster", ["age", "education"])
+        answers.append(
+            {
+                (cluster_number, column, value): count
+                for cluster_number, columns in counts.items()
+                for column, (values, numbers) in columns.items()
+                for value, count in zip(values.tolist(), numbers.tolist(), strict=True)
+            }
+            | {"repeats": one.count_repeats(frame, ["cluster", "age", "note"])}
+        )
+    assert answers[0] == answers[1]
 
 
-def test_a_fingerprint_is_of_the_customers_and_not_of_their_order(cluster: Cluster, tmp_path: Path):
-    from smartcart_pipeline.engines.spark import SparkEngine
-
+def test_a_fingerprint_is_of_the_customers_and_not_of_their_order(spark: "SparkEngine"):
     rows = [{"customer_id": 2**62 + number, "segment_id": f"S0{number % 3}"} for number in range(50)]
     moved = [*rows[1:], {"customer_id": 2**62, "segment_id": "S01"}]
-    spark = SparkEngine(cluster.url, log=tmp_path / "spark.log")
-    try:
-        kept, turned, other, fewer = (
-            {group: spark.fingerprint(spark.frame(each), group) for group in (None, "segment_id")}
-            for each in (rows, rows[::-1], moved, rows[1:])
-        )
-    finally:
-        spark.close()
+    kept, turned, other, fewer = (
+        {group: spark.fingerprint(spark.frame(each), group) for group in (None, "segment_id")}
+        for each in (rows, rows[::-1], moved, rows[1:])
+    )
     assert kept == turned
     assert [(row["customers"], int(row["ids"])) for row in kept[None]] == [(50, sum(range(2**62, 2**62 + 50)))]
     assert kept[None] == other[None] != fewer[None]
