@@ -1,6 +1,6 @@
-"""Runs that are killed at random moments, in all kinds of stages, leave everything whole, and the next run needs no help.
+"""Runs that are killed at random moments, in stages of all kinds, leave everything whole, and the next needs no help.
 
-Some thirty kills here; `python -m benchmarks.kills` has one in each stage, and goes on for as many as there is time for.
+Some thirty kills here; `python -m benchmarks.kills` has one in each stage, and goes on while there is time.
 """
 
 import json
