@@ -9,8 +9,8 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.timing import run
-from smartcart_pipeline.night import open_records
-from smartcart_pipeline.simulation_commands import POLICIES, play
+from smartcart_pipeline.cli.simulate import POLICIES, play
+from smartcart_pipeline.orchestration.night import open_records
 from smartcart_pipeline.storage.home import Home
 
 # Shares of known customers, nights and moves that the pipeline is to reach.
@@ -49,7 +49,7 @@ def measure_cost(customers: int, folder: Path) -> None:
 
     The first night has no model to be held against and no night before: a run without identity takes as long.
     """
-    smartcart = [sys.executable, "-m", "smartcart_pipeline.cli"]
+    smartcart = [sys.executable, "-m", "smartcart_pipeline.cli.main"]
     export, home = folder / "export.parquet", folder / "home"
     run([*smartcart, "generate", "--customers", str(customers), "--output", str(export)])
     first, second = (

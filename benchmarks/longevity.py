@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
-from smartcart_pipeline.definitions import build_defs
-from smartcart_pipeline.night import run_job
-from smartcart_pipeline.sample import write_sample
+from smartcart_pipeline.orchestration.definitions import build_defs
+from smartcart_pipeline.orchestration.night import run_job
+from smartcart_pipeline.smartcart.sample import write_sample
 from smartcart_pipeline.storage.home import Home
 
 FIRST_DAY = date(2015, 1, 1)

@@ -32,23 +32,24 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[1]
 PACKAGE, TESTS = Path("smartcart_pipeline"), Path("smartcart_pipeline_tests")
-ROOMS = ("segmentation", "storage", "engines")
+ROOMS = ("segmentation", "storage", "engines", "exports")
 GOAL = 0.95
 AT_ONCE = 2
 # What the fast tests need: they build no wheel, and start no cluster.
 COPIED = (PACKAGE, TESTS, *map(Path, ("data/smartcart_customers.csv", "docs", "pyproject.toml", "dagster.yaml")))
 # Modules that are tested under another's name.
 TESTED_IN = {
-    "csv_text": ("exports", "bounded_exports"),
-    "duckdb_exports": ("duckdb_exports", "bounded_exports"),
-    "exports": ("exports", "bounded_exports"),
+    "csv_text": ("inspecting", "bounded_exports"),
+    "inspecting": ("inspecting", "bounded_exports"),
+    "reading": ("reading_duckdb", "spark"),
+    "reading_duckdb": ("reading_duckdb", "bounded_exports"),
+    "reading_spark": ("spark",),
     "server_records": ("record_server",),
-    "spark_exports": ("spark",),
     "workbook_cells": ("workbook",),
 }
 # These start clusters, servers and whole nights, so they run for mutants of their own module only.
-SLOW = ("access", "damage", "duckdb_macros", "odd_paths", "record_server", "run_lock", "run_records", "spark")
-SPARK_MODULES = ("spark", "spark_exports")
+SLOW = ("access", "apart", "damage", "macros", "odd_paths", "record_server", "run_lock", "run_records", "spark")
+SPARK_MODULES = ("spark", "reading_spark")
 # A test that waits for what never comes has found its mutant.
 LONGEST_TEST = 300
 EQUIVALENT = Path(__file__).with_name("equivalent_mutants.toml")

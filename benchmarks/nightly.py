@@ -27,7 +27,7 @@ def main(pairs: int = 7) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         home, after_first = folder / "home", folder / "after-first"
-        smartcart = [sys.executable, "-m", "smartcart_pipeline.cli"]
+        smartcart = [sys.executable, "-m", "smartcart_pipeline.cli.main"]
         first, second = (
             [*smartcart, "run", "--input", str(SAMPLE), "--home", str(home), "--as-of", day] for day in NIGHTS
         )

@@ -40,7 +40,7 @@ PROFILE = Path(__file__).parents[1] / "docs" / "profile.md"
 
 def smartcart(*arguments: str) -> list[str]:
     """The command, as a process of its own."""
-    return [sys.executable, "-m", "smartcart_pipeline.cli", *arguments]
+    return [sys.executable, "-m", "smartcart_pipeline.cli.main", *arguments]
 
 
 def export(folder: Path, customers: int) -> Path:
@@ -133,7 +133,7 @@ def profile_run(folder: Path, customers: int, finished: Run) -> list[str]:
     """Where the seconds and the bytes of the last run over so many customers go, as lines of Markdown."""
     import dagster as dg  # noqa: PLC0415
 
-    from smartcart_pipeline.night import open_records  # noqa: PLC0415
+    from smartcart_pipeline.orchestration.night import open_records  # noqa: PLC0415
 
     with open_records(Home(home_of(folder, customers))) as instance:
         [last] = instance.get_runs(limit=1)

@@ -23,7 +23,7 @@ import pandas as pd
 
 from benchmarks.nightly import SAMPLE
 from benchmarks.timing import run
-from smartcart_pipeline.contract import AMOUNTS, CONTRACT
+from smartcart_pipeline.declaration.contract import AMOUNTS, CONTRACT
 from smartcart_pipeline.segmentation.features import GRADUATE, PARTNERED, UNDERGRADUATE
 from smartcart_pipeline.segmentation.model import SegmentModel, read_model
 
@@ -42,7 +42,7 @@ STARTING = "smartcart score of ten customers (start-up)"
 
 def smartcart(*arguments: object) -> list[str]:
     """The command, as a process of its own."""
-    return [sys.executable, "-m", "smartcart_pipeline.cli", *map(str, arguments)]
+    return [sys.executable, "-m", "smartcart_pipeline.cli.main", *map(str, arguments)]
 
 
 def build_peer(model: SegmentModel):

@@ -34,15 +34,15 @@ LONGEST = (
     "test_dev.py",
     "test_adversity.py",
     "test_automation.py",
-    "test_cli.py",
-    "test_notifications.py",
+    "cli/test_main.py",
+    "test_telling.py",
     "test_golden.py",
     "test_odd_paths.py",
     "test_damage.py",
     "test_record_server.py",
     "test_access.py",
-    "test_warehouse_commands.py",
-    "test_duckdb_macros.py",
+    "cli/test_warehouse.py",
+    "test_macros.py",
     "test_page.py",
 )
 # Files whose tests share nothing that was dear to make: several processes may work through one.
@@ -82,7 +82,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "whole_night" in getattr(item, "fixturenames", ()):
             item.add_marker(NIGHT)
-    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
+    items.sort(key=_place)
+
+
+def _place(item: pytest.Item) -> int:
+    return next((number for number, file in enumerate(LONGEST) if item.path.match(file)), len(LONGEST))
 
 
 @pytest.hookimpl(optionalhook=True)

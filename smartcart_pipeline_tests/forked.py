@@ -28,13 +28,13 @@ import pytest
 
 from smartcart_pipeline_tests import nights
 
-MODULE = "smartcart_pipeline.cli"
+MODULE = "smartcart_pipeline.cli.main"
 IMPORTED = (
     MODULE,
     "smartcart_pipeline.definitions",
-    "smartcart_pipeline.automation",
-    "smartcart_pipeline.notifications",
-    "smartcart_pipeline.plots",
+    "smartcart_pipeline.orchestration.automation",
+    "smartcart_pipeline.orchestration.telling",
+    "smartcart_pipeline.report.plots",
     "smartcart_pipeline.report.rendering",
     "dagster_postgres",
     "matplotlib.backends.backend_agg",

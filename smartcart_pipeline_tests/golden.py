@@ -71,7 +71,7 @@ def digest_night(home: Any, run_id: str) -> dict[str, str]:
 def _lake(home: Any) -> Iterator[tuple[str, str]]:
     from pyarrow import parquet
 
-    from smartcart_pipeline.tables import TABLES
+    from smartcart_pipeline.declaration.tables import TABLES
 
     for name, table in TABLES.items():
         rows = parquet.read_table(max((home.lake / name).glob("[0-9]*.parquet")))
@@ -103,7 +103,7 @@ def _warehouse(home: Any) -> Iterator[tuple[str, str]]:
 def _events(home: Any, run_id: str) -> Iterator[tuple[str, str]]:
     import dagster as dg
 
-    from smartcart_pipeline.night import open_records
+    from smartcart_pipeline.orchestration.night import open_records
 
     with open_records(home) as instance:
         for record in instance.get_records_for_run(run_id).records:
@@ -138,7 +138,7 @@ def play(export: Path, recipe: str) -> list[dict[str, str]]:
     Returns:
         Their digests.
     """
-    from smartcart_pipeline.night import run_job
+    from smartcart_pipeline.orchestration.night import run_job
     from smartcart_pipeline.storage.home import Home
 
     with tempfile.TemporaryDirectory() as folder:

@@ -33,14 +33,15 @@ from typing import Any
 
 import duckdb
 
-from smartcart_pipeline import assets, checks, definitions, plots  # noqa: F401  (so that a fork need not import them)
-from smartcart_pipeline.night import run_job
-from smartcart_pipeline.progress import CHANNEL, Watcher
+from smartcart_pipeline.declaration.tables import RECORDS, TABLES
+from smartcart_pipeline.declaration.views import VIEWS
+from smartcart_pipeline.orchestration import assets, checks, definitions  # noqa: F401  (so that a fork need not import them)
+from smartcart_pipeline.orchestration.night import run_job
+from smartcart_pipeline.orchestration.progress import CHANNEL, Watcher
+from smartcart_pipeline.report import plots  # noqa: F401  (so that a fork need not import them)
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.models import read_record
 from smartcart_pipeline.storage.publications import kept_publications, published, run_of
-from smartcart_pipeline.tables import RECORDS, TABLES
-from smartcart_pipeline.views import VIEWS
 from smartcart_pipeline_tests.forked import IMPORTED
 
 TABLES_AND_VIEWS = (*TABLES, *RECORDS, *VIEWS)

@@ -16,8 +16,8 @@ import dagster as dg
 import duckdb
 import pytest
 
-from smartcart_pipeline.automation import new_export
-from smartcart_pipeline.night import open_records, prepare_home
+from smartcart_pipeline.orchestration.automation import new_export
+from smartcart_pipeline.orchestration.night import open_records, prepare_home
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.publications import kept_publications, published, run_of
 from smartcart_pipeline_tests import forked

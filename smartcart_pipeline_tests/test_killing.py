@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from smartcart_pipeline.definitions import defs
+from smartcart_pipeline.orchestration.definitions import defs
 from smartcart_pipeline_tests.conftest import SAMPLE
 
 pytestmark = pytest.mark.night

@@ -8,21 +8,22 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
 
 import narwhals as nw
 import numpy as np
 
-from smartcart_pipeline.lineage import Columns
+from smartcart_pipeline.declaration.tables import Table
+from smartcart_pipeline.engines.lineage import Columns
 from smartcart_pipeline.segmentation import Rows
 from smartcart_pipeline.segmentation.components import Components
 from smartcart_pipeline.segmentation.scaling import Scaler
-from smartcart_pipeline.storage.exports import Export
-from smartcart_pipeline.tables import Table
 
 if TYPE_CHECKING:
     from smartcart_pipeline.engines.duckdb import DuckDBEngine
-    from smartcart_pipeline.engines.duckdb_exports import DateReading
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 Frame = nw.LazyFrame[Any]
 
@@ -67,7 +68,7 @@ class Engine(Protocol):
         """The DuckDB of this process, which reads texts and builds the warehouse."""
 
     def close(self) -> None: ...  # noqa: D102
-    def read_export(self, export: Export) -> "tuple[Frame, DateReading]": ...  # noqa: D102
+    def call(self, verb: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T: ...  # noqa: D102
     def scan(self, path: Path, name: str) -> Frame: ...  # noqa: D102
     def frame(self, rows: Any) -> Frame: ...  # noqa: D102
     def declared(self, rows: Rows, table: Table) -> Frame: ...  # noqa: D102

@@ -1,31 +1,26 @@
 """The default engine: DuckDB, in this process, streaming through a bounded memory."""
 
-import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import duckdb
 import narwhals as nw
 import numpy as np
 
-from smartcart_pipeline import apart
-from smartcart_pipeline.contract import Column
-from smartcart_pipeline.engines import Span, Written
-from smartcart_pipeline.lineage import Columns, trace_columns
+from smartcart_pipeline.declaration.contract import Column
+from smartcart_pipeline.declaration.tables import BEFORE, TABLES, Table
+from smartcart_pipeline.engines import P, Span, T, Written, apart
+from smartcart_pipeline.engines.lineage import Columns, trace_columns
+from smartcart_pipeline.engines.sql import identifier, literal, parquet
 from smartcart_pipeline.segmentation import Rows, clustering, components, scaling
 from smartcart_pipeline.segmentation.components import Components
 from smartcart_pipeline.segmentation.moments import Moments, sum_moments
 from smartcart_pipeline.segmentation.scaling import Scaler
-from smartcart_pipeline.storage.exports import Export
-from smartcart_pipeline.tables import BEFORE, TABLES, Table
-
-if TYPE_CHECKING:
-    from smartcart_pipeline.engines.duckdb_exports import DateReading
 
 # Customers per array handed to a fit: large enough to be fast, small enough to stay out of the way.
 BATCH = 122_880
@@ -76,11 +71,9 @@ class DuckDBEngine:
             vars(self).pop("connection").close()
         self._scanned.clear()
 
-    def read_export(self, export: Export) -> "tuple[nw.LazyFrame[Any], DateReading]":
-        """See `duckdb_exports.read_export`."""
-        from smartcart_pipeline.engines.duckdb_exports import read_export  # noqa: PLC0415  (which is made of this one)
-
-        return read_export(self, export)
+    def call(self, verb: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
+        """See `apart.call`."""
+        return apart.call(verb, *arguments, **named)
 
     def scan(self, path: Path, name: str) -> nw.LazyFrame[Any]:
         """A Parquet file as a frame.
@@ -454,65 +447,3 @@ def split_counts(counted: Any, columns: Sequence[str]) -> dict[int, dict[str, tu
 
 def _as_array(column: Any) -> np.ndarray:
     return np.from_dlpack(column.combine_chunks())
-
-
-def identifier(name: str) -> str:
-    """A name, quoted for SQL.
-
-    Args:
-        name: Any text.
-
-    Returns:
-        The quoted identifier.
-    """
-    return '"' + name.replace('"', '""') + '"'
-
-
-def unquoted(error: duckdb.Error) -> str:
-    """What DuckDB says of an error, up to where it begins to quote: that may be a value of a customer.
-
-    Args:
-        error: The error.
-
-    Returns:
-        Its first words.
-    """
-    return re.split("[\"']", str(error).splitlines()[0])[0].strip()
-
-
-def literal(text: str) -> str:
-    """A text, quoted for SQL where a parameter cannot be bound.
-
-    Args:
-        text: Any text.
-
-    Returns:
-        The quoted literal.
-    """
-    return "'" + text.replace("'", "''") + "'"
-
-
-def file_literal(path: Path) -> str:
-    """A path, quoted for a reader of DuckDB, which would take some letters for a pattern.
-
-    Args:
-        path: A file.
-
-    Returns:
-        The quoted pattern, which stands for this path only.
-    """
-    return literal(re.sub(r"[*?\[]", r"[\g<0>]", str(path)))
-
-
-def parquet(path: Path) -> str:
-    """A Parquet file as a source of rows.
-
-    Args:
-        path: The file; or, where a cluster wrote it, a folder of files.
-
-    Returns:
-        SQL that may follow FROM.
-    """
-    files = f"{file_literal(path)[:-1]}/*.parquet'" if path.is_dir() else file_literal(path)
-    # A folder `year=2026` on the way would become a column.
-    return f"read_parquet({files}, hive_partitioning = false)"

@@ -14,25 +14,18 @@ from typing import TYPE_CHECKING, Any
 import narwhals as nw
 import numpy as np
 
-from smartcart_pipeline.engines import Written
+from smartcart_pipeline.declaration.tables import Table
+from smartcart_pipeline.engines import P, T, Written, apart
 from smartcart_pipeline.engines.duckdb import DuckDBEngine, split_counts
-from smartcart_pipeline.lineage import Columns
+from smartcart_pipeline.engines.lineage import Columns
 from smartcart_pipeline.segmentation import Rows
 from smartcart_pipeline.segmentation.clustering import LLOYD_STEPS, LLOYD_TOLERANCE
-from smartcart_pipeline.segmentation.components import (
-    COMPONENTS,
-    NAMES,
-    Components,
-    fix_signs,
-)
+from smartcart_pipeline.segmentation.components import COMPONENTS, NAMES, Components, fix_signs
 from smartcart_pipeline.segmentation.scaling import Scaler, require_differences
-from smartcart_pipeline.storage.exports import Export
-from smartcart_pipeline.tables import Table
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-    from smartcart_pipeline.engines.duckdb_exports import DateReading
 
 # DuckDB's names of types, where Spark has others.
 TYPES = {"INTEGER": "INT", "VARCHAR": "STRING", "TIMESTAMP": "TIMESTAMP_NTZ", "INTEGER[]": "ARRAY<INT>"}
@@ -106,11 +99,9 @@ class SparkEngine:
             shutil.rmtree(vars(self).pop("shared_folder"))
         self.local.close()
 
-    def read_export(self, export: Export) -> "tuple[nw.LazyFrame[Any], DateReading]":
-        """See `spark_exports.read_export`."""
-        from smartcart_pipeline.engines.spark_exports import read_export  # noqa: PLC0415  (which is made of this one)
-
-        return read_export(self, export)
+    def call(self, verb: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
+        """See `apart.call`."""
+        return apart.call(verb, *arguments, **named)
 
     def scan(self, path: Path, name: str) -> nw.LazyFrame[Any]:
         """A table of the lake as a frame.

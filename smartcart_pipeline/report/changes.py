@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from smartcart_pipeline.drawing import Band, Block, Flows, Pair, lay_out_flows, look_of
 from smartcart_pipeline.report import charts
+from smartcart_pipeline.report.drawing import Band, Block, Flows, Pair, lay_out_flows, look_of
 from smartcart_pipeline.report.reading import Findings, Row
 from smartcart_pipeline.report.wording import Figure, Sentence, enumerate_names
 from smartcart_pipeline.segmentation import Rows

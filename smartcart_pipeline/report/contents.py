@@ -6,9 +6,10 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from smartcart_pipeline.drawing import look_of
+from smartcart_pipeline.declaration.contract import CATEGORIES
 from smartcart_pipeline.report import charts
 from smartcart_pipeline.report.changes import tell_changes
+from smartcart_pipeline.report.drawing import look_of
 from smartcart_pipeline.report.reading import CHANNELS, Findings
 from smartcart_pipeline.report.wording import (
     CHANNEL_WORDS,
@@ -26,7 +27,6 @@ from smartcart_pipeline.report.wording import (
 )
 from smartcart_pipeline.segmentation import Rows
 from smartcart_pipeline.segmentation.components import NAMES
-from smartcart_pipeline.segmentation.spending import CATEGORIES
 
 CONTENTS = (
     ("segments", "The segments"),

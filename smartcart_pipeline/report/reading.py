@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from smartcart_pipeline.contract import HomeError
-from smartcart_pipeline.engines.duckdb import DuckDBEngine, literal
+from smartcart_pipeline.declaration.contract import HomeError
+from smartcart_pipeline.declaration.recipe import MEASURED, RATES, SHARES, share_name
+from smartcart_pipeline.engines.duckdb import DuckDBEngine
+from smartcart_pipeline.engines.sql import literal
 from smartcart_pipeline.segmentation import Rows
 from smartcart_pipeline.segmentation.cleaning import tell_faults
-from smartcart_pipeline.segmentation.profiling import MEASURED, RATES, SHARES, share_name
 
 if TYPE_CHECKING:
     import duckdb

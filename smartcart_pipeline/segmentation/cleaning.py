@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import narwhals as nw
 from narwhals.typing import FrameT
 
-from smartcart_pipeline.contract import BY_NAME, CONTRACT, NAMES, DeliveredColumn, ExportError
+from smartcart_pipeline.declaration.contract import BY_NAME, CONTRACT, NAMES, DeliveredColumn, ExportError
 from smartcart_pipeline.segmentation import Rows
 
 

@@ -20,6 +20,9 @@ from smartcart_pipeline.segmentation.threads import alone
 LLOYD_STEPS = 300
 LLOYD_TOLERANCE = 1e-3
 UNIT = 10**7
+# Of one added centroid, and of the samples that tell how stable it is.
+EXTENSION_STEPS = 100
+RESAMPLES = 10
 
 
 def fit_kmeans(sample: np.ndarray, k: int, seed: int) -> np.ndarray:
@@ -328,3 +331,71 @@ def compare_algorithms(
             for (algorithm, labels), silhouette in zip(algorithms.items(), silhouettes, strict=True)
         ]
     return rows
+
+
+def extend_centroids(points: np.ndarray, centroids: np.ndarray, is_far: np.ndarray) -> np.ndarray:
+    """Add a centroid for the customers that are far from all others, which stay where they are.
+
+    Lloyd's steps (1982) of the one new centroid, from the mean of the far customers.
+
+    Args:
+        points: Customers on the components, shape (customers, 3).
+        centroids: Those of the champion, shape (k, 3).
+        is_far: Whether a customer is far from all of them, shape (customers,).
+
+    Returns:
+        Shape (k + 1, 3).
+    """
+    nearest = _squared_distances(points, centroids).min(axis=1)
+    new = points[is_far].mean(axis=0)
+    for _ in range(EXTENSION_STEPS):
+        mine = ((points - new) ** 2).sum(axis=1) < nearest
+        moved = points[mine].mean(axis=0) if mine.any() else new
+        if np.allclose(moved, new, rtol=0, atol=1e-6):
+            break
+        new = moved
+    return np.vstack([centroids, new])
+
+
+def measure_extension(points: np.ndarray, centroids: np.ndarray, far: float, seed: int) -> float:
+    """How stable an added segment is: mean adjusted Rand index against those of bootstrap samples (Hennig 2007).
+
+    Args:
+        points: Customers on the components, shape (customers, 3).
+        centroids: From `extend_centroids`, shape (k + 1, 3).
+        far: The distance beyond which a customer is far.
+        seed: Seed of the samples.
+
+    Returns:
+        From about 0, chance, to 1.
+    """
+    from sklearn.metrics import adjusted_rand_score  # noqa: PLC0415  (slow to import)
+
+    random = np.random.default_rng(seed)
+    labels = nearest_labels(points, centroids)
+    agreements = []
+    for _ in range(RESAMPLES):
+        drawn = points[random.integers(0, len(points), len(points))]
+        is_far = _squared_distances(drawn, centroids[:-1]).min(axis=1) > far**2
+        again = extend_centroids(drawn, centroids[:-1], is_far) if is_far.any() else centroids[:-1]
+        agreements.append(adjusted_rand_score(labels, nearest_labels(points, again)))
+    return float(np.mean(agreements))
+
+
+def nearest_labels(points: np.ndarray, centroids: np.ndarray) -> np.ndarray:
+    """Number of the nearest centroid of each point.
+
+    Args:
+        points: Shape (customers, 3).
+        centroids: Shape (k, 3).
+
+    Returns:
+        Shape (customers,), integers 0 to k - 1.
+    """
+    labels: np.ndarray = _squared_distances(points, centroids).argmin(axis=1)
+    return labels
+
+
+def _squared_distances(points: np.ndarray, centroids: np.ndarray) -> np.ndarray:
+    squares: np.ndarray = ((points[:, None] - centroids[None]) ** 2).sum(axis=2)
+    return squares

@@ -6,11 +6,12 @@ import narwhals as nw
 import numpy as np
 from narwhals.typing import FrameT
 
+from smartcart_pipeline.declaration.recipe import COMPONENT_NAMES
 from smartcart_pipeline.segmentation import Rows
 from smartcart_pipeline.segmentation.threads import alone
 
-COMPONENTS = 3
-NAMES = tuple(f"pc{number}" for number in range(1, COMPONENTS + 1))
+NAMES = COMPONENT_NAMES
+COMPONENTS = len(NAMES)
 
 # Loadings closer than this count as equally strong; the indicators of a two-valued category mirror each other exactly.
 TIE = 1e-6

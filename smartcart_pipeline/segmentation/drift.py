@@ -15,8 +15,8 @@ from typing import Any
 import narwhals as nw
 import numpy as np
 
+from smartcart_pipeline.declaration.recipe import Recipe
 from smartcart_pipeline.segmentation import Rows
-from smartcart_pipeline.segmentation.recipes import Recipe
 
 BINS = 10
 NOTICEABLE, DRIFTED = 0.1, 0.25

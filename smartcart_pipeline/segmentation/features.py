@@ -3,9 +3,9 @@
 import narwhals as nw
 from narwhals.typing import FrameT
 
-from smartcart_pipeline.contract import AMOUNTS
+from smartcart_pipeline.declaration.contract import AMOUNTS
+from smartcart_pipeline.declaration.recipe import CARRIED_OVER, OUTCOMES
 from smartcart_pipeline.segmentation.cleaning import is_one_of
-from smartcart_pipeline.segmentation.recipes import CARRIED_OVER, OUTCOMES
 
 PARTNERED = ("Married", "Together")
 UNDERGRADUATE = ("Basic", "2n Cycle")

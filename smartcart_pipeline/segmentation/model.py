@@ -4,7 +4,7 @@ It is kept as a JSON document. Reading one never runs code, and every number com
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import reduce
@@ -16,14 +16,14 @@ import numpy as np
 from narwhals.typing import FrameT
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from smartcart_pipeline.contract import HomeError
+from smartcart_pipeline.declaration.contract import HomeError
+from smartcart_pipeline.declaration.recipe import RECIPES, Recipe, RecipeName
 from smartcart_pipeline.segmentation import Rows
 from smartcart_pipeline.segmentation.cleaning import Limits, belongs
-from smartcart_pipeline.segmentation.clustering import assign_segments
+from smartcart_pipeline.segmentation.clustering import assign_segments, nearest_centroid
 from smartcart_pipeline.segmentation.components import COMPONENTS, Components
 from smartcart_pipeline.segmentation.components import NAMES as COMPONENT_NAMES
 from smartcart_pipeline.segmentation.features import engineer_features
-from smartcart_pipeline.segmentation.recipes import RECIPES, Recipe, RecipeName
 from smartcart_pipeline.segmentation.scaling import Scaler
 
 FORMAT = 1
@@ -319,3 +319,21 @@ def _persona_of(name: str, values: Sequence[Any], model: SegmentModel) -> nw.Exp
     return nw.coalesce(
         *[nw.when(nw.col(name) == v).then(nw.lit(persona)) for v, persona in zip(values, model.personas, strict=True)]
     )
+
+
+def label_by(features: FrameT, model: SegmentModel, centroids: Mapping[str, np.ndarray]) -> FrameT:
+    """Add the clusters that customers are in by centroids on a model's components, and keep all columns.
+
+    Args:
+        features: Customers from `engineer_features`, with any further columns but `pc1`, `pc2` and `pc3`.
+        model: The model whose components they are.
+        centroids: For each column to add, the centroids, shape (k, 3).
+
+    Returns:
+        The same columns and those labels (Int32); by the model's own centroids, the `kmeans_cluster` of `assign_model`.
+    """
+    beside = [name for name in features.collect_schema().names() if name != "customer_id"]
+    points = place_customers(features, model, tuple(beside))
+    for label, places in centroids.items():
+        points = nearest_centroid(points, places, label)
+    return points.drop(*COMPONENT_NAMES)

@@ -11,17 +11,9 @@ import narwhals as nw
 import numpy as np
 from narwhals.typing import FrameT
 
+from smartcart_pipeline.declaration.recipe import COUNTED, MEASURED, RATES, SHARES, share_name
 from smartcart_pipeline.segmentation import Rows
 from smartcart_pipeline.segmentation.clustering import cluster_of_segment
-from smartcart_pipeline.segmentation.recipes import BEHAVIOUR, EDUCATION_LEVELS, LIVING_WITH
-
-# A mean or median of 0s and 1s says nothing that its rate does not.
-MEASURED = tuple(name for name in BEHAVIOUR if name != "complain")
-RATES = {"response_rate": "response", "complaint_rate": "complain"}
-SHARES = tuple(("living_with", level) for level in LIVING_WITH) + tuple(
-    ("education", level) for level in EDUCATION_LEVELS
-)
-COUNTED = (*MEASURED, *RATES.values(), "living_with", "education")
 
 # For each feature: values, and how many customers have each, as arrays of shape (values,).
 ValueCounts = Mapping[str, tuple[np.ndarray, np.ndarray]]
@@ -109,19 +101,6 @@ def summarise_customers(counts: ValueCounts) -> dict[str, Any]:
         **{share_name(column, level): _count(counts[column], level) / customers for column, level in SHARES},
         **{rate: _mean(counts[name]) for rate, name in RATES.items()},
     }
-
-
-def share_name(column: str, level: str) -> str:
-    """Name of a category's share, e.g. `share_living_with_partner`.
-
-    Args:
-        column: The categorical feature.
-        level: The category.
-
-    Returns:
-        The column's name.
-    """
-    return f"share_{column}_{level.lower()}"
 
 
 def _count(counted: tuple[np.ndarray, np.ndarray], value: str) -> int:

@@ -15,10 +15,10 @@ import narwhals as nw
 import numpy as np
 from narwhals.typing import FrameT
 
+from smartcart_pipeline.declaration.recipe import RECIPES, EncodedFeature, Recipe
 from smartcart_pipeline.segmentation import Rows
 from smartcart_pipeline.segmentation.cleaning import is_one_of
 from smartcart_pipeline.segmentation.model import SegmentModel, assign_model
-from smartcart_pipeline.segmentation.recipes import RECIPES, EncodedFeature, Recipe
 
 # An outcome must not define a segment, nor the rules for one.
 RULED: Recipe = RECIPES["behavioural"]

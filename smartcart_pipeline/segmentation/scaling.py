@@ -6,10 +6,10 @@ import narwhals as nw
 import numpy as np
 from narwhals.typing import FrameT
 
-from smartcart_pipeline.contract import ExportError
+from smartcart_pipeline.declaration.contract import ExportError
+from smartcart_pipeline.declaration.recipe import Recipe
 from smartcart_pipeline.segmentation import Rows
 from smartcart_pipeline.segmentation.moments import Moments
-from smartcart_pipeline.segmentation.recipes import Recipe
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,9 @@
 import narwhals as nw
 from narwhals.typing import FrameT
 
-from smartcart_pipeline.contract import AMOUNTS
+from smartcart_pipeline.declaration.contract import AMOUNTS, CATEGORIES
 from smartcart_pipeline.segmentation import Rows
 from smartcart_pipeline.segmentation.clustering import cluster_of_segment
-
-# What people call the product category of each amount.
-CATEGORIES = dict(zip(AMOUNTS, ("wine", "fruit", "meat", "fish", "sweets", "gold products"), strict=True))
 
 
 def join_amounts(clusters: FrameT, cleaned: FrameT, centroids: Rows) -> FrameT:

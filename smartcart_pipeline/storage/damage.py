@@ -12,12 +12,13 @@ from typing import Any
 import duckdb
 import narwhals as nw
 
-from smartcart_pipeline.contract import FaultError, HomeError
-from smartcart_pipeline.engines.duckdb import DuckDBEngine, identifier, literal, parquet
+from smartcart_pipeline.declaration.contract import FaultError, HomeError
+from smartcart_pipeline.declaration.tables import TABLES
+from smartcart_pipeline.engines.duckdb import DuckDBEngine
+from smartcart_pipeline.engines.sql import identifier, literal, parquet
 from smartcart_pipeline.storage.home import Home, put_in_place, remove
 from smartcart_pipeline.storage.models import read_record
 from smartcart_pipeline.storage.publications import kept_publications, run_of
-from smartcart_pipeline.tables import TABLES
 
 NO_COPY = (
     "The publication of that night is not kept, or holds no copy. Put the lake back from a backup; until then nothing "

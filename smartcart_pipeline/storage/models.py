@@ -18,12 +18,11 @@ from typing import Any
 import duckdb
 import numpy as np
 
-from smartcart_pipeline.contest import Requested
-from smartcart_pipeline.contract import CallError, HomeError
+from smartcart_pipeline.declaration.contract import CallError, HomeError
 from smartcart_pipeline.segmentation import Rows
+from smartcart_pipeline.segmentation.contest import Champion, Requested
 from smartcart_pipeline.segmentation.drift import read_reference
 from smartcart_pipeline.segmentation.model import read_model
-from smartcart_pipeline.segmentation.promotion import Champion
 from smartcart_pipeline.storage.home import Home, flush_to_disk, put_in_place
 from smartcart_pipeline.storage.publications import kept_publications, readable, run_of
 from smartcart_pipeline.storage.run_lock import HomeBusyError, try_to_hold

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import duckdb
 
-from smartcart_pipeline.contract import CallError
-from smartcart_pipeline.engines.duckdb import file_literal, identifier, literal
+from smartcart_pipeline.declaration.contract import CallError
+from smartcart_pipeline.engines.sql import file_literal, identifier, literal
 from smartcart_pipeline.storage.damage import require_sound
 from smartcart_pipeline.storage.home import Home
 

@@ -14,12 +14,13 @@ from typing import Any
 
 import duckdb
 
-from smartcart_pipeline.engines.duckdb import DuckDBEngine, identifier, insert_rows, literal, parquet
-from smartcart_pipeline.engines.duckdb_macros import SCORED_FROM, create_macros
+from smartcart_pipeline.declaration.tables import RECORDS, TABLES, Table
+from smartcart_pipeline.declaration.views import VIEWS, View
+from smartcart_pipeline.engines.duckdb import DuckDBEngine, insert_rows
+from smartcart_pipeline.engines.macros import SCORED_FROM, create_macros
+from smartcart_pipeline.engines.sql import identifier, literal, parquet
 from smartcart_pipeline.segmentation import Rows
 from smartcart_pipeline.storage.odd_paths import building_place
-from smartcart_pipeline.tables import RECORDS, TABLES, Table
-from smartcart_pipeline.views import VIEWS, View
 
 # Written so that DuckDB 1.5, which most tools carry today, can open it too.
 STORAGE_VERSION = "v1.5.0"

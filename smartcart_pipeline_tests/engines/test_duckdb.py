@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from smartcart_pipeline.checks import judge_schema
+from smartcart_pipeline.declaration.tables import FEATURES, LOADINGS, SCALER, SEGMENT_MEMBERSHIP
 from smartcart_pipeline.engines.duckdb import BATCH, BITMAP, DuckDBEngine
-from smartcart_pipeline.tables import FEATURES, LOADINGS, SCALER, SEGMENT_MEMBERSHIP
+from smartcart_pipeline.orchestration.checks import judge_schema
 
 
 def numbers(engine: DuckDBEngine, rows: int) -> nw.LazyFrame:

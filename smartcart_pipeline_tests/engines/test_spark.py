@@ -16,14 +16,14 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
+from smartcart_pipeline.declaration.tables import RECORDS, TABLES
 from smartcart_pipeline.engines.duckdb import DuckDBEngine
-from smartcart_pipeline.night import open_records
-from smartcart_pipeline.replay import replay_history
-from smartcart_pipeline.resources import Settings
-from smartcart_pipeline.sample import write_sample
-from smartcart_pipeline.storage.exports import inspect_export
+from smartcart_pipeline.exports.inspecting import inspect_export
+from smartcart_pipeline.orchestration.night import open_records
+from smartcart_pipeline.orchestration.replay import replay_history
+from smartcart_pipeline.orchestration.settings import Settings
+from smartcart_pipeline.smartcart.sample import write_sample
 from smartcart_pipeline.storage.home import Home
-from smartcart_pipeline.tables import RECORDS, TABLES
 from smartcart_pipeline_tests.conftest import REAL, SAMPLE
 from smartcart_pipeline_tests.spark_cluster import Cluster, missing_for_spark, running_cluster
 
@@ -56,7 +56,17 @@ def spark(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> "Iterat
 
 def command(export: Path, root: Path, cluster: Cluster | None = None, *options: str) -> list[str]:
     """A night's run: on the cluster, or with DuckDB."""
-    run = [sys.executable, "-m", "smartcart_pipeline.cli", "run", "--input", str(export), "--home", str(root), "--json"]
+    run = [
+        sys.executable,
+        "-m",
+        "smartcart_pipeline.cli.main",
+        "run",
+        "--input",
+        str(export),
+        "--home",
+        str(root),
+        "--json",
+    ]
     run += options
     return [*run, "--engine", "spark", "--master", cluster.url] if cluster else run
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from smartcart_pipeline.declaration.tables import PROMOTION_DECISIONS, SEGMENT_EVENTS
 from smartcart_pipeline.report.changes import (
     CAUSE_WORDS,
     CRITERIA,
@@ -21,9 +22,8 @@ from smartcart_pipeline.report.changes import (
     tell_replaced,
 )
 from smartcart_pipeline.report.rendering import render
+from smartcart_pipeline.segmentation.gate import Evidence, Gate, decide_promotion
 from smartcart_pipeline.segmentation.migration import CAUSES
-from smartcart_pipeline.segmentation.promotion import Evidence, Gate, decide_promotion
-from smartcart_pipeline.tables import PROMOTION_DECISIONS, SEGMENT_EVENTS
 from smartcart_pipeline_tests.report.test_rendering import some_findings
 from smartcart_pipeline_tests.report.test_wording import findings, text
 

@@ -16,10 +16,10 @@ import pandas as pd
 import pytest
 from scipy.stats import binomtest
 
-from smartcart_pipeline.night import run_job
+from smartcart_pipeline.declaration.contract import CATEGORIES
+from smartcart_pipeline.orchestration.night import run_job
 from smartcart_pipeline.report import changes
 from smartcart_pipeline.report.wording import MEASURES
-from smartcart_pipeline.segmentation.spending import CATEGORIES
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.models import ask_for
 from smartcart_pipeline_tests.conftest import SAMPLE

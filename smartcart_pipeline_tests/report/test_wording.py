@@ -6,6 +6,9 @@ from typing import Any
 
 import pytest
 
+from smartcart_pipeline.declaration.contract import CATEGORIES
+from smartcart_pipeline.declaration.recipe import RECIPES
+from smartcart_pipeline.declaration.tables import REJECTED_CUSTOMERS
 from smartcart_pipeline.report.reading import CHANNELS, MEANS, Findings
 from smartcart_pipeline.report.wording import (
     FEATURE_WORDS,
@@ -19,9 +22,6 @@ from smartcart_pipeline.report.wording import (
     summarise,
     tell,
 )
-from smartcart_pipeline.segmentation.recipes import RECIPES
-from smartcart_pipeline.segmentation.spending import CATEGORIES
-from smartcart_pipeline.tables import REJECTED_CUSTOMERS
 
 EVERYONE = dict.fromkeys(MEANS, 10.0) | {
     "customers": 1_000,

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from smartcart_pipeline.contract import CONTRACT, EDUCATIONS, MARITAL_STATUSES, NAMES, ExportError
+from smartcart_pipeline.declaration.contract import CONTRACT, EDUCATIONS, MARITAL_STATUSES, NAMES, ExportError
+from smartcart_pipeline.declaration.tables import CLEANED, RAW_CUSTOMERS, REJECTED_CUSTOMERS
 from smartcart_pipeline.segmentation.cleaning import (
     Limits,
     clean_customers,
@@ -25,7 +26,6 @@ from smartcart_pipeline.segmentation.cleaning import (
     tell_faults,
     tell_lines,
 )
-from smartcart_pipeline.tables import CLEANED, RAW_CUSTOMERS, REJECTED_CUSTOMERS
 from smartcart_pipeline_tests.conftest import Frames
 
 ARROW = {

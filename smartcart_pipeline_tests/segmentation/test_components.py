@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from smartcart_pipeline.declaration.recipe import RECIPES, Recipe
 from smartcart_pipeline.engines.duckdb import DuckDBEngine
-from smartcart_pipeline.engines.duckdb_exports import read_export
+from smartcart_pipeline.exports.inspecting import inspect_export
+from smartcart_pipeline.exports.reading_duckdb import read_export
 from smartcart_pipeline.segmentation.cleaning import Limits, clean_customers, judge_customers, summarise_accepted
 from smartcart_pipeline.segmentation.components import (
     NAMES,
@@ -21,9 +23,7 @@ from smartcart_pipeline.segmentation.components import (
 )
 from smartcart_pipeline.segmentation.features import engineer_features
 from smartcart_pipeline.segmentation.moments import sum_moments
-from smartcart_pipeline.segmentation.recipes import RECIPES, Recipe
 from smartcart_pipeline.segmentation.scaling import correlate, encode_features, fit_scaler, standardise
-from smartcart_pipeline.storage.exports import inspect_export
 from smartcart_pipeline_tests.conftest import Frames, to_pandas
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from scipy.stats import chi2_contingency, ks_2samp
 
+from smartcart_pipeline.declaration.recipe import RECIPES
 from smartcart_pipeline.segmentation import Rows
 from smartcart_pipeline.segmentation.drift import (
     Reference,
@@ -18,7 +19,6 @@ from smartcart_pipeline.segmentation.drift import (
     read_reference,
     stability_index,
 )
-from smartcart_pipeline.segmentation.recipes import RECIPES
 from smartcart_pipeline_tests.conftest import Frames, to_pandas
 
 RECIPE = RECIPES["behavioural"]

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from smartcart_pipeline.contract import AMOUNTS, MAX_AMOUNT, NAMES
+from smartcart_pipeline.declaration.contract import AMOUNTS, MAX_AMOUNT, NAMES
+from smartcart_pipeline.declaration.tables import FEATURES
 from smartcart_pipeline.segmentation.features import engineer_features
-from smartcart_pipeline.tables import FEATURES
 from smartcart_pipeline_tests.conftest import Frames
 from smartcart_pipeline_tests.segmentation.test_cleaning import CUSTOMER, SCHEMA, Row, rows
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from smartcart_pipeline.assets.history import add_night
+from smartcart_pipeline.declaration.tables import SEGMENT_MEMBERSHIP
 from smartcart_pipeline.engines.duckdb import BATCH, DuckDBEngine
 from smartcart_pipeline.segmentation.history import (
     STAY,
@@ -21,7 +21,7 @@ from smartcart_pipeline.segmentation.history import (
     take_back_night,
 )
 from smartcart_pipeline.storage.models import PublishedNight, Record
-from smartcart_pipeline.tables import SEGMENT_MEMBERSHIP
+from smartcart_pipeline.storage.nights import add_night
 
 DAY = date(2014, 6, 29)
 Published = dict[int, str]

@@ -7,18 +7,16 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from smartcart_pipeline.declaration.recipe import COUNTED, MEASURED, share_name
+from smartcart_pipeline.declaration.tables import PROFILES
 from smartcart_pipeline.engines.duckdb import DuckDBEngine
 from smartcart_pipeline.segmentation.profiling import (
-    COUNTED,
-    MEASURED,
     join_members,
     merge_counts,
     name_sources,
     profile_segments,
-    share_name,
     summarise_customers,
 )
-from smartcart_pipeline.tables import PROFILES
 from smartcart_pipeline_tests.conftest import Frames, to_pandas
 
 CENTROIDS = [{"segment_id": "S02", "kmeans_cluster": 1}, {"segment_id": "S01", "kmeans_cluster": 0}]

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from smartcart_pipeline.declaration.recipe import EDUCATION_LEVELS
 from smartcart_pipeline.segmentation.model import assign_model
-from smartcart_pipeline.segmentation.recipes import EDUCATION_LEVELS
 from smartcart_pipeline.segmentation.rules import (
     DEPTH,
     RULED,

@@ -10,11 +10,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from smartcart_pipeline.contract import ExportError
+from smartcart_pipeline.declaration.contract import ExportError
+from smartcart_pipeline.declaration.recipe import Recipe
 from smartcart_pipeline.segmentation import components
 from smartcart_pipeline.segmentation.components import fit_components, fix_signs, project
 from smartcart_pipeline.segmentation.moments import sum_moments
-from smartcart_pipeline.segmentation.recipes import Recipe
 from smartcart_pipeline.segmentation.scaling import (
     correlate,
     correlation_rows,

@@ -4,8 +4,8 @@ import narwhals as nw
 import pandas as pd
 import pytest
 
-from smartcart_pipeline.contract import AMOUNTS
-from smartcart_pipeline.segmentation.spending import CATEGORIES, category_rows, join_amounts, sum_amounts
+from smartcart_pipeline.declaration.contract import AMOUNTS, CATEGORIES
+from smartcart_pipeline.segmentation.spending import category_rows, join_amounts, sum_amounts
 from smartcart_pipeline_tests.conftest import Frames, to_pandas
 
 CLUSTERS = pd.DataFrame(

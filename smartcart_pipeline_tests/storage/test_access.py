@@ -14,10 +14,10 @@ from stat import S_IMODE
 
 import pytest
 
-from smartcart_pipeline.contract import HomeError
+from smartcart_pipeline.declaration.contract import HomeError
 from smartcart_pipeline.engines.duckdb import DuckDBEngine
-from smartcart_pipeline.night import prepare_home
-from smartcart_pipeline.sample import write_sample
+from smartcart_pipeline.orchestration.night import prepare_home
+from smartcart_pipeline.smartcart.sample import write_sample
 from smartcart_pipeline.storage.access import read_access, settle_access
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.publications import kept_publications, run_of
@@ -31,7 +31,7 @@ Done = subprocess.CompletedProcess[str]
 READERS, DELIVERERS = "games", "news"
 STRANGER = 65_534
 QUESTION = "SELECT count(*) AS customers FROM customer_360"
-SMARTCART = ("-m", "smartcart_pipeline.cli")
+SMARTCART = ("-m", "smartcart_pipeline.cli.main")
 USUAL = {name: value for name, value in os.environ.items() if not name.startswith(("SMARTCART", "DAGSTER", "PYTHON"))}
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from smartcart_pipeline.contract import CallError, HomeError
+from smartcart_pipeline.declaration.contract import CallError, HomeError
+from smartcart_pipeline.segmentation.contest import Champion
 from smartcart_pipeline.segmentation.drift import Reference
-from smartcart_pipeline.segmentation.promotion import Champion
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.models import (
     PublishedNight,

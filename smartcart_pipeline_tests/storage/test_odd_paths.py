@@ -12,10 +12,10 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from smartcart_pipeline.contract import HomeError
+from smartcart_pipeline.declaration.contract import HomeError
 from smartcart_pipeline.engines.duckdb import DuckDBEngine
-from smartcart_pipeline.night import open_records, prepare_home
-from smartcart_pipeline.storage.exports import inspect_export
+from smartcart_pipeline.exports.inspecting import inspect_export
+from smartcart_pipeline.orchestration.night import open_records, prepare_home
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.odd_paths import require_path
 from smartcart_pipeline.storage.run_records import OpenEventLog
@@ -94,7 +94,7 @@ def _run_by_the_sensor(home: Home, export: Path, log: Path) -> None:
             [
                 sys.executable,
                 "-m",
-                "smartcart_pipeline.cli",
+                "smartcart_pipeline.cli.main",
                 "dev",
                 "--home",
                 str(home.root),

@@ -14,7 +14,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from smartcart_pipeline.night import open_records
+from smartcart_pipeline.orchestration.night import open_records
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.run_records import forget_old_runs
 from smartcart_pipeline_tests import forked

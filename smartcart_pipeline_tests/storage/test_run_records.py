@@ -11,7 +11,7 @@ import dagster as dg
 import pytest
 import yaml
 
-from smartcart_pipeline.night import open_records, prepare_home
+from smartcart_pipeline.orchestration.night import open_records, prepare_home
 from smartcart_pipeline.storage import run_records
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.run_records import OpenEventLog, forget_old_runs

@@ -1,0 +1,1 @@
+"""What people type: each command in its file, `main` in front."""

@@ -1,0 +1,757 @@
+"""Every table of the lake and the warehouse: its grain, and what each column holds.
+
+One declaration that writing, schema checks, Dagster's metadata and the warehouse read. The columns of the delivered
+tables come from `contract`.
+"""
+
+from dataclasses import dataclass, replace
+
+from smartcart_pipeline.declaration.contract import BY_NAME, CATEGORIES, CONTRACT, LINE_COLUMNS, Column
+from smartcart_pipeline.declaration.recipe import (
+    CARRIED_OVER,
+    COMPONENT_NAMES,
+    EDUCATION_LEVELS,
+    LIVING_WITH,
+    MEASURED,
+    OUTCOMES,
+    RECIPES,
+    SHARES,
+    share_name,
+)
+
+# A table as another night wrote it is called so in queries, behind its own name.
+BEFORE = "_before"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table.
+
+    Attributes:
+        name: Its name in the lake, the warehouse and Dagster.
+        grain: What one row is.
+        description: What the table holds, in a sentence.
+        columns: Its columns, in order.
+        key: The columns that no two rows share.
+        carries_extra: Whether further columns of the export are carried along behind the declared ones, as text.
+        follows: The table that has the very same customers, one row each.
+        grows: Whether it holds all nights: nobody counts its keys anew each night, and a replay gives the same bytes.
+    """
+
+    name: str
+    grain: str
+    description: str
+    columns: tuple[Column, ...]
+    key: tuple[str, ...]
+    carries_extra: bool = False
+    follows: str | None = None
+    grows: bool = False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the columns, in order."""
+        return tuple(column.name for column in self.columns)
+
+
+def _as_delivered(column: Column) -> Column:
+    """The column of a row that nobody has judged yet: anything may be missing or out of range."""
+    return replace(column, nullable=True, minimum=None, maximum=None, categories=(), unique=False)
+
+
+CUSTOMER_ID = BY_NAME["customer_id"]
+SEGMENT_ID = Column("segment_id", "VARCHAR", "Id of the segment: S01, S02, …")
+LINE_NUMBER, UNREADABLE = LINE_COLUMNS
+DELIVERED = tuple(_as_delivered(column) for column in CONTRACT)
+
+RAW_CUSTOMERS = Table(
+    "raw_customers",
+    "a line of the export",
+    "The export as delivered, typed; nothing is judged or left out. Columns beyond the contract are carried along.",
+    (LINE_NUMBER, *DELIVERED, UNREADABLE),
+    key=("line_number",),
+    carries_extra=True,
+)
+
+REJECTED_CUSTOMERS = Table(
+    "rejected_customers",
+    "a refused line of the export",
+    "Lines that the contract or a cleaning rule refuses, with the reason.",
+    (
+        LINE_NUMBER,
+        *DELIVERED,
+        UNREADABLE,
+        Column(
+            "reason",
+            "VARCHAR",
+            "Why the line was refused first of all, as a code.",
+            categories=(
+                "unreadable_value",
+                "missing_id",
+                "missing_value",
+                "out_of_range",
+                "unknown_category",
+                "repeated_id",
+                "joined_after_as_of",
+                "born_after_as_of",
+                "age_above_limit",
+                "income_above_limit",
+            ),
+        ),
+        Column("detail", "VARCHAR", "All that is wrong with the line, in words."),
+    ),
+    key=("line_number",),
+)
+
+CLEANED = Table(
+    "cleaned",
+    "a customer",
+    "Customers that hold the contract, without extreme outliers, with missing incomes imputed by the median.",
+    (
+        *(replace(column, nullable=False) for column in CONTRACT),
+        Column("income_imputed", "BOOLEAN", "Whether the income was missing and the median stands for it."),
+        Column("as_of_date", "DATE", "The day that age and tenure are counted to; the same for all customers."),
+    ),
+    key=("customer_id",),
+)
+
+CLEANING_FIGURES = Table(
+    "cleaning_figures",
+    "a run",
+    "What cleaning went by. New customers are cleaned by the same figures.",
+    (
+        Column("as_of_date", "DATE", "The day that age and tenure are counted to."),
+        Column("income_median", "DOUBLE", "Stands for a missing income, in currency units a year.", minimum=0),
+        Column("max_age", "INTEGER", "Older customers are outliers, in years.", minimum=0),
+        Column("max_income", "DOUBLE", "Higher incomes are outliers, in currency units a year.", minimum=0),
+    ),
+    key=("as_of_date",),
+)
+
+_FEATURE_COLUMNS = (
+    Column("age", "SMALLINT", "Age in years on the as-of date, by year of birth.", minimum=0),
+    Column("customer_tenure_days", "INTEGER", "Days from joining to the as-of date.", minimum=0),
+    Column("total_spending", "INTEGER", "Spent in all categories in the last two years, in currency units.", minimum=0),
+    Column("total_children", "SMALLINT", "Small children and teenagers at home.", minimum=0),
+    Column("living_with", "VARCHAR", "Whether the customer lives with a partner.", categories=LIVING_WITH),
+    Column("education", "VARCHAR", "Education in three levels.", categories=EDUCATION_LEVELS),
+    replace(BY_NAME["income"], nullable=False, description="Yearly household income, imputed where it was missing."),
+    *(BY_NAME[name] for name in (*CARRIED_OVER, *OUTCOMES) if name != "income"),
+)
+
+FEATURES = Table(
+    "features",
+    "a customer",
+    "What describes a customer to the model, and `response`, an outcome.",
+    (CUSTOMER_ID, *_FEATURE_COLUMNS),
+    key=("customer_id",),
+    follows="cleaned",
+)
+
+SCALED = Table(
+    "scaled",
+    "a customer",
+    "Features as numbers of mean 0 and standard deviation 1; categories as one indicator each.",
+    (
+        CUSTOMER_ID,
+        *(
+            Column(
+                feature.name,
+                "DOUBLE",
+                f"Standardised {feature.source}."
+                if feature.category is None
+                else f"Standardised indicator of {feature.source} = {feature.category}.",
+                optional=feature.source in OUTCOMES,
+            )
+            for feature in RECIPES["reference"].encoded
+        ),
+    ),
+    key=("customer_id",),
+    follows="features",
+)
+
+FEATURE = Column("feature", "VARCHAR", "A column of `scaled`.")
+
+SCALER = Table(
+    "scaler",
+    "a feature",
+    "What standardising subtracts and divides by.",
+    (
+        replace(FEATURE, unique=True),
+        Column("mean", "DOUBLE", "Mean of the feature, in its own unit."),
+        Column("scale", "DOUBLE", "Standard deviation of the feature (n), in its own unit; 1 if it never varies."),
+    ),
+    key=("feature",),
+)
+CORRELATIONS = Table(
+    "correlations",
+    "a pair of features",
+    "How the standardised features go together, over all customers; the components follow from it.",
+    (
+        FEATURE,
+        Column("other_feature", "VARCHAR", "A column of `scaled`; the feature itself too."),
+        Column(
+            "correlation",
+            "DOUBLE",
+            "Pearson's correlation of the two; 0 for a feature that never varies.",
+            minimum=-1 - 1e-9,
+            maximum=1 + 1e-9,
+        ),
+    ),
+    key=("feature", "other_feature"),
+)
+
+_POINT = tuple(
+    Column(name, "DOUBLE", f"Place on principal component {number} (no unit).")
+    for number, name in enumerate(COMPONENT_NAMES, start=1)
+)
+
+PCA_COMPONENTS = Table(
+    "pca_components",
+    "a customer",
+    "Each customer's place on the first three principal components.",
+    (CUSTOMER_ID, *_POINT),
+    key=("customer_id",),
+    follows="scaled",
+)
+
+LOADINGS = Table(
+    "loadings",
+    "a component and feature",
+    "How each standardised feature pulls on each component. Signs: a component's strongest loading is positive, the "
+    "first in feature order where several are as strong.",
+    (
+        Column("component", "VARCHAR", "The component.", categories=COMPONENT_NAMES),
+        FEATURE,
+        Column("loading", "DOUBLE", "Weight of the feature in the component.", minimum=-1 - 1e-9, maximum=1 + 1e-9),
+        Column(
+            "explained_variance_ratio",
+            "DOUBLE",
+            "Share of all variance that the component carries.",
+            minimum=0,
+            maximum=1 + 1e-9,
+        ),
+    ),
+    key=("component", "feature"),
+)
+
+SAMPLED_CUSTOMERS = Table(
+    "sampled_customers",
+    "a sampled customer",
+    "A seeded sample: k is chosen, fits are begun and algorithms are compared on these customers or some of them.",
+    (CUSTOMER_ID, *_FEATURE_COLUMNS, *_POINT),
+    key=("customer_id",),
+)
+
+K_SELECTION = Table(
+    "k_selection",
+    "a candidate k",
+    "How good each number of clusters is, which one is selected, and why.",
+    (
+        Column("k", "TINYINT", "Number of clusters.", minimum=1, unique=True),
+        Column("inertia", "DOUBLE", "Sum of squared distances to the centroids.", minimum=0),
+        Column("silhouette", "DOUBLE", "Mean silhouette; higher is better.", nullable=True, minimum=-1, maximum=1),
+        Column("calinski_harabasz", "DOUBLE", "Calinski-Harabasz score; higher is better.", nullable=True, minimum=0),
+        Column("davies_bouldin", "DOUBLE", "Davies-Bouldin score; lower is better.", nullable=True, minimum=0),
+        Column(
+            "stability",
+            "DOUBLE",
+            "Mean adjusted Rand index against fits to bootstrap samples; 1 is steady.",
+            nullable=True,
+            minimum=-1,
+            maximum=1 + 1e-9,
+        ),
+        Column("smallest_cluster_share", "DOUBLE", "Share of customers in the smallest cluster.", minimum=0, maximum=1),
+        Column("sample_customers", "INTEGER", "Customers the candidates were fitted on.", minimum=1),
+        Column("is_elbow", "BOOLEAN", "Whether kneed finds the elbow of the inertia here."),
+        Column("is_selected", "BOOLEAN", "Whether this is the k in use."),
+        Column("reason", "VARCHAR", "Which rule selected it, or passed it over.", nullable=True),
+    ),
+    key=("k",),
+)
+
+CLUSTERS = Table(
+    "clusters",
+    "a customer",
+    "Each customer's segment by the model in force, how clearly the customer belongs to it, and the cluster by both "
+    "algorithms in tonight's fit.",
+    (
+        CUSTOMER_ID,
+        Column("kmeans_cluster", "TINYINT", "Cluster by k-means; 0 spends most on average.", minimum=0),
+        Column(
+            "agglomerative_cluster",
+            "TINYINT",
+            "Cluster by agglomerative clustering (Ward); 0 spends most on average.",
+            minimum=0,
+        ),
+        Column(
+            "segment_id",
+            "VARCHAR",
+            "The published segment: S01, S02, …; the raw one, but for who may yet go back.",
+        ),
+        Column("raw_segment_id", "VARCHAR", "The segment with the nearest centroid, of the model in force."),
+        Column(
+            "nights_pending",
+            "TINYINT",
+            "For how many nights the raw segment has been another one, within the band; 0 if the two agree.",
+            minimum=0,
+        ),
+        Column(
+            "previous_segment_id",
+            "VARCHAR",
+            "The segment published the night before; empty for who was not published then.",
+            nullable=True,
+        ),
+        Column("distance", "FLOAT", "Distance to the raw segment's centroid on the components (no unit).", minimum=0),
+        Column("runner_up_segment_id", "VARCHAR", "The segment with the next nearest centroid."),
+        Column("margin", "FLOAT", "How much farther the runner-up's centroid is (no unit).", minimum=0),
+    ),
+    key=("customer_id",),
+    follows="pca_components",
+)
+
+CENTROIDS = Table(
+    "centroids",
+    "a segment",
+    "Where the centre of each segment lies, on the components of the model in force.",
+    (
+        replace(SEGMENT_ID, unique=True),
+        Column("kmeans_cluster", "TINYINT", "The segment's cluster in the model in force.", minimum=0, unique=True),
+        *_POINT,
+    ),
+    key=("segment_id",),
+)
+
+NIGHT = Column("night", "INTEGER", "Number of the night, from 1, in the order of publication.", minimum=1)
+AS_OF = Column("as_of_date", "DATE", "The day that age and tenure are counted to.")
+MODEL_VERSION = Column("model_version", "VARCHAR", "A version of the segment model: v1, v2, …")
+
+CONTESTED_MODELS = Table(
+    "contested_models",
+    "a model's part in the night",
+    "The model in force, and tonight's challenger; the same where it was promoted.",
+    (
+        Column("part", "VARCHAR", "The part.", categories=("in_force", "challenger"), unique=True),
+        MODEL_VERSION,
+        Column("origin", "VARCHAR", "How it was made."),
+        Column("named_segments", "INTEGER", "How many segment ids have ever been given.", minimum=1),
+        Column(
+            "compared_night",
+            "INTEGER",
+            "The night that tonight is compared with: the night before, or the one that tonight replaces; empty for "
+            "the first.",
+            nullable=True,
+            minimum=1,
+        ),
+        Column("document", "VARCHAR", "All of the model as JSON, with what later nights are held against."),
+    ),
+    key=("part",),
+)
+
+FITTED_CENTROIDS = Table(
+    "fitted_centroids",
+    "a cluster of tonight's fit",
+    "Where the clusters of tonight's fit lie, on tonight's components; segments are those of the model in force.",
+    (
+        Column("kmeans_cluster", "TINYINT", "The cluster; 0 spends most on average.", minimum=0, unique=True),
+        *_POINT,
+    ),
+    key=("kmeans_cluster",),
+)
+
+NIGHTS = Table(
+    "nights",
+    "a published night",
+    "Every published night: which model was in force, and why.",
+    (
+        replace(NIGHT, unique=True),
+        AS_OF,
+        MODEL_VERSION,
+        Column("is_promoted", "BOOLEAN", "Whether that model came into force on this night."),
+        Column("customers", "BIGINT", "Customers that were published.", minimum=1),
+        Column("segments", "INTEGER", "Segments of the model.", minimum=1),
+        Column("verdict", "VARCHAR", "Why the challenger was promoted or held, in plain words."),
+        Column(
+            "replaces_night",
+            "INTEGER",
+            "The night whose place this one takes, and that it is compared with: of the same as-of date, from another "
+            "export; empty if none.",
+            nullable=True,
+            minimum=1,
+        ),
+    ),
+    key=("night",),
+)
+
+PROMOTION_DECISIONS = Table(
+    "promotion_decisions",
+    "a night and criterion",
+    "What spoke for and against the challenger of each night, measured on sampled_customers: it is promoted if a "
+    "reason and all of safety holds.",
+    (
+        NIGHT,
+        AS_OF,
+        Column("criterion", "VARCHAR", "What was asked."),
+        Column("role", "VARCHAR", "Whether it is a reason to change or a condition.", categories=("reason", "safety")),
+        Column("value", "DOUBLE", "What was found."),
+        Column("limit", "DOUBLE", "What it was held against."),
+        Column("passed", "BOOLEAN", "Whether it holds."),
+        Column("is_promoted", "BOOLEAN", "Whether the challenger was promoted that night; the same in all its rows."),
+        Column("verdict", "VARCHAR", "Why, in plain words; the same in all rows of a night."),
+    ),
+    key=("night", "criterion"),
+)
+
+SEGMENT_EVENTS = Table(
+    "segment_events",
+    "an event in the life of a segment",
+    "What became of each segment when another model came into force, told by the customers that old and new share.",
+    (
+        NIGHT,
+        AS_OF,
+        MODEL_VERSION,
+        SEGMENT_ID,
+        Column(
+            "event",
+            "VARCHAR",
+            "What happened: split and born begin a segment, merged and retired end one.",
+            categories=("continued", "split", "merged", "born", "retired"),
+        ),
+        Column(
+            "other_segment_id",
+            "VARCHAR",
+            "The segment it was split from, or went into.",
+            nullable=True,
+        ),
+        Column("shared_customers", "BIGINT", "Known customers that both have.", minimum=0),
+        Column("share_of_old", "DOUBLE", "Their share of the old segment.", nullable=True, minimum=0, maximum=1),
+        Column("share_of_new", "DOUBLE", "Their share of the new segment.", nullable=True, minimum=0, maximum=1),
+    ),
+    key=("night", "segment_id"),
+)
+
+FEATURE_DRIFT = Table(
+    "feature_drift",
+    "a night and feature",
+    "How far a sample of each night's customers is from the sample that the model in force keeps of its own.",
+    (
+        NIGHT,
+        AS_OF,
+        MODEL_VERSION,
+        Column("feature", "VARCHAR", "A column of `features`."),
+        Column("psi", "DOUBLE", "Population stability index over the model's bins; 0.1 is noticeable, 0.25 much."),
+        Column("test", "VARCHAR", "The two-sample test.", categories=("Kolmogorov-Smirnov", "chi-square")),
+        Column("effect", "DOUBLE", "Kolmogorov-Smirnov's distance, or Cramer's V.", minimum=0, maximum=1 + 1e-9),
+        Column("p_value", "DOUBLE", "How likely chance makes a larger one.", minimum=0, maximum=1),
+        Column(
+            "verdict",
+            "VARCHAR",
+            "What the index says, where the test is significant at 0.001.",
+            categories=("steady", "noticeable", "drifted"),
+        ),
+        Column("new_categories", "VARCHAR", "Categories that the model never saw."),
+        Column("vanished_categories", "VARCHAR", "Categories that nobody has any more."),
+    ),
+    key=("night", "feature"),
+)
+
+SEGMENT_MEMBERSHIP = Table(
+    "segment_membership",
+    "a stay of a customer in a segment",
+    "Who was published in which segment, and when: valid_from <= day AND (valid_to IS NULL OR day < valid_to).",
+    (
+        CUSTOMER_ID,
+        SEGMENT_ID,
+        Column("valid_from", "DATE", "As-of date of the first night of the stay."),
+        Column("valid_to", "DATE", "As-of date of the first night that says otherwise; empty if none.", nullable=True),
+        replace(MODEL_VERSION, description="The model that was in force on the first night of the stay."),
+    ),
+    key=("customer_id", "valid_from"),
+    grows=True,
+)
+
+_FROM = Column("from_segment_id", "VARCHAR", "The published segment before.")
+_TO = Column("to_segment_id", "VARCHAR", "The published segment tonight.")
+_CAUSES = ("customer", "model", "borderline")
+
+SEGMENT_MOVES = Table(
+    "segment_moves",
+    "a customer that moved tonight",
+    "Who was published in another segment than the night before, and what made the customer move.",
+    (
+        CUSTOMER_ID,
+        _FROM,
+        _TO,
+        Column(
+            "cause",
+            "VARCHAR",
+            "customer: the model of the night before moves tonight's features too. borderline: within the band of the "
+            "margin. model: all others.",
+            categories=_CAUSES,
+        ),
+        Column("margin", "FLOAT", "How much farther the runner-up's centroid is tonight (no unit).", minimum=0),
+        Column("old_model_moves", "BOOLEAN", "Whether the model of the night before moves tonight's features."),
+        Column(
+            "new_model_moves",
+            "BOOLEAN",
+            "Whether tonight's model moves the features of the night before; empty if they are not kept.",
+            nullable=True,
+        ),
+    ),
+    key=("customer_id",),
+)
+
+SEGMENT_MIGRATION = Table(
+    "segment_migration",
+    "a flow of customers between segments",
+    "How many customers stayed, moved, arrived and left, since the night before and since a month ago.",
+    (
+        NIGHT,
+        AS_OF,
+        Column("since", "DATE", "As-of date of the night that tonight is compared with."),
+        Column("period", "VARCHAR", "How long ago that is.", categories=("night", "month")),
+        replace(_FROM, nullable=True),
+        replace(_TO, nullable=True),
+        Column(
+            "cause",
+            "VARCHAR",
+            "Why; empty for who moved within a month, which may have several causes.",
+            nullable=True,
+            categories=("stayed", *_CAUSES, "arrived", "left"),
+        ),
+        Column("customers", "BIGINT", "How many.", minimum=1),
+    ),
+    key=("night", "period", "from_segment_id", "to_segment_id", "cause"),
+)
+
+ALGORITHM_COMPARISON = Table(
+    "algorithm_comparison",
+    "an algorithm and space",
+    "How k-means and agglomerative clustering compare, on the components and on all standardised features.",
+    (
+        Column("algorithm", "VARCHAR", "The algorithm.", categories=("kmeans", "agglomerative")),
+        Column("space", "VARCHAR", "Where distances are measured.", categories=("pca_components", "scaled")),
+        Column("silhouette", "DOUBLE", "Mean silhouette; higher is better.", minimum=-1, maximum=1),
+        Column("calinski_harabasz", "DOUBLE", "Calinski-Harabasz score; higher is better.", minimum=0),
+        Column("davies_bouldin", "DOUBLE", "Davies-Bouldin score; lower is better.", minimum=0),
+        Column("sizes", "INTEGER[]", "Measured customers in each cluster, by cluster number."),
+        Column(
+            "adjusted_rand_index",
+            "DOUBLE",
+            "Agreement between the two algorithms; 1 is the same clusters.",
+            minimum=-1,
+            maximum=1,
+        ),
+        Column("sample_customers", "INTEGER", "Customers measured.", minimum=1),
+        Column(
+            "fitted_customers",
+            "BIGINT",
+            "Customers the algorithm was fitted on; where they are not all, the nearest centre decides for everyone.",
+            minimum=1,
+        ),
+    ),
+    key=("algorithm", "space"),
+)
+
+
+def _share(name: str, description: str) -> Column:
+    return Column(name, "DOUBLE", description, minimum=0, maximum=1)
+
+
+PLOTTED_CUSTOMERS = Table(
+    "plotted_customers",
+    "a sampled customer",
+    "A seeded sample of at most 2,000 customers: enough to see the shape of a scatter plot, few enough to see a point.",
+    (
+        CUSTOMER_ID,
+        SEGMENT_ID,
+        *(column for column in _FEATURE_COLUMNS if column.name in ("income", "total_spending")),
+        *_POINT,
+    ),
+    key=("customer_id",),
+)
+
+CATEGORY_SPENDING = Table(
+    "category_spending",
+    "a segment and product category",
+    "What the customers of each segment spend on each of the six product categories.",
+    (
+        SEGMENT_ID,
+        Column("category", "VARCHAR", "The product category.", categories=tuple(CATEGORIES.values())),
+        Column(
+            "mean_spending", "DOUBLE", "Spent on it in two years by the mean customer, in currency units.", minimum=0
+        ),
+        _share("share_of_spending", "Share of all that the segment spends."),
+    ),
+    key=("segment_id", "category"),
+)
+
+PROFILES = Table(
+    "profiles",
+    "a segment",
+    "What each segment is like, in the units the business knows, and what people call it.",
+    (
+        replace(SEGMENT_ID, unique=True),
+        Column("persona", "VARCHAR", "What people call the segment; follows from its numbers.", unique=True),
+        Column("description", "VARCHAR", "The segment in a sentence."),
+        Column("customers", "BIGINT", "Customers in the segment.", minimum=1),
+        _share("share", "Share of all customers."),
+        *(
+            Column(f"{measure}_{name}", "DOUBLE", f"{measure.capitalize()} of `features.{name}`.", minimum=0)
+            for measure in ("mean", "median")
+            for name in MEASURED
+        ),
+        *(_share(share_name(column, level), f"Share with {column} = {level}.") for column, level in SHARES),
+        _share("response_rate", "Share that accepted the last campaign."),
+        _share("complaint_rate", "Share that complained in the last two years."),
+    ),
+    key=("segment_id",),
+)
+
+SEGMENT_MODEL = Table(
+    "segment_model",
+    "a model",
+    "All the fitted numbers needed to put any customer into a segment.",
+    (
+        replace(MODEL_VERSION, description="The version of the model in force.", unique=True),
+        Column("recipe", "VARCHAR", "Which features the model sees.", categories=tuple(RECIPES)),
+        Column("as_of_date", "DATE", "The day that age and tenure are counted to."),
+        Column("segments", "INTEGER", "How many segments there are.", minimum=1),
+        Column("document", "VARCHAR", "The model as JSON."),
+    ),
+    key=("model_version",),
+)
+
+SEGMENT_RULES = Table(
+    "segment_rules",
+    "a rule",
+    "The segments in rules that a CRM's filters can express: each customer meets the condition of exactly one. Rules "
+    "come near the model, they are not the model; how near is measured over all customers.",
+    (
+        Column("rule_number", "INTEGER", "Number of the rule, in the order of the segments.", minimum=1, unique=True),
+        Column("segment_id", "VARCHAR", "The segment that the rule stands for."),
+        Column("condition", "VARCHAR", "Who meets the rule, as SQL over the columns of `features`."),
+        Column("description", "VARCHAR", "The same in plain words."),
+        Column("customers", "BIGINT", "Customers that meet the rule.", minimum=0),
+        _share("precision", "Share of them that the model puts into the segment; 0 where nobody meets the rule."),
+        _share("coverage", "Share of the segment's customers that meet the rule."),
+        _share(
+            "agreement", "Share of all customers whom rules and model put into the same segment; the same in all rows."
+        ),
+        Column("case_sql", "VARCHAR", "All rules as one SQL expression that gives the segment; the same in all rows."),
+    ),
+    key=("rule_number",),
+)
+
+TABLES: dict[str, Table] = {
+    table.name: table
+    for table in (
+        RAW_CUSTOMERS,
+        REJECTED_CUSTOMERS,
+        CLEANED,
+        CLEANING_FIGURES,
+        FEATURES,
+        SCALED,
+        SCALER,
+        CORRELATIONS,
+        PCA_COMPONENTS,
+        LOADINGS,
+        SAMPLED_CUSTOMERS,
+        K_SELECTION,
+        CONTESTED_MODELS,
+        FITTED_CENTROIDS,
+        PROMOTION_DECISIONS,
+        FEATURE_DRIFT,
+        SEGMENT_EVENTS,
+        CLUSTERS,
+        CENTROIDS,
+        ALGORITHM_COMPARISON,
+        PLOTTED_CUSTOMERS,
+        CATEGORY_SPENDING,
+        PROFILES,
+        NIGHTS,
+        SEGMENT_MEMBERSHIP,
+        SEGMENT_MOVES,
+        SEGMENT_MIGRATION,
+        SEGMENT_MODEL,
+        SEGMENT_RULES,
+    )
+}
+
+RUN_ID = Column("run_id", "VARCHAR", "The run, as Dagster names it.")
+
+PUBLICATION = Table(
+    "publication",
+    "this warehouse",
+    "Which run made this warehouse, and of what.",
+    (
+        RUN_ID,
+        Column("as_of_date", "DATE", "The day that age and tenure are counted to."),
+        Column("as_of_found", "VARCHAR", "How that day was found.", nullable=True),
+        Column("published_at", "TIMESTAMP", "When it was built (UTC)."),
+        Column("export_name", "VARCHAR", "The export's file name."),
+        Column("export_hash", "VARCHAR", "SHA-256 of the export's content."),
+        Column("recipe", "VARCHAR", "The recipe of the model in force: which features define segments."),
+        Column(
+            "fitted_recipe",
+            "VARCHAR",
+            "The recipe that was asked for, of tonight's fit; another one where the model in force was kept.",
+        ),
+        Column("code_version", "VARCHAR", "Hash of the pipeline's code."),
+        Column("model_version", "VARCHAR", "Version of the segment model in force: v1, v2, …"),
+        Column("row_counts", "MAP(VARCHAR, BIGINT)", "Rows of each table, by name: row_counts['cleaned']."),
+    ),
+    key=("run_id",),
+)
+
+LINEAGE = Table(
+    "lineage",
+    "a table or view of this warehouse",
+    "Which run made each table, with which code, from which others.",
+    (
+        Column("asset", "VARCHAR", "The table or view.", unique=True),
+        replace(RUN_ID, description="The run that made it; another than the publication's if only parts were remade."),
+        Column("code_version", "VARCHAR", "Hash of the code that made it.", nullable=True),
+        Column("data_version", "VARCHAR", "Dagster's data version; the same inputs and code give the same.", True),
+        Column("rows", "BIGINT", "Rows; of a view nobody has counted them.", nullable=True, minimum=0),
+        Column("bytes", "BIGINT", "Size in the lake.", nullable=True, minimum=0),
+        Column("started", "TIMESTAMP", "When the step that made it began (UTC).", nullable=True),
+        Column("finished", "TIMESTAMP", "When it was written (UTC).", nullable=True),
+        Column("upstream_assets", "VARCHAR[]", "The tables it was made from, by name."),
+    ),
+    key=("asset",),
+)
+
+COLUMN_LINEAGE = Table(
+    "column_lineage",
+    "a column and one of those it was computed from",
+    "Which columns each column of each table and view was computed from.",
+    (
+        Column("table_name", "VARCHAR", "The table or view."),
+        Column("column_name", "VARCHAR", "Its column."),
+        Column(
+            "upstream_table",
+            "VARCHAR",
+            "The table it was computed from, or `export`; null where it is a figure or fact of the whole run.",
+            nullable=True,
+        ),
+        Column("upstream_column", "VARCHAR", "The column there; of an export, its header.", nullable=True),
+    ),
+    key=("table_name", "column_name", "upstream_table", "upstream_column"),
+)
+
+CHECKS = Table(
+    "checks",
+    "a check of a table",
+    "What was checked of the tables before they were published, and what was found.",
+    (
+        Column("table_name", "VARCHAR", "The table."),
+        Column("check_name", "VARCHAR", "The check."),
+        Column("passed", "BOOLEAN", "Whether what must hold does hold."),
+        Column("blocking", "BOOLEAN", "Whether a failure would have stopped the run; else it warns."),
+        Column("found", "VARCHAR", "What was found, in words."),
+    ),
+    key=("table_name", "check_name"),
+)
+
+# What the publication itself writes into the warehouse, beside the tables of the lake.
+RECORDS: dict[str, Table] = {table.name: table for table in (PUBLICATION, LINEAGE, COLUMN_LINEAGE, CHECKS)}

@@ -1,0 +1,257 @@
+"""The model compiled to SQL: macros that put customers into segments, and say why, where there is no Python.
+
+Their SQL is what DuckDB makes of the very verbs that a run is made of, so the two cannot drift apart.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import duckdb
+import narwhals as nw
+
+from smartcart_pipeline.declaration.contract import CONTRACT, LINE_COLUMNS, Column
+from smartcart_pipeline.declaration.tables import FEATURES
+from smartcart_pipeline.engines.duckdb import DuckDBEngine
+from smartcart_pipeline.engines.sql import INTEGERS, identifier, literal
+from smartcart_pipeline.segmentation.cleaning import Limits, judge_customers
+from smartcart_pipeline.segmentation.model import SegmentModel, read_model, score_customers
+from smartcart_pipeline.segmentation.rules import Rule
+from smartcart_pipeline.segmentation.scaling import encode_features
+
+# What the macros' inner queries are called: a name that no relation of an analyst has.
+CUSTOMERS = "customers_to_be_placed"
+# The tables that macros are made from or read.
+SCORED_FROM = frozenset({"segment_model", "segment_rules", "features", "clusters"})
+
+
+@dataclass(frozen=True)
+class Macro:
+    """A table macro.
+
+    Attributes:
+        name: Its name.
+        parameter: The name of its one parameter.
+        query: What it stands for.
+        comment: What it does, for people.
+    """
+
+    name: str
+    parameter: str
+    query: str
+    comment: str
+
+
+def create_macros(connection: duckdb.DuckDBPyConnection) -> None:
+    """Give the database in use its macros, by the model and the rules in its own tables.
+
+    Args:
+        connection: Where `USE` names the database. In it, a macro means the tables beside it by their bare names,
+            wherever the file is opened later.
+    """
+    [(document,)] = connection.execute("SELECT document FROM segment_model").fetchall()
+    [(case_sql,)] = connection.execute("SELECT DISTINCT case_sql FROM segment_rules").fetchall()
+    for macro in compile_macros(read_model(json.loads(document)), case_sql):
+        connection.execute(f"CREATE MACRO {macro.name}({macro.parameter}) AS TABLE {macro.query}")
+        connection.execute(f"COMMENT ON MACRO TABLE {macro.name} IS {literal(macro.comment)}")
+
+
+def compile_macros(model: SegmentModel, case_sql: str) -> list[Macro]:
+    """The macros of a warehouse.
+
+    Args:
+        model: The model.
+        case_sql: The rules as one expression, from `case_expression`.
+
+    Returns:
+        `assign_segment`, `explain_segment` and `segment_by_rules`.
+    """
+    return [
+        Macro(
+            "assign_segment",
+            "customers",
+            assignment_query(model),
+            "Puts customers into segments. Takes the name of a table, view or CTE that has the columns of the contract "
+            "as in raw_customers; further ones do no harm. A missing income is imputed, age and tenure are counted to "
+            f"{model.as_of_date}, and who joined later counts as having joined then, all as in the run of this "
+            "warehouse. Rows that the contract or a limit refuses get nulls. Distance and margin have no unit.",
+        ),
+        Macro(
+            "explain_segment",
+            "customer_id",
+            explanation_query(model),
+            "Why a customer of this warehouse is in its segment and not in the runner-up: one row a feature. A "
+            "feature's pull towards a segment is how much nearer it puts the customer to the segment's centre than to "
+            "the average customer, in squared standard deviations; the pulls towards the segment less those towards "
+            "the runner-up add up to the squared distance to the runner-up less that to the segment. Centres are the "
+            "segments' centroids, put back from the principal components into the units of the features. "
+            "change_to_boundary is how much of this feature alone would bring the customer to the boundary with the "
+            "runner-up, null where the feature cannot do it.",
+        ),
+        Macro(
+            "segment_by_rules",
+            "features",
+            f"SELECT customers.customer_id, {case_sql} AS segment_id FROM query_table(features) AS customers",
+            "The segments by the rules of segment_rules. Takes the name of a table, view or CTE that has the columns "
+            "of features.",
+        ),
+    ]
+
+
+def assignment_query(model: SegmentModel) -> str:
+    """Put the rows of a relation into segments.
+
+    Args:
+        model: The model.
+
+    Returns:
+        A query over `query_table(customers)`.
+    """
+    scored = _translate((*LINE_COLUMNS, *CONTRACT), lambda rows: score_customers(judge_customers(rows, None), model))
+    typed = ", ".join(f"{_typed(column)} AS {column.name}" for column in CONTRACT)
+    # An income that is there but no number must not be imputed. All other columns are null then, and refused.
+    income = "TRY_CAST(income AS DOUBLE)"
+    unreadable = (
+        "coalesce(unreadable, CASE WHEN income IS NOT NULL "
+        f"AND ({income} IS NULL OR isinf({income})) THEN 'income' END)"
+    )
+    # Some relations say what could not be read, most do not.
+    source = "SELECT * FROM query_table(customers) UNION ALL BY NAME SELECT NULL::VARCHAR AS unreadable WHERE false"
+    return (
+        f"WITH {CUSTOMERS} AS NOT MATERIALIZED "
+        f"(SELECT NULL::BIGINT AS line_number, {typed}, {unreadable} AS unreadable FROM ({source})) "
+        f"SELECT * FROM ({scored})"
+    )
+
+
+def _translate(columns: Sequence[Column], verb: Callable[[nw.LazyFrame], nw.LazyFrame]) -> str:
+    """The SQL of a verb over the relation `CUSTOMERS`, of these columns."""
+    engine = DuckDBEngine()
+    declared = ", ".join(f"{column.name} {column.type}" for column in columns)
+    engine.connection.execute(f"CREATE TABLE {CUSTOMERS} ({declared})")
+    query = engine.query(verb(nw.from_native(engine.connection.table(CUSTOMERS))))
+    engine.close()
+    return query
+
+
+def _typed(column: Column) -> str:
+    """The expression that takes a value as the contract's type; null where it is none."""
+    value = f"TRY_CAST({column.name} AS {column.type})"
+    if column.type == "DOUBLE":
+        return f"CASE WHEN isfinite({value}) THEN {value} END"
+    if column.type in ("TINYINT", "SMALLINT", "BIGINT"):
+        # A part of a child is no child. Which type a column has is known before its first value is looked at.
+        whole = f"typeof({column.name}) IN ({', '.join(map(literal, INTEGERS))})"
+        return f"CASE WHEN {whole} OR {value} = TRY_CAST({column.name} AS DOUBLE) THEN {value} END"
+    return value
+
+
+def explanation_query(model: SegmentModel) -> str:
+    """Take the assignment of a customer apart, by feature.
+
+    A centroid c, put back as standardised features, is m = Pᵀc with the loadings P. Their rows are of unit length and
+    at right angles, so that for a customer z, |Pz - c|² = |z - m|² - |z - PᵀPz|². What is subtracted is the same for
+    all segments, and so differences of squared distances are sums over features (Jolliffe 2002, "Principal Component
+    Analysis", 3.1).
+
+    Args:
+        model: The model.
+
+    Returns:
+        A query over `features` and `clusters`, of the parameter `customer_id`.
+    """
+    encoded = _translate(FEATURES.columns, lambda rows: encode_features(rows, model.features))
+    names = model.features.names
+    features = [
+        f"({number}, {literal(name)}, {_double(mean)}, {_double(scale)}, {', '.join(_range(name, model.limits))})"
+        for number, (name, mean, scale) in enumerate(
+            zip(names, model.scaler.mean, model.scaler.scale, strict=True), start=1
+        )
+    ]
+    centres = [
+        f"({literal(segment)}, [{', '.join(map(_double, centre))}])"
+        for segment, centre in zip(model.segment_ids, model.centres.tolist(), strict=True)
+    ]
+    places = ", ".join(f"e.{identifier(name)}" for name in names)
+    return f"""
+        WITH {CUSTOMERS} AS (SELECT f.* FROM features AS f WHERE f.customer_id = customer_id),
+        encoded AS ({encoded}),
+        customer AS (
+            SELECT c.segment_id, c.runner_up_segment_id, [{places}] AS places
+            FROM encoded AS e JOIN clusters AS c ON c.customer_id = e.customer_id WHERE c.customer_id = customer_id
+        ),
+        feature(number, feature, mean, scale, least, most) AS (VALUES {", ".join(features)}),
+        centre(segment_id, places) AS (VALUES {", ".join(centres)}),
+        placed AS (
+            SELECT c.segment_id, c.runner_up_segment_id, f.*, c.places[f.number] AS value,
+                (c.places[f.number] - f.mean) / f.scale AS z,
+                own.places[f.number] AS own, other.places[f.number] AS other
+            FROM customer AS c CROSS JOIN feature AS f
+            JOIN centre AS own ON own.segment_id = c.segment_id
+            LEFT JOIN centre AS other ON other.segment_id = c.runner_up_segment_id
+        ),
+        pulled AS (
+            SELECT p.*, p.own * (2 * p.z - p.own) AS pull_to_segment, p.other * (2 * p.z - p.other) AS pull_to_runner_up
+            FROM placed AS p
+        ),
+        led AS (
+            SELECT p.*, p.pull_to_segment - p.pull_to_runner_up AS lead,
+                -sum(p.pull_to_segment - p.pull_to_runner_up) OVER ()
+                    * p.scale / nullif(2 * (p.own - p.other), 0) AS change
+            FROM pulled AS p
+        )
+        SELECT l.segment_id, l.runner_up_segment_id, l.feature, l.value,
+            l.mean + l.scale * l.own AS segment_centre, l.mean + l.scale * l.other AS runner_up_centre,
+            l.pull_to_segment, l.pull_to_runner_up, l.lead,
+            CASE WHEN l.value + l.change BETWEEN l.least AND l.most THEN l.change END AS change_to_boundary
+        FROM led AS l ORDER BY l.lead DESC, l.number
+    """
+
+
+def _double(number: float) -> str:
+    # As a text: DuckDB reads the digits of a bare one as a decimal, which may differ in the last bit.
+    return f"{literal(repr(float(number)))}::DOUBLE"
+
+
+def _range(feature: str, limits: Limits) -> tuple[str, str]:
+    """The least and the greatest value a feature can have; null where no amount of it can be added or taken away."""
+    column = next((column for column in FEATURES.columns if column.name == feature), None)
+    # Categories, and what is only so or not so.
+    if column is None or column.minimum is None or column.maximum == 1:
+        return "NULL::DOUBLE", "NULL::DOUBLE"
+    most = {"age": limits.max_age, "income": limits.max_income}.get(feature, float("inf"))
+    return _double(column.minimum), _double(most)
+
+
+def condition(rule: Rule) -> str:
+    """A rule as SQL over the columns of `features`.
+
+    Args:
+        rule: The rule.
+
+    Returns:
+        A boolean expression.
+    """
+    return " AND ".join(part for name in rule.columns for part in _conditions(rule, name)) or "true"
+
+
+def _conditions(rule: Rule, name: str) -> list[str]:
+    if name in rule.levels:
+        levels = [literal(level) for level in rule.levels[name]]
+        return [f"{name} = {levels[0]}" if len(levels) == 1 else f"{name} IN ({', '.join(levels)})"]
+    bounds = [f"{name} > {rule.above[name]}"] if name in rule.above else []
+    return bounds + ([f"{name} <= {rule.upto[name]}"] if name in rule.upto else [])
+
+
+def case_expression(rules: Sequence[Rule], model: SegmentModel) -> str:
+    """All rules as one SQL expression that gives the segment.
+
+    Args:
+        rules: The rules.
+        model: The model.
+
+    Returns:
+        A `CASE` expression over the columns of `features`.
+    """
+    cases = [f"WHEN {condition(rule)} THEN {literal(model.segment_ids[rule.cluster])}" for rule in rules]
+    return "\n".join(["CASE", *(f"    {case}" for case in cases), "END"])

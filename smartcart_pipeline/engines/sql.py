@@ -1,0 +1,73 @@
+"""Names, values and files, put into SQL as it wants them."""
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import duckdb
+
+# Yes and no are 1 and 0.
+INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "BOOLEAN")
+
+
+def identifier(name: str) -> str:
+    """A name, quoted for SQL.
+
+    Args:
+        name: Any text.
+
+    Returns:
+        The quoted identifier.
+    """
+    return '"' + name.replace('"', '""') + '"'
+
+
+def unquoted(error: "duckdb.Error") -> str:
+    """What DuckDB says of an error, up to where it begins to quote: that may be a value of a customer.
+
+    Args:
+        error: The error.
+
+    Returns:
+        Its first words.
+    """
+    return re.split("[\"']", str(error).splitlines()[0])[0].strip()
+
+
+def literal(text: str) -> str:
+    """A text, quoted for SQL where a parameter cannot be bound.
+
+    Args:
+        text: Any text.
+
+    Returns:
+        The quoted literal.
+    """
+    return "'" + text.replace("'", "''") + "'"
+
+
+def file_literal(path: Path) -> str:
+    """A path, quoted for a reader of DuckDB, which would take some letters for a pattern.
+
+    Args:
+        path: A file.
+
+    Returns:
+        The quoted pattern, which stands for this path only.
+    """
+    return literal(re.sub(r"[*?\[]", r"[\g<0>]", str(path)))
+
+
+def parquet(path: Path) -> str:
+    """A Parquet file as a source of rows.
+
+    Args:
+        path: The file; or, where a cluster wrote it, a folder of files.
+
+    Returns:
+        SQL that may follow FROM.
+    """
+    files = f"{file_literal(path)[:-1]}/*.parquet'" if path.is_dir() else file_literal(path)
+    # A folder `year=2026` on the way would become a column.
+    return f"read_parquet({files}, hive_partitioning = false)"

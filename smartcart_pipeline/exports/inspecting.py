@@ -1,0 +1,248 @@
+"""Exports: finding out what a file is before a row of it is read.
+
+A file is judged by what is in it, never by its name: an Excel workbook named `.csv` is a workbook.
+"""
+
+import codecs
+import csv
+import difflib
+import gzip
+import hashlib
+import re
+import zlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from smartcart_pipeline.declaration.contract import CONTRACT, CallError, ExportError, HomeError
+from smartcart_pipeline.exports.csv_text import CHUNK, LineEnd, survey_text
+from smartcart_pipeline.exports.workbook import Cells, read_workbook
+from smartcart_pipeline.storage.arrivals import kind_of
+
+DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
+# So many columns beyond the contract are carried along at most.
+MAX_FURTHER = 200
+NAMED_HEADERS, NAMED_CHARACTERS = 3, 60
+
+Kind = Literal["csv", "parquet", "excel"]
+
+
+@dataclass(frozen=True)
+class Export:
+    """A file of customers, and how to read it.
+
+    Attributes:
+        path: Where it is.
+        kind: What it is.
+        headers: Its column headers, in order, without surrounding space.
+        content_hash: SHA-256 of the file's bytes, in hexadecimal.
+        rows: How many customers it holds; of a CSV about, by its line ends.
+        encoding: `utf-8` or `latin-1`, of a CSV.
+        delimiter: What separates values, of a CSV.
+        gzipped: Whether a CSV is compressed.
+        lines: How many lines a CSV has, by what ends them.
+        line_end: What ends the lines of a CSV; a carriage return and a line feed count as a line feed.
+        cells: The rows of a workbook.
+    """
+
+    path: Path
+    kind: Kind
+    headers: tuple[str, ...]
+    content_hash: str
+    rows: int
+    encoding: str = "utf-8"
+    delimiter: str = ","
+    gzipped: bool = False
+    lines: int = 0
+    line_end: LineEnd = "\n"
+    cells: Cells | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def further(self) -> tuple[int, ...]:
+        """Where columns beyond the contract stand, from 0."""
+        expected = _contract_headers()
+        return tuple(number for number, header in enumerate(self.headers) if header not in expected)
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """The headers of the columns that are neither the contract's nor among those that are carried along."""
+        return tuple(self.headers[number] for number in self.further[MAX_FURTHER:])
+
+    @property
+    def format(self) -> str:
+        """The format in words, e.g. `CSV, semicolon, utf-8`."""
+        if self.kind != "csv":
+            return {"parquet": "Parquet", "excel": "Excel workbook"}[self.kind]
+        return ", ".join(["CSV", DELIMITERS[self.delimiter], self.encoding, *(["gzip"] if self.gzipped else [])])
+
+
+def tell_left_out(export: Export) -> str:
+    """What is not read of an export, for people.
+
+    Args:
+        export: An export that has columns which are left out.
+
+    Returns:
+        A sentence.
+    """
+    named = [header[:NAMED_CHARACTERS] for header in export.left_out[:NAMED_HEADERS]]
+    more = ["…"] if len(export.left_out) > NAMED_HEADERS else []
+    return (
+        f"{export.path.name} has {len(export.further):,} columns beyond the contract: the first {MAX_FURTHER} are "
+        f"carried along, {len(export.left_out):,} are left out ({', '.join(named + more)})."
+    )
+
+
+def hash_content(path: Path) -> str:
+    """SHA-256 of a file's bytes.
+
+    Args:
+        path: The file.
+
+    Returns:
+        64 hexadecimal digits.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def inspect_export(path: Path) -> Export:
+    """Find out what a file is, and hold its headers against the contract.
+
+    Args:
+        path: The file.
+
+    Returns:
+        What it is and how to read it.
+
+    Raises:
+        ExportError: If it cannot be read as an export, or a column is missing or repeated.
+        CallError: If there is no such file.
+        HomeError: If the pipeline may not read it.
+    """
+    if not path.exists():
+        raise CallError(f"{path}: no such file. Name the customer export with --input, or put it there.")
+    if kind := kind_of(path.resolve()):
+        raise CallError(f"{path}: is {kind}, no file. Name the customer export with --input.")
+    try:
+        with path.open("rb") as file:
+            start = file.read(8)
+        if not start:
+            raise ExportError(f"{path}: the file is empty. Deliver the export again.")
+        if start.startswith(b"PAR1"):
+            headers, rows = _inspect_parquet(path)
+            export = Export(path, "parquet", headers, hash_content(path), rows)
+        elif start.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
+            workbook = read_workbook(path)
+            export = Export(path, "excel", workbook.headers, hash_content(path), workbook.rows, cells=workbook.cells)
+        else:
+            export = _inspect_csv(path, gzipped=start.startswith(b"\x1f\x8b"))
+    except PermissionError:
+        raise HomeError(f"{path}: not allowed to read this file. Give the pipeline's user the right to.") from None
+    _require_headers(export)
+    return export
+
+
+def _inspect_parquet(path: Path) -> tuple[tuple[str, ...], int]:
+    import pyarrow as pa  # noqa: PLC0415  (only for Parquet)
+    from pyarrow import parquet  # noqa: PLC0415
+
+    try:
+        found = parquet.read_metadata(path)
+        return tuple(found.schema.to_arrow_schema().names), found.num_rows
+    except (pa.ArrowInvalid, OSError) as error:
+        raise ExportError(f"{path}: the Parquet file is damaged ({error}). Deliver it again.") from None
+
+
+def _inspect_csv(path: Path, gzipped: bool) -> Export:
+    try:
+        survey = survey_text(path, gzipped)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise ExportError(f"{path}: the compressed file is damaged or cut off ({error}). Deliver it again.") from None
+    if survey.start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise ExportError(f"{path}: the text is UTF-16. Save it as UTF-8 and deliver it again.")
+    encoding = "utf-8-sig" if survey.encoding == "utf-8" else survey.encoding
+    line, *ended = re.split("[\r\n]", survey.start.decode(encoding, errors="replace"), maxsplit=1)
+    delimiter = max(DELIMITERS, key=lambda candidate: len(set(_split(line, candidate)) & _contract_headers()))
+    headers = _split(line, delimiter)
+    if set(headers) & _contract_headers():
+        if len(survey.start) == CHUNK and not ended:
+            raise ExportError(
+                f"{path}: the header is longer than {CHUNK:,} bytes. "
+                "Deliver the columns of the contract, and few others."
+            )
+        # Latin-1 has no letters there: a text that has is of another encoding, most likely Windows-1252.
+        if survey.encoding == "latin-1" and survey.has_c1_controls:
+            raise ExportError(
+                f"{path}: the text is neither UTF-8 nor Latin-1 (it may be Windows-1252). "
+                "Save it as UTF-8 and deliver it again."
+            )
+    return Export(
+        path,
+        "csv",
+        headers,
+        hash_content(path),
+        max(survey.lines - 1, 0),
+        survey.encoding,
+        delimiter,
+        gzipped,
+        survey.lines,
+        survey.line_end,
+    )
+
+
+def _split(line: str, delimiter: str) -> tuple[str, ...]:
+    try:
+        return _texts(next(csv.reader([line], delimiter=delimiter, skipinitialspace=True), []))
+    except csv.Error:  # a value too long to be a header
+        return (line.strip(),)
+
+
+def _texts(cells: list[str]) -> tuple[str, ...]:
+    return tuple(str(cell).strip() for cell in cells)
+
+
+def _contract_headers() -> set[str]:
+    return {column.header for column in CONTRACT}
+
+
+def _require_headers(export: Export) -> None:
+    found = export.headers
+    missing = [column.header for column in CONTRACT if column.header not in found]
+    if len(missing) == len(CONTRACT):
+        raise ExportError(
+            f"{export.path}: this is no customer export: none of the {len(CONTRACT)} expected columns is there. "
+            f"Its first line has {len(found):,} column{'' if len(found) == 1 else 's'}. "
+            f"Expected a header line with {', '.join(sorted(_contract_headers()))}."
+        )
+    if missing:
+        raise ExportError(
+            f"{export.path}: {len(missing)} of the {len(CONTRACT)} expected columns "
+            f"{'is' if len(missing) == 1 else 'are'} missing: {', '.join(_nearest(name, found) for name in missing)}. "
+            "Rename or add what is missing and deliver the export again."
+        )
+    for name in sorted(_contract_headers()):
+        if found.count(name) > 1:
+            raise ExportError(
+                f"{export.path}: column {name} stands {found.count(name)} times in the header. "
+                "Leave one of them and deliver the export again."
+            )
+
+
+def _nearest(name: str, found: tuple[str, ...]) -> str:
+    unknown = {header.casefold(): header for header in found if header not in _contract_headers()}
+    near = difflib.get_close_matches(name.casefold(), unknown, n=1)
+    return f"{name} (nearest name found: {unknown[near[0]]!r})" if near else name
+
+
+def snake_case(header: str) -> str:
+    """A header as a name in the lake.
+
+    Args:
+        header: For example `Loyalty Tier` or `LoyaltyTier`.
+
+    Returns:
+        For example `loyalty_tier`.
+    """
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", header.strip())
+    return re.sub(r"\W+", "_", words, flags=re.ASCII).strip("_").lower() or "column"

@@ -1,0 +1,413 @@
+"""Reading an export with DuckDB: every value typed by the contract, or set down word for word as unreadable."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import narwhals as nw
+
+from smartcart_pipeline.declaration.contract import CONTRACT, DeliveredColumn, ExportError
+from smartcart_pipeline.engines.duckdb import BATCH, DuckDBEngine
+from smartcart_pipeline.engines.sql import INTEGERS, file_literal, identifier, literal, unquoted
+from smartcart_pipeline.exports.csv_text import strange_lines
+from smartcart_pipeline.exports.inspecting import MAX_FURTHER, Export, snake_case
+
+MISSING = ("", "na", "n/a", "nan", "null", "none")
+EARLIEST_YEAR = 1900
+
+DATE_FORMATS = {"day-first": "%d-%m-%Y", "ISO": "%Y-%m-%d", "month-first": "%m-%d-%Y"}
+EXPECTED = {
+    "BIGINT": f"a whole number up to {2**63 - 1:,}",
+    "SMALLINT": f"a whole number up to {2**15 - 1:,}",
+    "TINYINT": f"a whole number up to {2**7 - 1:,}",
+    "INTEGER": f"a number up to {2**31 - 1:,}",
+    "DOUBLE": "a number",
+    "DATE": "a date",
+}
+# What DuckDB takes of memory to set down one fault, besides three times the line, of which it keeps so much; and what
+# all of them may take.
+FAULT_BYTES, KEPT_BYTES = 1_000, 10_000
+MAX_FAULT_BYTES = 300_000_000
+# What is wrong with a line that cannot be put into columns, by the kind of DuckDB's error.
+MALFORMED = {
+    "TOO MANY COLUMNS": "The line has more values than the header",
+    "UNQUOTED VALUE": "The line has a quotation mark in the wrong place",
+    "LINE SIZE OVER MAXIMUM": "The line is longer than 2,000,000 bytes",
+}
+
+
+@dataclass(frozen=True)
+class DateReading:
+    """How the join dates of a file are read, and on what evidence.
+
+    Attributes:
+        reading: `day-first` or `ISO`.
+        evidence: A sentence for people.
+    """
+
+    reading: str
+    evidence: str
+
+
+def read_export(engine: DuckDBEngine, export: Export) -> tuple[nw.LazyFrame[Any], DateReading]:
+    """The rows of an export, typed by the contract.
+
+    Args:
+        engine: Where the frame lives.
+        export: The file, from `inspect_export`.
+
+    Returns:
+        A frame with the columns of the table `raw_customers`, good until the engine reads another export; and how
+        dates are read.
+
+    Raises:
+        ExportError: If the file cannot be read, holds no customers, or its dates read month first.
+    """
+    import duckdb  # noqa: PLC0415
+
+    try:
+        types = _delivered(engine, export)
+        if not _count(engine, "SELECT count(*) FROM delivered"):
+            raise ExportError(f"{export.path}: the file holds a header but no customers. Deliver the export again.")
+        dates = _settle_dates(engine, export, types)
+        return nw.from_native(engine.connection.sql(_typed_query(export, types, dates))), dates
+    except duckdb.Error as error:
+        first_line = str(error).splitlines()[0]
+        if "state machine" in first_line:
+            raise ExportError(
+                f"{export.path}: the lines of the file do not all end alike, or a lone carriage return breaks one. "
+                "Save it again with one kind of line end and deliver it."
+            ) from None
+        raise ExportError(f"{export.path}: the file cannot be read ({unquoted(error)}). Deliver it again.") from None
+
+
+def _delivered(engine: DuckDBEngine, export: Export) -> dict[str, str]:
+    """Make the view `delivered` (line_number, c0, c1, …, and `malformed`), and tell the types of its columns.
+
+    Only columns that are read are in it: those of the contract, and further ones up to a limit.
+    """
+    connection = engine.connection
+    names = [*(_position(export, column) for column in CONTRACT), *extra_columns(export)]
+    if export.kind == "parquet":
+        # By position, because DuckDB takes columns whose names differ only in case for one.
+        every = ", ".join(f"c{number}" for number in range(len(export.headers)))
+        source = (
+            f"SELECT file_row_number + 2 AS line_number, {', '.join(names)}, NULL::VARCHAR AS malformed "
+            f"FROM read_parquet({file_literal(export.path)}, file_row_number = true, hive_partitioning = false) "
+            f"AS file({every})"
+        )
+    elif export.cells:
+        source = _workbook_lines(engine, export, export.cells.path, names)
+    else:
+        source = _csv_lines(engine, export, names)
+    connection.execute(f"CREATE OR REPLACE TEMP VIEW delivered AS {source}")
+    described = connection.execute("DESCRIBE delivered").fetchall()
+    return {row[0]: str(row[1]) for row in described}
+
+
+def _workbook_lines(engine: DuckDBEngine, export: Export, cells: Path, names: list[str]) -> str:
+    """Read the cells of a workbook into a table; give the query for its lines."""
+    columns = ", ".join(f"c{number}: 'VARCHAR'" for number in range(len(export.headers)))
+    engine.connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE workbook_lines AS SELECT line_number, {', '.join(names)} "
+        f"FROM read_csv({file_literal(cells)}, auto_detect = false, header = false, delim = ',', "
+        f"quote = '\"', escape = '\"', columns = {{line_number: 'BIGINT', {columns}}}, allow_quoted_nulls = false, "
+        "max_line_size = 32_000_000, parallel = false)"
+    )
+    return "SELECT *, NULL::VARCHAR AS malformed FROM workbook_lines"
+
+
+def _csv_lines(engine: DuckDBEngine, export: Export, names: list[str]) -> str:
+    """Read a CSV into a table; give the query for its lines."""
+    _read_lines(engine, export, names)
+    rows = f"SELECT ordinal + 1 AS line_number, {', '.join(names)}, NULL::VARCHAR AS malformed FROM delivered_lines"
+    if _count(engine, "SELECT count(*) FROM delivered_lines") >= export.lines - 1:
+        return rows
+    found = _survey_lines(engine, export)
+    if _lost_lines(engine, export, names, found.blank):
+        _require_few_faults(export, found)
+        _read_lines(engine, export, names, keep_rejects=True)
+    _keep_malformed(engine)
+    _require_all_lines(engine, export, names, found)
+    _number_lines(engine)
+    return (
+        f"SELECT ordinal + 1 + coalesce(shift, 0) AS line_number, {', '.join(names)}, NULL::VARCHAR AS malformed "
+        "FROM delivered_lines ASOF LEFT JOIN shifts ON ordinal >= delivered_before "
+        f"UNION ALL SELECT line, {', '.join('NULL' for _ in names)}, malformed FROM malformed_lines"
+    )
+
+
+def _read_lines(engine: DuckDBEngine, export: Export, names: list[str], keep_rejects: bool = False) -> None:
+    """Read what can be put into columns; DuckDB leaves out blank lines, and leaves out or sets aside malformed ones.
+
+    What is set aside counts towards no limit of memory, and is one entry for each value too many: it is asked for only
+    where something has been left out, and not much.
+    """
+    columns = ", ".join(f"c{number}: 'VARCHAR'" for number in range(len(export.headers)))
+    rejects = ", store_rejects = true, rejects_limit = 0" if keep_rejects else ""
+    engine.connection.execute(
+        "DROP TABLE IF EXISTS reject_errors; DROP TABLE IF EXISTS reject_scans; "
+        f"CREATE OR REPLACE TEMP TABLE delivered_lines AS SELECT row_number() OVER () AS ordinal, {', '.join(names)} "
+        f"FROM read_csv({file_literal(export.path)}, hive_partitioning = false, auto_detect = false, header = false, "
+        f"skip = 1, delim = {literal(export.delimiter)}, quote = '\"', escape = '\"', "
+        f"encoding = {literal(export.encoding)}, compression = '{'gzip' if export.gzipped else 'none'}', "
+        f"columns = {{{columns}}}, null_padding = true, ignore_errors = true{rejects}, parallel = false)"
+    )
+
+
+@dataclass
+class _Found:
+    """What the lines of a CSV are, besides rows."""
+
+    blank: int = 0
+    last: int = 1
+    is_open: bool = False
+    faulty: int = 0
+    first_faulty: int = 0
+    fault_bytes: int = 0
+
+
+def _survey_lines(engine: DuckDBEngine, export: Export) -> _Found:
+    """Keep in a table where blank lines are, and tell about the others."""
+    found = _Found()
+
+    def blank_lines() -> Iterator[tuple[int, int]]:
+        for line in strange_lines(export.path, export.gzipped, export.line_end, export.delimiter, len(export.headers)):
+            found.last, found.is_open = line.number, line.is_open
+            if line.faults:
+                found.faulty += 1
+                found.first_faulty = found.first_faulty or line.number
+                found.fault_bytes += line.faults * (FAULT_BYTES + 3 * min(line.size, KEPT_BYTES))
+            if line.lines:
+                found.blank += line.lines
+                found.last = line.number + line.lines - 1
+                yield line.number, line.lines
+
+    _keep_blank_lines(engine, blank_lines())
+    return found
+
+
+def _keep_blank_lines(engine: DuckDBEngine, lines: Iterator[tuple[int, int]]) -> None:
+    """Make a table of them, which DuckDB may spill."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    schema = pa.schema([("line", pa.int64()), ("lines", pa.int64())])
+    batches = iter(lambda: list(islice(lines, BATCH)), [])
+    columns = ([pa.array(numbers, pa.int64()) for numbers in zip(*batch, strict=True)] for batch in batches)
+    reader = pa.RecordBatchReader.from_batches(schema, (pa.record_batch(each, schema=schema) for each in columns))
+    engine.connection.register("told", reader)
+    engine.connection.execute("CREATE OR REPLACE TEMP TABLE blank_lines AS SELECT * FROM told")
+    engine.connection.unregister("told")
+
+
+def _lost_lines(engine: DuckDBEngine, export: Export, names: list[str], others: int) -> int:
+    """How many lines are neither read nor others, those within values counted."""
+    rows = _count(engine, "SELECT count(*) FROM delivered_lines")
+    if rows + others >= export.lines - 1:
+        return 0
+    return export.lines - 1 - rows - others - _count_breaks(engine, export, "delivered_lines", names)
+
+
+def _count_breaks(engine: DuckDBEngine, export: Export, table: str, names: list[str]) -> int:
+    end = f"chr({ord(export.line_end)})"
+    within = " + ".join(f"coalesce(len({name}) - len(replace({name}, {end}, '')), 0)" for name in names)
+    return _count(engine, f"SELECT coalesce(sum({within}), 0) FROM {table}")
+
+
+def _require_few_faults(export: Export, found: _Found) -> None:
+    if found.fault_bytes > MAX_FAULT_BYTES:
+        raise ExportError(
+            f"{export.path}: too much of it cannot be put into columns to set it all down. Lines with more values than "
+            f"the header or a quotation mark in the wrong place: {found.faulty:,}, the first of them line "
+            f"{found.first_faulty:,}. Correct the export and deliver it again."
+        )
+
+
+def _keep_malformed(engine: DuckDBEngine) -> None:
+    [(rejects,)] = engine.connection.execute(
+        "SELECT count(*) FROM duckdb_tables() WHERE table_name = 'reject_errors'"
+    ).fetchall()
+    kinds = " ".join(f"WHEN {literal(kind)} THEN {literal(text)}" for kind, text in MALFORMED.items())
+    engine.connection.execute(
+        "CREATE OR REPLACE TEMP TABLE malformed_lines AS "
+        "SELECT CAST(line AS BIGINT) AS line, any_value(CASE CAST(error_type AS VARCHAR) "
+        f"{kinds} ELSE 'The line cannot be read' END || ': ' || ltrim(csv_line, chr(10) || chr(13))) AS malformed "
+        "FROM reject_errors GROUP BY line"
+        if rejects
+        else "CREATE OR REPLACE TEMP TABLE malformed_lines (line BIGINT, malformed VARCHAR)"
+    )
+
+
+def _require_all_lines(engine: DuckDBEngine, export: Export, names: list[str], found: _Found) -> None:
+    """Refuse a file that ends inside quotes: all that follows the opening one would be missing without a word."""
+    malformed = _count(engine, "SELECT count(*) FROM malformed_lines")
+    lost = _lost_lines(engine, export, names, found.blank + malformed)
+    if lost > 0 and lost > _count_breaks(engine, export, "malformed_lines", ["malformed"]):
+        rows = _count(engine, "SELECT count(*) FROM delivered_lines")
+        # Of columns that are left out nobody knows how many line breaks are in their values.
+        if found.is_open or not export.left_out or rows + found.blank + malformed < found.last - 1:
+            raise ExportError(
+                f"{export.path}: a quotation mark opens near line {found.last if found.is_open else rows + 1} and is "
+                "never closed, so the rest cannot be read. Close it or take it out, and deliver the export again."
+            )
+
+
+def _number_lines(engine: DuckDBEngine) -> None:
+    """Keep in a table by how much the rows from a certain one on stand further down than their own number says."""
+    engine.connection.execute(
+        "CREATE OR REPLACE TEMP TABLE shifts AS "
+        "SELECT line - 1 - upto + lines AS delivered_before, max(upto)::BIGINT AS shift FROM ("
+        "SELECT line, lines, (sum(lines) OVER (ORDER BY line ROWS UNBOUNDED PRECEDING))::BIGINT AS upto FROM ("
+        "SELECT line, lines FROM blank_lines UNION ALL SELECT line, 1 FROM malformed_lines)) GROUP BY ALL"
+    )
+
+
+def _count(engine: DuckDBEngine, query: str) -> int:
+    [(number,)] = engine.connection.execute(query).fetchall()
+    return int(number)
+
+
+def _settle_dates(engine: DuckDBEngine, export: Export, types: dict[str, str]) -> DateReading:
+    """Find the one reading of the join dates that fits the file."""
+    column = next(column for column in CONTRACT if column.type == "DATE")
+    name = _position(export, column)
+    if types[name].startswith(("DATE", "TIMESTAMP")):
+        return DateReading("ISO", f"{column.header} is delivered as a date type.")
+    text = _date_text(_text(name))
+    readings = ", ".join(f"{_parsed_date(text, reading)} AS {identifier(reading)}" for reading in DATE_FORMATS)
+    query = (
+        'SELECT count("day-first"), count("ISO"), count("month-first"), count(text), '
+        "min(line_number) FILTER (text IS NOT NULL), "
+        'count("day-first") FILTER ("month-first" IS NULL), count("month-first") FILTER ("day-first" IS NULL) '
+        f"FROM (SELECT line_number, {text} AS text, {readings} FROM delivered)"
+    )
+    [(day_first, iso, month_first, values, line, only_day, only_month)] = engine.connection.execute(query).fetchall()
+    if values and not max(day_first, iso, month_first):
+        raise ExportError(
+            f"{export.path}: no value of column {column.header} can be read as a date: see line {line}. "
+            "Expected day-month-year (04-09-2012) or ISO (2012-09-04)."
+        )
+    if month_first > max(day_first, iso):
+        raise ExportError(
+            f"{export.path}: the dates in column {column.header} read month first: {only_month:,} of "
+            f"{values:,} can only be read so. Deliver them as day-month-year (04-09-2012) or ISO (2012-09-04)."
+        )
+    if iso > day_first:
+        return DateReading("ISO", f"{iso:,} of {values:,} values of {column.header} read as year-month-day.")
+    evidence = f"{day_first:,} of {values:,} values of {column.header} read as day-month-year"
+    doubt = f"{only_day:,} of them cannot be month-first" if only_day else "nothing in the file rules out month-first"
+    return DateReading("day-first", f"{evidence}; {doubt}.")
+
+
+def _typed_query(export: Export, types: dict[str, str], dates: DateReading) -> str:
+    """Three steps, each over the columns of the one before: texts, typed values, and what could not be typed."""
+    delivered = {column.name: types[_position(export, column)] for column in CONTRACT}
+    trimmed = [
+        f"{_present(_position(export, column), delivered[column.name])} AS {column.name}_delivered"
+        for column in CONTRACT
+    ]
+    typed = [f"{_typed(column, delivered[column.name], dates)} AS {column.name}" for column in CONTRACT]
+    extras = extra_columns(export)
+    return (
+        f"WITH trimmed AS (SELECT *, {', '.join(trimmed)} FROM delivered), "
+        f"typed AS (SELECT *, {', '.join(typed)} FROM trimmed) "
+        f"SELECT line_number, {', '.join(column.name for column in CONTRACT)}, "
+        f"{_unreadable(delivered, dates)} AS unreadable"
+        f"{''.join(f', CAST({name} AS VARCHAR) AS {identifier(extra)}' for name, extra in extras.items())} FROM typed"
+    )
+
+
+def _present(name: str, delivered: str) -> str:
+    """The expression for a delivered value, as text unless it is a number or a date; null where it is missing."""
+    if delivered in INTEGERS or delivered.startswith(("DATE", "TIMESTAMP")):
+        return name
+    if delivered in ("FLOAT", "DOUBLE"):  # "not a number" says that the value is missing
+        return f"CASE WHEN {_is_finite(name)} OR contains(CAST({name} AS VARCHAR), 'inf') THEN {name} END"
+    return _text(name)
+
+
+def _is_finite(number: str) -> str:
+    # DuckDB 2.0 answers isnan and comparisons from the statistics of a Parquet file, which pass over NaN.
+    return f"{number} - {number} = 0"
+
+
+def _typed(column: DeliveredColumn, delivered: str, dates: DateReading) -> str:
+    """The expression that reads a delivered column as the contract's type; null where it cannot be."""
+    value = f"{column.name}_delivered"
+    if column.type == "VARCHAR":
+        return f"CAST({value} AS VARCHAR)"
+    if column.type == "DATE":
+        return _dated(value, delivered, dates)
+    if delivered in INTEGERS:
+        return f"TRY_CAST({value} AS {column.type})"
+    number = f"TRY_CAST({value} AS DOUBLE)"
+    if column.type in ("DOUBLE", "INTEGER"):  # amounts are integers: their cents are rounded
+        return f"CASE WHEN {_is_finite(number)} THEN TRY_CAST({number} AS {column.type}) END"
+    exact = f"TRY_CAST({value} AS {column.type})"
+    return f"CASE WHEN {exact} = {number} THEN {exact} END"
+
+
+def _dated(value: str, delivered: str, dates: DateReading) -> str:
+    if delivered == "TIMESTAMP WITH TIME ZONE":  # the day must not depend on where the pipeline runs
+        return f"CAST({value} AT TIME ZONE 'UTC' AS DATE)"
+    if delivered.startswith(("DATE", "TIMESTAMP")):
+        return f"CAST({value} AS DATE)"
+    return _parsed_date(_date_text(f"CAST({value} AS VARCHAR)"), dates.reading)
+
+
+def _unreadable(delivered: dict[str, str], dates: DateReading) -> str:
+    """The expression that sets down, word for word, what could not be typed; null where all could."""
+    cases = {"malformed IS NOT NULL": "malformed"}
+    for column in CONTRACT:
+        value, was = column.name, f"{column.name}_delivered"
+        if column.type == "VARCHAR" or (delivered[value] == column.type and column.type != "DOUBLE"):
+            continue  # every value is what it should be; but a double may be infinite
+        expected = EXPECTED[column.type] + (f" ({dates.reading})" if column.type == "DATE" else "")
+        before, after = literal(f"{column.header} is '"), literal(f"': expected {expected}")
+        cases[f"{value} IS NULL AND {was} IS NOT NULL"] = f"{before} || CAST({was} AS VARCHAR) || {after}"
+    # Hardly any row has a problem: the texts are put together only where one has.
+    texts = ", ".join(f"CASE WHEN {condition} THEN {text} END" for condition, text in cases.items())
+    return f"CASE WHEN {' OR '.join(f'({condition})' for condition in cases)} THEN concat_ws('; ', {texts}) END"
+
+
+def extra_columns(export: Export) -> dict[str, str]:
+    """Columns beyond the contract that are carried along: the first of them.
+
+    Args:
+        export: The file.
+
+    Returns:
+        Where they stand (`c7` is the eighth), and a snake_case name that nothing else has.
+    """
+    taken = {"line_number", "unreadable", *(column.name for column in CONTRACT)}
+    extras = {}
+    for number in export.further[:MAX_FURTHER]:
+        extra = snake_case(export.headers[number])
+        while extra in taken:
+            extra = f"{extra}_{number}"
+        extras[f"c{number}"] = extra
+        taken.add(extra)
+    return extras
+
+
+def _position(export: Export, column: DeliveredColumn) -> str:
+    return f"c{export.headers.index(column.header)}"
+
+
+def _text(name: str) -> str:
+    trimmed = f"trim(CAST({name} AS VARCHAR))"
+    # Compared one by one: a list is made a join, after which DuckDB writes rows in any order, and takes longer.
+    is_there = " AND ".join(f"lower({trimmed}) <> {literal(word)}" for word in MISSING)
+    return f"CASE WHEN {is_there} THEN {trimmed} END"
+
+
+def _date_text(text: str) -> str:
+    """The date part of a text, with its parts joined by hyphens."""
+    return f"translate(regexp_replace({text}, '[ T]\\d{{1,2}}:\\d{{2}}.*$', ''), '/.', '--')"
+
+
+def _parsed_date(text: str, reading: str) -> str:
+    parsed = f"TRY_CAST(try_strptime({text}, '{DATE_FORMATS[reading]}') AS DATE)"
+    return f"CASE WHEN year({parsed}) >= {EARLIEST_YEAR} THEN {parsed} END"

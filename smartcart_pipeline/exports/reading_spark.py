@@ -1,0 +1,135 @@
+"""Reading an export for Spark, with the same result as DuckDB's reader.
+
+A Parquet file of typed columns is read by the executors, each a part of it. What is text, be it a CSV, a workbook or a
+Parquet file with numbers or dates set down as text, is read by DuckDB in the driver and handed over as Parquet.
+"""
+
+from typing import Any
+
+import narwhals as nw
+
+from smartcart_pipeline.declaration.contract import CONTRACT, DeliveredColumn
+from smartcart_pipeline.declaration.tables import RAW_CUSTOMERS
+from smartcart_pipeline.engines.spark import TYPES, SparkEngine, quoted
+from smartcart_pipeline.engines.sql import literal
+from smartcart_pipeline.exports import reading_duckdb as duckdb_exports
+from smartcart_pipeline.exports.inspecting import Export
+from smartcart_pipeline.exports.reading_duckdb import EXPECTED, MISSING, DateReading, extra_columns
+
+Kinds = dict[str, str]
+
+
+def read_export(engine: SparkEngine, export: Export) -> tuple[nw.LazyFrame[Any], DateReading]:
+    """The rows of an export, typed by the contract.
+
+    Args:
+        engine: Where the frame lives.
+        export: The file, from `inspect_export`; where Spark reads it, in a place that all executors see.
+
+    Returns:
+        A frame with the columns of the table `raw_customers`, good as long as the engine; and how dates are read.
+
+    Raises:
+        ExportError: If the file cannot be read, holds no customers, or its dates read month first.
+    """
+    kinds = _typed_columns(export) if export.kind == "parquet" else None
+    return _read_locally(engine, export) if kinds is None else _read_typed(engine, export, kinds)
+
+
+def _read_locally(engine: SparkEngine, export: Export) -> tuple[nw.LazyFrame[Any], DateReading]:
+    frame, dates = duckdb_exports.read_export(engine.local, export)
+    path = engine.shared_folder / "raw_customers.parquet"
+    engine.local.write(frame, RAW_CUSTOMERS, path)
+    return nw.from_native(engine.session.read.parquet(str(path))), dates
+
+
+def _typed_columns(export: Export) -> Kinds | None:
+    """What kind each column of a Parquet file is; None where Spark would not read all as DuckDB does."""
+    from pyarrow import parquet  # noqa: PLC0415
+
+    file = parquet.ParquetFile(export.path)
+    kinds = {f"c{number}": _kind(field.type) for number, field in enumerate(file.schema_arrow)}
+    fits = all(kinds[_position(export, column)] in _fitting(column) for column in CONTRACT)
+    distinct = len(set(export.headers)) == len(export.headers)
+    return kinds if fits and distinct and "other" not in kinds.values() and file.metadata.num_rows else None
+
+
+def _kind(type: Any) -> str:  # noqa: A002
+    import pyarrow as pa  # noqa: PLC0415
+
+    if pa.types.is_dictionary(type):
+        type = type.value_type  # noqa: A001
+    if pa.types.is_integer(type) or pa.types.is_boolean(type):
+        return "integer"
+    if pa.types.is_float32(type) or pa.types.is_float64(type):
+        return "float"
+    if pa.types.is_date32(type) or (pa.types.is_timestamp(type) and type.unit in ("ms", "us")):
+        return "date"
+    return "text" if pa.types.is_string(type) or pa.types.is_large_string(type) else "other"
+
+
+def _fitting(column: DeliveredColumn) -> tuple[str, ...]:
+    return {"VARCHAR": ("text",), "DATE": ("date",)}.get(column.type, ("integer", "float"))
+
+
+def _read_typed(engine: SparkEngine, export: Export, kinds: Kinds) -> tuple[nw.LazyFrame[Any], DateReading]:
+    """Three steps, each over the columns of the one before: values, typed values, and what could not be typed."""
+    extras = extra_columns(export)
+    read = [*(_position(export, column) for column in CONTRACT), *extras]
+    headers = [f"{quoted(export.headers[int(name[1:])])} AS {name}" for name in read]
+    present = {column.name: _present(_position(export, column), kinds) for column in CONTRACT}
+    typed = {column.name: _typed(column, kinds[_position(export, column)]) for column in CONTRACT}
+    frame = (
+        engine.session.read.parquet(str(export.path))
+        .selectExpr("_metadata.row_index + 2 AS line_number", *headers)
+        .selectExpr("*", *(f"{value} AS {name}_delivered" for name, value in present.items()))
+        .selectExpr("*", *(f"{value} AS {name}" for name, value in typed.items()))
+        .selectExpr(
+            "line_number",
+            *typed,
+            f"{_unreadable()} AS unreadable",
+            *(f"CAST({name} AS STRING) AS {quoted(extra)}" for name, extra in extras.items()),
+        )
+    )
+    dates = next(column.header for column in CONTRACT if column.type == "DATE")
+    return nw.from_native(frame), DateReading("ISO", f"{dates} is delivered as a date type.")
+
+
+def _present(name: str, kinds: Kinds) -> str:
+    """The expression for a delivered value; null where it is missing."""
+    if kinds[name] == "float":  # "not a number" says that the value is missing
+        return f"CASE WHEN NOT isnan({name}) THEN {name} END"
+    if kinds[name] == "text":
+        missing = ", ".join(literal(word) for word in MISSING)
+        return f"CASE WHEN lower(trim({name})) NOT IN ({missing}) THEN trim({name}) END"
+    return name
+
+
+def _typed(column: DeliveredColumn, kind: str) -> str:
+    """The expression that reads a delivered column as the contract's type; null where it cannot be."""
+    value, target = f"{column.name}_delivered", TYPES.get(column.type, column.type)
+    if kind != "float":
+        return f"try_cast({value} AS {target})"
+    number = f"CAST({value} AS DOUBLE)"
+    if column.type == "DOUBLE":
+        return f"CASE WHEN abs({number}) < double('inf') THEN {number} END"
+    rounded = f"try_cast(rint({number}) AS {target})"
+    if column.type == "INTEGER":  # amounts are integers: their cents are rounded
+        return rounded
+    return f"CASE WHEN rint({number}) = {number} THEN {rounded} END"
+
+
+def _unreadable() -> str:
+    """The expression that sets down what could not be typed; null where all could."""
+    cases = {
+        f"{column.name} IS NULL AND {column.name}_delivered IS NOT NULL": f'concat("{column.header} is \'", '
+        f'CAST({column.name}_delivered AS STRING), "\': expected {EXPECTED[column.type]}")'
+        for column in CONTRACT
+        if column.type in EXPECTED
+    }
+    texts = ", ".join(f"CASE WHEN {condition} THEN {text} END" for condition, text in cases.items())
+    return f"CASE WHEN {' OR '.join(f'({condition})' for condition in cases)} THEN concat_ws('; ', {texts}) END"
+
+
+def _position(export: Export, column: DeliveredColumn) -> str:
+    return f"c{export.headers.index(column.header)}"

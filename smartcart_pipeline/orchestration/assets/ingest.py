@@ -1,0 +1,58 @@
+"""The export as it was delivered. What is wrong with a row is judged later, in `prepare`."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+
+from smartcart_pipeline.declaration import contract
+from smartcart_pipeline.engines import Engine
+from smartcart_pipeline.exports import as_of
+from smartcart_pipeline.exports import inspecting as exports
+from smartcart_pipeline.exports import reading_duckdb as duckdb_exports
+from smartcart_pipeline.exports.as_of import day_of_delivery, stated_day
+from smartcart_pipeline.exports.inspecting import inspect_export, tell_left_out
+from smartcart_pipeline.exports.reading import read_export
+from smartcart_pipeline.orchestration.assets import makes
+from smartcart_pipeline.orchestration.faults import naming_the_fault
+from smartcart_pipeline.orchestration.io_manager import DELIVERED_ROWS, NOTE
+from smartcart_pipeline.orchestration.settings import Settings
+from smartcart_pipeline.storage.arrivals import find_export
+from smartcart_pipeline.storage.damage import mend_tables
+from smartcart_pipeline.storage.home import Home, require_space
+
+
+@makes("ingest", {"raw_customers": (as_of, contract, exports, duckdb_exports)})
+def raw_customers(
+    context: dg.AssetExecutionContext,
+    settings: Settings,
+    engine: dg.ResourceParam[Engine],
+    home: dg.ResourceParam[Home],
+) -> Iterator[dg.Output[Any]]:
+    """One row a line of the export, as delivered."""
+    with naming_the_fault():
+        # First of all that a night does: what the last one left must be whole.
+        for told in mend_tables(home, engine.local):
+            context.log.warning(told)
+        export = inspect_export(find_export(home, settings.input))
+        delivered_on = day_of_delivery(export.path)
+        stated = stated_day(settings.as_of, export.path, delivered_on)
+        require_space(home, export.rows, settings.copied_rows)
+        frame, dates = read_export(engine, export)
+    notes = {NOTE: tell_left_out(export)} if export.left_out else {}
+    yield dg.Output(
+        frame,
+        "raw_customers",
+        metadata={
+            **notes,
+            "export": dg.MetadataValue.path(export.path),
+            "content_hash": export.content_hash,
+            DELIVERED_ROWS: export.rows,
+            "format": export.format,
+            "delivered_on": str(delivered_on),
+            "as_of_stated": str(stated or "the newest join date"),
+            "date_reading": dates.reading,
+            "date_evidence": dates.evidence,
+        },
+        data_version=dg.DataVersion(export.content_hash[:12]),
+    )

@@ -1,0 +1,53 @@
+"""What the model is made of: principal components, and the number of clusters."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+import narwhals as nw
+import numpy as np
+
+from smartcart_pipeline.engines import Engine, apart
+from smartcart_pipeline.orchestration.assets import makes, picture
+from smartcart_pipeline.orchestration.faults import naming_the_fault
+from smartcart_pipeline.orchestration.settings import Settings
+from smartcart_pipeline.report.plots import plot_k_selection
+from smartcart_pipeline.segmentation import components, sampling, scaling, selection
+from smartcart_pipeline.storage.lake import Fitted
+
+
+@makes("model", {"pca_components": (components,), "loadings": (components,)})
+def projecting(
+    settings: Settings, engine: dg.ResourceParam[Engine], scaled: nw.LazyFrame, correlations: nw.LazyFrame
+) -> Iterator[dg.Output[Any]]:
+    """`pca_components`: one row a customer. `loadings`: one row a component and feature."""
+    names = settings.features.names
+    fitted = engine.fit_components(scaled, scaling.read_correlations(engine.rows(correlations), names), names)
+    explained = dict(zip(components.NAMES, fitted.explained_variance_ratio, strict=True))
+    facts = {"explained_variance_ratio": explained}
+    yield dg.Output(components.project(scaled, fitted), "pca_components", metadata=facts)
+    yield dg.Output(Fitted(fitted.rows(), [correlations.select("correlation")]), "loadings")
+
+
+@makes("model", {"sampled_customers": (sampling,), "k_selection": (sampling, selection)})
+def choosing_k(
+    settings: Settings,
+    engine: dg.ResourceParam[Engine],
+    features: nw.LazyFrame,
+    pca_components: nw.LazyFrame,
+) -> Iterator[dg.Output[Any]]:
+    """`sampled_customers`: a sampled customer. `k_selection`: a candidate k."""
+    drawn = sampling.sample_places(features, pca_components, settings.sample_customers, settings.seed)
+    sample = engine.rows(drawn)
+    points = np.array([[row[name] for name in components.NAMES] for row in sample])
+    measured = apart.start(selection.evaluate_candidates, points, settings.seed)
+    yield dg.Output(Fitted(sample, [drawn]), "sampled_customers")
+    with naming_the_fault():
+        rows = apart.call(selection.choose_k, measured.result())
+    elbow = apart.start(plot_k_selection, rows)
+    selected = next(row for row in rows if row["is_selected"])
+    yield dg.Output(
+        Fitted(rows, [drawn.select(*components.NAMES)]),
+        "k_selection",
+        metadata={"k": selected["k"], "why": selected["reason"], "elbow": picture(elbow.result())},
+    )

@@ -1,0 +1,152 @@
+"""Publication: what leaves the pipeline. It runs only after every blocking check of the run has passed."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import narwhals as nw
+
+from smartcart_pipeline.declaration import tables, views
+from smartcart_pipeline.declaration.tables import TABLES
+from smartcart_pipeline.engines import Engine
+from smartcart_pipeline.engines import macros as duckdb_macros
+from smartcart_pipeline.orchestration import provenance
+from smartcart_pipeline.orchestration.assets import OWNERS, source_version
+from smartcart_pipeline.orchestration.automation import nightly_refresh, package_version
+from smartcart_pipeline.orchestration.faults import naming_the_fault
+from smartcart_pipeline.orchestration.io_manager import NOTE
+from smartcart_pipeline.orchestration.provenance import (
+    Made,
+    check_rows,
+    column_lineage_rows,
+    lineage_rows,
+    trace_delivery,
+    trace_files,
+)
+from smartcart_pipeline.orchestration.settings import Settings
+from smartcart_pipeline.storage import publications
+from smartcart_pipeline.storage import warehouse as building
+from smartcart_pipeline.storage.home import Home
+from smartcart_pipeline.storage.lake import Lake
+from smartcart_pipeline.storage.models import (
+    PublishedNight,
+    Record,
+    commit_record,
+    prepare_record,
+    read_champion,
+    read_record,
+)
+from smartcart_pipeline.storage.publications import publish, run_of
+from smartcart_pipeline.storage.run_records import forget_old_runs
+from smartcart_pipeline.storage.warehouse import Contents, Publication, now
+
+# What the next night reads of this one: only a run that made all of them is a night of its own.
+HANDED_ON = ("features", "contested_models", "clusters", "segment_membership", "nights")
+
+
+@dg.asset(
+    deps=list(TABLES),
+    description="The DuckDB file that analysts open: all tables of one run, swapped in whole.",
+    group_name="publish",
+    owners=OWNERS,
+    kinds={"duckdb"},
+    code_version=source_version(publications, building, provenance, tables, views, duckdb_macros),
+)
+def warehouse(
+    context: dg.AssetExecutionContext,
+    settings: Settings,
+    engine: dg.ResourceParam[Engine],
+    lake: dg.ResourceParam[Lake],
+    home: dg.ResourceParam[Home],
+) -> dg.MaterializeResult[Any]:
+    """One file of all tables, each at its own grain."""
+    files = {name: lake.path(name) for name in TABLES}
+    with naming_the_fault():
+        record = read_record(home)
+    made = trace_files(context.instance, files)
+    delivered = trace_delivery(context.instance, files["raw_customers"])
+    night = _describe_night(engine, lake, record, delivered["content_hash"])
+    is_new = night != record.last
+    publication = _describe(engine, lake, made, delivered, night)
+    lineage = lineage_rows(made, publication.run_id, publication.code_version, publication.published_at)
+    checks = check_rows(context.instance, made)
+    contents = Contents(publication, files, lineage, column_lineage_rows(made), settings.copied_rows, checks)
+    with naming_the_fault():
+        pending = _prepare_record(engine, lake, home, record, night) if is_new else None
+        done = publish(engine.local, contents, home, settings.kept_publications)
+        if pending:
+            commit_record(home, pending)
+    forgotten = _forget_old_runs(context, settings.kept_records)
+    notes = {NOTE: publications.tell_set_aside(done.set_aside)} if done.set_aside else {}
+    for note in notes.values():
+        context.log.warning(note)
+    return dg.MaterializeResult(
+        metadata={
+            "path": dg.MetadataValue.path(home.warehouse),
+            "publication": dg.MetadataValue.path(done.path),
+            "bytes": home.warehouse.stat().st_size,
+            "export": publication.export_name,
+            "as_of_date": str(publication.as_of_date),
+            "model_version": publication.model_version,
+            "night": night.night,
+            "pruned_files": len(done.pruned),
+            "forgotten_runs": forgotten,
+            **notes,
+        }
+    )
+
+
+def _forget_old_runs(context: dg.AssetExecutionContext, kept_nights: int) -> int:
+    """Forget runs, if that can be done: the night has published, and the next one tries again."""
+    from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415  (Dagster has imported it)
+
+    try:
+        return forget_old_runs(context.instance, nightly_refresh.name, kept_nights)
+    except (OSError, SQLAlchemyError) as error:
+        context.log.warning(f"Old runs stay in Dagster's records for now: {error}")
+        return 0
+
+
+def _describe(
+    engine: Engine, lake: Lake, made: dict[str, Made], delivered: dict[str, Any], night: PublishedNight
+) -> Publication:
+    [in_force] = engine.rows(lake.read("segment_model").select("recipe"))
+    return Publication(
+        run_id=lake.run_id,
+        as_of_date=engine.rows(lake.read("cleaned").select("as_of_date").head(1))[0]["as_of_date"],
+        as_of_found=made["cleaned"].metadata.get("as_of_found"),
+        export_name=Path(delivered["export"]).name,
+        export_hash=delivered["content_hash"],
+        recipe=in_force["recipe"],
+        fitted_recipe=str(made["scaled"].metadata.get("recipe", in_force["recipe"])),
+        code_version=package_version(),
+        model_version=night.version,
+        published_at=now(),
+    )
+
+
+def _describe_night(engine: Engine, lake: Lake, record: Record, content_hash: str) -> PublishedNight:
+    """Tonight; or the night before once more, where this run made some of the tables only."""
+    if any(run_of(lake.path(name)) != lake.run_id for name in HANDED_ON):
+        if record.last is None:
+            raise dg.Failure("No night has been published yet: run the whole job.", allow_retries=False)
+        return record.last
+    number = len(record.nights) + 1
+    [tonight] = engine.rows(lake.read("nights").filter(nw.col("night") == number))
+    return PublishedNight(
+        night=number,
+        run_id=lake.run_id,
+        as_of_date=tonight["as_of_date"],
+        version=tonight["model_version"],
+        promoted=tonight["is_promoted"],
+        verdict=tonight["verdict"],
+        content_hash=content_hash,
+    )
+
+
+def _prepare_record(engine: Engine, lake: Lake, home: Home, record: Record, night: PublishedNight) -> Path:
+    """Lay ready what the home shall know of tonight's models once the night has published."""
+    models = {row["part"]: row for row in engine.rows(lake.read("contested_models"))}
+    challenger = read_champion(json.loads(models["challenger"]["document"]))
+    return prepare_record(home, record, night, challenger, models["in_force"]["named_segments"])

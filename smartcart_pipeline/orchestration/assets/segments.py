@@ -1,0 +1,234 @@
+"""Who belongs where, and what each segment is like."""
+
+import json
+from collections.abc import Iterator
+from concurrent.futures import Future
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import dagster as dg
+import narwhals as nw
+import numpy as np
+import pyarrow as pa
+
+from smartcart_pipeline.declaration.recipe import COUNTED
+from smartcart_pipeline.declaration.tables import CLUSTERS, PLOTTED_CUSTOMERS
+from smartcart_pipeline.engines import Engine, apart
+from smartcart_pipeline.orchestration.assets import makes, picture
+from smartcart_pipeline.orchestration.faults import naming_the_fault
+from smartcart_pipeline.orchestration.settings import Settings
+from smartcart_pipeline.report.plots import plot_components, plot_income_and_spending, plot_sizes
+from smartcart_pipeline.segmentation import (
+    Rows,
+    clustering,
+    components,
+    hysteresis,
+    model,
+    personas,
+    profiling,
+    sampling,
+    scaling,
+    spending,
+)
+from smartcart_pipeline.segmentation.clustering import Ward
+from smartcart_pipeline.segmentation.contest import Champion, begin_model
+from smartcart_pipeline.segmentation.model import SegmentModel, label_by
+from smartcart_pipeline.storage.home import Home
+from smartcart_pipeline.storage.lake import Fitted, Lake
+from smartcart_pipeline.storage.models import PublishedNight, Record, read_champion, read_record
+
+Frame = nw.LazyFrame[Any]
+
+# Customers in a scatter plot: enough to see the shape, few enough to see a point.
+PLOTTED = 2_000
+
+# A night has been missed when the profiles are older than a day and the time a run may take.
+FRESHNESS = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=30), warn_window=timedelta(hours=26))
+
+
+@makes(
+    "segments",
+    {
+        "clusters": (sampling, clustering, hysteresis, model),
+        "centroids": (model,),
+        "algorithm_comparison": (sampling, clustering),
+    },
+)
+def clustering_customers(
+    settings: Settings,
+    engine: dg.ResourceParam[Engine],
+    lake: dg.ResourceParam[Lake],
+    home: dg.ResourceParam[Home],
+    cleaning_figures: nw.LazyFrame,
+    contested_models: nw.LazyFrame,
+    fitted_centroids: nw.LazyFrame,
+    features: nw.LazyFrame,
+    sampled_customers: nw.LazyFrame,
+    scaler: nw.LazyFrame,
+    loadings: nw.LazyFrame,
+) -> Iterator[dg.Output[Any]]:
+    """`clusters`: a customer. `centroids`: a segment. `algorithm_comparison`: an algorithm and space."""
+    [figures] = engine.rows(cleaning_figures)
+    with naming_the_fault():
+        in_force = read_models(engine, contested_models)["in_force"].model
+        before = read_compared(engine, contested_models, read_record(home))
+    fit = replace(
+        begin_model(settings.recipe, figures, engine.rows(scaler), engine.rows(loadings)),
+        centroids=engine.array(fitted_centroids.sort("kmeans_cluster"), components.NAMES),
+    )
+    customers = engine.rows(features.select(nw.len().alias("customers")))[0]["customers"]
+    sample = engine.keep(sampled_customers)
+    ward = _fit_ward(engine, sample, len(fit.centroids), settings, customers)
+    measured = sampling.sample_customers(sample, settings.comparison_customers, settings.seed)
+    compared = _compare(engine, measured, fit, ward, {"kmeans": customers, "agglomerative": ward.fitted_customers})
+    shown: Any = sampling.sample_customers(sample, PLOTTED, settings.seed)
+    points = shown.select("customer_id", *components.NAMES)
+    plotted = model.assign_model(shown, in_force).join(points, on="customer_id", how="inner").sort("customer_id")
+    seen = apart.start(plot_components, engine.rows(plotted))
+    previous = lake.read_of(before.run_id, "clusters") if before else None
+    placed = _place(features, in_force, fit, ward)
+    published = hysteresis.settle_segments(placed, previous, in_force.segment_ids, settings.hysteresis)
+    yield dg.Output(
+        published.select(*CLUSTERS.names),
+        "clusters",
+        metadata={"k": len(in_force.centroids), "components": picture(seen.result())},
+    )
+    places = clustering.centroid_rows(in_force.centroids, in_force.segment_ids)
+    yield dg.Output(Fitted(places, [contested_models.select("document")]), "centroids")
+    comparison = compared.result()
+    yield dg.Output(
+        Fitted(comparison, [sampled_customers.drop("customer_id", "response")]),
+        "algorithm_comparison",
+        metadata={"adjusted_rand_index": comparison[0]["adjusted_rand_index"]},
+    )
+
+
+@makes("segments", {"plotted_customers": (sampling,), "category_spending": (spending,)})
+def illustrating(
+    settings: Settings,
+    engine: dg.ResourceParam[Engine],
+    clusters: nw.LazyFrame,
+    centroids: nw.LazyFrame,
+    sampled_customers: nw.LazyFrame,
+    cleaned: nw.LazyFrame,
+) -> Iterator[dg.Output[Any]]:
+    """`plotted_customers`: a sampled customer. `category_spending`: a segment and product category."""
+    drawn: Any = sampling.sample_customers(sampled_customers, PLOTTED, settings.seed)
+    shown = drawn.join(clusters, on="customer_id", how="inner")
+    places = engine.rows(centroids)
+    members = spending.join_amounts(clusters, cleaned, places)
+    rows = spending.category_rows(engine.rows(spending.sum_amounts(members)), places)
+    yield dg.Output(shown.select(*PLOTTED_CUSTOMERS.names).sort("customer_id"), "plotted_customers")
+    yield dg.Output(Fitted(rows, [spending.name_sources(members)]), "category_spending")
+
+
+def read_models(engine: Engine, contested_models: Frame) -> dict[str, Champion]:
+    """The models of the night, by their part in it.
+
+    Args:
+        engine: Fetches the table.
+        contested_models: The table.
+
+    Returns:
+        `in_force` and `challenger`; the same where it was promoted.
+    """
+    return {row["part"]: read_champion(json.loads(row["document"])) for row in engine.rows(contested_models)}
+
+
+def read_compared(engine: Engine, contested_models: Frame, record: Record) -> PublishedNight | None:
+    """The night that the night is compared with.
+
+    Args:
+        engine: Fetches the table.
+        contested_models: The table.
+        record: The nights so far.
+
+    Returns:
+        The night; None for the first.
+    """
+    return record.numbered(engine.rows(contested_models.select("compared_night"))[0]["compared_night"])
+
+
+@makes("segments", {"profiles": (profiling, personas)}, freshness_policy=FRESHNESS)
+def profiles(
+    engine: dg.ResourceParam[Engine],
+    clusters: nw.LazyFrame,
+    centroids: nw.LazyFrame,
+    features: nw.LazyFrame,
+    plotted_customers: nw.LazyFrame,
+) -> Iterator[dg.Output[Any]]:
+    """One row a segment."""
+    places = engine.rows(centroids)
+    members = profiling.join_members(clusters, features, places)
+    counts = engine.count_values(members, "kmeans_cluster", COUNTED)
+    base = profiling.summarise_customers(profiling.merge_counts(counts))
+    rows = personas.name_segments(profiling.profile_segments(counts, places), base)
+    pictures = {
+        "income_and_spending": apart.start(plot_income_and_spending, engine.rows(plotted_customers), rows),
+        "sizes": apart.start(plot_sizes, rows),
+    }
+    yield dg.Output(
+        Fitted(rows, [profiling.name_sources(members)]),
+        "profiles",
+        metadata={
+            "personas": {row["segment_id"]: row["persona"] for row in rows},
+            **{name: picture(drawn.result()) for name, drawn in pictures.items()},
+        },
+    )
+
+
+def _fit_ward(engine: Engine, sample: Frame, k: int, settings: Settings, customers: int) -> Ward:
+    """Ward's clusters of a sample, numbered in the canonical order: by what its customers spend."""
+    fitted = sampling.sample_customers(sample, settings.ward_customers, settings.seed)
+    values = engine.array(fitted, [*components.NAMES, "total_spending"])
+    points, found = values[:, :-1], apart.call(clustering.fit_ward, values[:, :-1], k)
+    spent = [
+        {"ward_label": label, "customers": 1, "spending": spending}
+        for label, spending in zip(found.tolist(), values[:, -1].tolist(), strict=True)
+    ]
+    labels = np.argsort(clustering.canonical_order(spent, "ward_label"))[found]
+    ward = Ward(clustering.group_means(points, labels, k), len(points))
+    if len(points) < customers:
+        return ward
+    ids = engine.fetch(fitted.select("customer_id")).column("customer_id")
+    # From the array as it lies in memory: pyarrow imports pandas to look at it.
+    numbers = pa.Array.from_buffers(pa.int32(), len(labels), [None, pa.py_buffer(labels.astype(np.int32))])
+    return replace(ward, labels=engine.frame(pa.table({"customer_id": ids, "ward_label": numbers})))
+
+
+def _place(features: Frame, in_force: SegmentModel, fit: SegmentModel, ward: Ward) -> Frame:
+    """Put customers into segments by the model in force, and into the clusters of both fits of tonight."""
+    nearest = {} if ward.labels is not None else {"ward_label": ward.centres}
+    if in_force.places_like(fit):
+        points: Any = model.place_customers(features, fit)
+        for label, centres in nearest.items():
+            points = clustering.nearest_centroid(points, centres, label)
+        placed: Any = clustering.assign_segments(points, in_force.centroids, in_force.segment_ids)
+    else:
+        nearest["kmeans_label"] = fit.centroids
+        labelled = label_by(features, fit, nearest)
+        placed = model.assign_model(labelled, in_force, beside=tuple(nearest)).drop("kmeans_cluster")
+        placed = placed.rename({"kmeans_label": "kmeans_cluster"})
+    if ward.labels is not None:
+        placed = placed.join(ward.labels, on="customer_id", how="inner")
+    settled: Frame = placed.rename({"ward_label": "agglomerative_cluster"})
+    return settled
+
+
+def _compare(
+    engine: Engine, few: Frame, fit: SegmentModel, ward: Ward, fitted_customers: dict[str, int]
+) -> "Future[Rows]":
+    """Hold both fits of tonight against each other, on the components and on all standardised features."""
+    names = fit.features.names
+    placed = clustering.nearest_centroid(model.place_customers(few, fit), fit.centroids, "kmeans_label")
+    scaled = scaling.standardise(scaling.encode_features(few, fit.features), fit.scaler)
+    measured = clustering.label_customers(placed, ward).join(scaled, on="customer_id", how="inner").sort("customer_id")
+    values = engine.array(measured, [*components.NAMES, *names, "kmeans_label", "ward_label"])
+    dimensions = len(components.NAMES)
+    return apart.start(
+        clustering.compare_algorithms,
+        spaces={"pca_components": values[:, :dimensions], "scaled": values[:, dimensions:-2]},
+        algorithms={"kmeans": values[:, -2].astype(int), "agglomerative": values[:, -1].astype(int)},
+        fitted_customers=fitted_customers,
+    )

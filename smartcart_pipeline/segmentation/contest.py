@@ -1,0 +1,364 @@
+"""The contest of a night: tonight's fit against the model in force, and which of the two customers are put in by.
+
+What belongs here: the order in which the verbs of `segmentation` are asked, by a run and by a simulation alike. What
+does not: the rules (see `gate`) and where models are kept (see `storage.models`).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ParamSpec, Protocol, TypeVar
+
+import narwhals as nw
+import numpy as np
+
+from smartcart_pipeline.declaration.recipe import RecipeName
+from smartcart_pipeline.segmentation import Rows, clustering, components, drift, identity, sampling, scaling
+from smartcart_pipeline.segmentation.cleaning import Limits
+from smartcart_pipeline.segmentation.drift import Reference
+from smartcart_pipeline.segmentation.gate import (
+    Decision,
+    Evidence,
+    Gate,
+    challenger_k,
+    count_relabelled,
+    decide_promotion,
+    promote_first,
+)
+from smartcart_pipeline.segmentation.identity import Matching
+from smartcart_pipeline.segmentation.model import SegmentModel, assign_model, label_by, place_customers
+from smartcart_pipeline.segmentation.silhouette import mean_silhouettes
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+DISTANCE = "distance"
+# A customer is far from every segment beyond the distance that this share of the fitted customers is within.
+FAR_QUANTILE = 0.99
+# Silhouettes of more customers than this take too much memory.
+COMPARED_CUSTOMERS = 3_000
+
+
+class Hands(Protocol):
+    """What a contest asks of an engine."""
+
+    def rows(self, frame: Any) -> Rows: ...  # noqa: D102
+    def array(self, frame: Any, columns: Sequence[str]) -> np.ndarray: ...  # noqa: D102
+    def keep(self, frame: Any) -> Any: ...  # noqa: D102
+    def refine_centroids(self, points: Any, centroids: np.ndarray) -> np.ndarray: ...  # noqa: D102
+    def call(self, verb: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T: ...  # noqa: D102
+
+
+@dataclass(frozen=True, eq=False)
+class Champion:
+    """A segment model that is or was in force, or may come to be, with what later nights are held against.
+
+    Attributes:
+        version: Its name: `v` and the number of the night that made it.
+        model: The fitted numbers.
+        reference: How the customers it was fitted on are spread.
+        far: Distance to the centroid that 99 of 100 of those were within (no unit).
+        origin: How it was made, in a few words.
+    """
+
+    version: str
+    model: SegmentModel
+    reference: Reference
+    far: float
+    origin: str
+
+
+@dataclass(frozen=True, eq=False)
+class Tonight:
+    """What a night brings to the contest.
+
+    Attributes:
+        night: Its number among those that were published, from 1.
+        features: All customers, described.
+        points: All customers on tonight's components.
+        sample: Some customers, with both, kept; the fit begins with them, and the gate judges by them.
+        candidates: The table `k_selection`.
+        fit: Tonight's scaler and components, with anything for centroids.
+        previous: The table `clusters` of the night before; None where there is none.
+        is_newest: Whether no later as-of date has been published.
+        seed: Seed of every random choice.
+    """
+
+    night: int
+    features: Any
+    points: Any
+    sample: Any
+    candidates: Rows
+    fit: SegmentModel
+    previous: Any
+    is_newest: bool
+    seed: int
+
+
+@dataclass(frozen=True, eq=False)
+class Requested:
+    """A model that a person wants in force.
+
+    Attributes:
+        champion: The model.
+        keeps_ids: Whether its segments keep their ids, because it was in force before.
+        reason: The person's.
+    """
+
+    champion: Champion
+    keeps_ids: bool
+    reason: str
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """How a contest ended.
+
+    Attributes:
+        in_force: The model that customers are put into segments by tonight.
+        challenger: Tonight's; the same where it was promoted.
+        fitted: Tonight's fit, in canonical order.
+        decision: Whether the challenger was promoted, and why.
+        events: What became of each segment, rows of `segment_events` without the night; none on a held night.
+        drift: Rows of `feature_drift` without the night; none on the first night.
+        named: How many segment ids have ever been given.
+    """
+
+    in_force: Champion
+    challenger: Champion
+    fitted: np.ndarray
+    decision: Decision
+    events: Rows
+    drift: Rows
+    named: int
+
+
+def begin_model(recipe: RecipeName, figures: dict[str, Any], scaler: Rows, loadings: Rows) -> SegmentModel:
+    """Tonight's scaler and components, to which the contest finds the centroids.
+
+    Args:
+        recipe: Which features it sees.
+        figures: The row of the table `cleaning_figures`.
+        scaler: All rows of the table `scaler`.
+        loadings: All rows of the table `loadings`.
+
+    Returns:
+        A model without segments.
+    """
+    return SegmentModel(
+        recipe=recipe,
+        as_of_date=figures["as_of_date"],
+        limits=Limits(figures["max_age"], figures["max_income"]),
+        income_median=figures["income_median"],
+        scaler=scaling.read_scaler(scaler),
+        components=components.read_components(loadings),
+        centroids=np.empty((0, components.COMPONENTS)),
+        segment_ids=(),
+        personas=(),
+    )
+
+
+def hold_contest(
+    hands: Hands,
+    tonight: Tonight,
+    champion: Champion | None,
+    named: int,
+    gate: Gate,
+    requested: Requested | None = None,
+) -> Outcome:
+    """Fit tonight's model, hold it against the one in force, and decide.
+
+    Args:
+        hands: The engine.
+        tonight: What the night brings.
+        champion: The model in force; None before the first.
+        named: How many segment ids have ever been given.
+        gate: When to promote.
+        requested: A model that a person wants in force instead.
+
+    Returns:
+        The outcome.
+    """
+    if champion is None:
+        return _begin(hands, tonight)
+    sample = tonight.sample
+    placed = hands.array(assign_model(sample, champion.model).sort("customer_id"), ["kmeans_cluster", DISTANCE])
+    is_far = placed[:, 1] > champion.far
+    begun = _begin_fit(hands, tonight, champion, placed[:, 0].astype(int))
+    fitted = replace(tonight.fit, centroids=hands.refine_centroids(tonight.points, begun))
+    adds_segment = requested is None and bool(is_far.mean() >= gate.unexplained_customers)
+    challenger = requested.champion.model if requested else fitted
+    if adds_segment:
+        points = hands.array(_project(sample, champion.model), components.NAMES)
+        centroids = clustering.extend_centroids(points, champion.model.centroids, is_far)
+        challenger = replace(champion.model, centroids=centroids)
+        stability = hands.call(clustering.measure_extension, points, centroids, champion.far, tonight.seed)
+    else:
+        stability = _stability(tonight.candidates, len(fitted.centroids))
+
+    counts = _count(hands, tonight, sample, champion, challenger)
+    drifted = hands.call(drift.measure_drift, champion.reference, _count_bins(hands, sample, champion))
+    order = _spending_order(counts)
+    if challenger is fitted:
+        challenger, counts = _reorder(challenger, counts, order)
+        fitted = challenger
+    else:
+        fitted, _ = _reorder(fitted, [], _spending_order(_count(hands, tonight, sample, champion, fitted)))
+    matching = _match(hands, counts, champion, challenger, named, requested)
+    evidence = Evidence(
+        drifted_features=float(np.mean([row["verdict"] == "drifted" for row in drifted])),
+        unexplained_customers=float(is_far.mean()),
+        silhouette_gain=_silhouette_gain(hands, tonight, champion.model, challenger),
+        stability=stability,
+        smallest_share=_smallest_share(counts, len(challenger.centroids)),
+        relabelled_share=count_relabelled(counts, champion.model.segment_ids, matching.segment_ids),
+        adds_segment=adds_segment,
+        is_newest=tonight.is_newest,
+    )
+    if requested:
+        decision = promote_first("person", f"Promoted by a person: {requested.reason}")
+        origin = f"{requested.champion.version} by a person"
+    else:
+        decision = decide_promotion(evidence, gate)
+        origin = f"{champion.version} and one more segment" if adds_segment else "fitted"
+    if decision.promoted:
+        # What becomes of the segments is told of all customers.
+        counts = _count(hands, tonight, tonight.features, champion, challenger)
+        matching = _match(hands, counts, champion, challenger, named, requested)
+    contender = _finish(hands, tonight, replace(challenger, segment_ids=matching.segment_ids), origin)
+    return Outcome(
+        in_force=contender if decision.promoted else champion,
+        challenger=contender,
+        fitted=fitted.centroids,
+        decision=decision,
+        events=matching.events if decision.promoted else [],
+        drift=drifted,
+        named=matching.named if decision.promoted else named,
+    )
+
+
+def _begin(hands: Hands, tonight: Tonight) -> Outcome:
+    """The first night: tonight's fit is the model in force."""
+    k = next(row["k"] for row in tonight.candidates if row["is_selected"])
+    begun = hands.call(clustering.fit_kmeans, _sampled_points(hands, tonight), k, tonight.seed)
+    fitted = replace(tonight.fit, centroids=hands.refine_centroids(tonight.points, begun))
+    counts = _count(hands, tonight, tonight.sample, None, fitted)
+    fitted, _ = _reorder(fitted, counts, _spending_order(counts))
+    matching = hands.call(identity.match_segments, [], (), k, 0)
+    first = _finish(hands, tonight, replace(fitted, segment_ids=matching.segment_ids), "fitted")
+    decision = promote_first("first_model", "Promoted: it is the first model of this home.")
+    return Outcome(first, first, fitted.centroids, decision, matching.events, [], matching.named)
+
+
+def _sampled_points(hands: Hands, tonight: Tonight) -> np.ndarray:
+    return hands.array(tonight.sample.sort("customer_id"), components.NAMES)
+
+
+def _begin_fit(hands: Hands, tonight: Tonight, champion: Champion, labels: np.ndarray) -> np.ndarray:
+    """Where tonight's fit begins: where the champion's customers are now, if its number of clusters is still good."""
+    points = _sampled_points(hands, tonight)
+    k = len(champion.model.centroids)
+    chosen = challenger_k(tonight.candidates, k)
+    if chosen == k and len(np.unique(labels)) == k:
+        return clustering.group_means(points, labels, k)
+    return hands.call(clustering.fit_kmeans, points, chosen, tonight.seed)
+
+
+def _stability(candidates: Rows, k: int) -> float:
+    return float(next(row["stability"] for row in candidates if row["k"] == k))
+
+
+def _count(hands: Hands, tonight: Tonight, customers: Any, champion: Champion | None, challenger: SegmentModel) -> Rows:
+    """Some of tonight's customers by both models and the segment of the night before, in one pass over them."""
+    frame, labels = customers.select(*tonight.features.collect_schema().names()), ["challenger"]
+    if champion is not None:
+        frame = label_by(frame, champion.model, {"champion": champion.model.centroids})
+        labels.append("champion")
+    labelled = label_by(frame, challenger, {"challenger": challenger.centroids}).select(
+        "customer_id", *labels, nw.col("total_spending").cast(nw.Int64).alias("spending")
+    )
+    # Joined last: labels are all that goes through the join.
+    if tonight.previous is not None:
+        before = tonight.previous.select("customer_id", "segment_id")
+        labelled = labelled.join(before, on="customer_id", how="left")
+    else:
+        labelled = labelled.with_columns(nw.lit(None, nw.String).alias("segment_id"))
+    summed = labelled.group_by("segment_id", *labels).agg(nw.len().alias("customers"), nw.col("spending").sum())
+    counts = [row | {name: int(row[name]) for name in labels} for row in hands.rows(summed)]
+    if tonight.previous is None and champion is not None:
+        # Nobody knows the night before any more: the champion says where customers would have been.
+        return [row | {"segment_id": champion.model.segment_ids[row["champion"]]} for row in counts]
+    return counts
+
+
+def _count_bins(hands: Hands, sample: Any, champion: Champion) -> Rows:
+    """How the sample spreads over the bins, which the champion's own sample made: one row."""
+    marked = sample.select(*drift.mark_bins(champion.reference))
+    sums = [nw.col(name).sum() for name in marked.collect_schema().names()]
+    return hands.rows(marked.select(nw.len().alias("customers"), *sums))
+
+
+def _spending_order(counts: Rows) -> list[int]:
+    return clustering.canonical_order(counts, "challenger")
+
+
+def _reorder(model: SegmentModel, counts: Rows, order: Sequence[int]) -> tuple[SegmentModel, Rows]:
+    """Number the clusters anew, in the canonical order."""
+    new = {old: number for number, old in enumerate(order)}
+    return (
+        replace(model, centroids=model.centroids[list(order)]),
+        [row | {"challenger": new[row["challenger"]]} for row in counts],
+    )
+
+
+def _match(
+    hands: Hands, counts: Rows, champion: Champion, challenger: SegmentModel, named: int, requested: Requested | None
+) -> Matching:
+    overlaps = [
+        {"segment_id": row["segment_id"], "cluster": row["challenger"], "customers": row["customers"]} for row in counts
+    ]
+    keeps = challenger.segment_ids if requested and requested.keeps_ids else None
+    return hands.call(
+        identity.match_segments, overlaps, champion.model.segment_ids, len(challenger.centroids), named, keeps
+    )
+
+
+def _smallest_share(counts: Rows, clusters: int) -> float:
+    sizes = identity.sum_segments(counts, "challenger")
+    return min(sizes[cluster] for cluster in range(clusters)) / max(sum(sizes.values()), 1)
+
+
+def _project(features: Any, model: SegmentModel) -> Any:
+    return place_customers(features, model).sort("customer_id")
+
+
+def _silhouette_gain(hands: Hands, tonight: Tonight, champion: SegmentModel, challenger: SegmentModel) -> float:
+    """How much better the challenger's silhouette is, over all standardised features, where neither is at home."""
+    few = hands.keep(sampling.sample_customers(tonight.sample, COMPARED_CUSTOMERS, tonight.seed))
+    scaled = scaling.standardise(scaling.encode_features(few, tonight.fit.features), tonight.fit.scaler)
+    space = hands.array(scaled.sort("customer_id"), tonight.fit.features.names)
+    labels = [
+        clustering.nearest_labels(hands.array(_project(few, model), components.NAMES), model.centroids)
+        for model in (champion, challenger)
+    ]
+    if any(len(np.unique(of)) < 2 for of in labels):
+        return 0.0
+    before, after = hands.call(mean_silhouettes, space, labels)
+    return after - before
+
+
+def _finish(hands: Hands, tonight: Tonight, model: SegmentModel, origin: str) -> Champion:
+    """What later nights are held against, beside the numbers themselves."""
+    model = replace(model, personas=model.segment_ids)
+    numeric, sample = model.features.numeric, tonight.sample.sort("customer_id")
+    values = hands.array(sample, numeric)
+    numbers = dict(zip(numeric, values.T, strict=True))
+    texts = [name for name, _ in model.features.categorical]
+    told = hands.rows(sample.select(*texts))
+    distances = hands.array(assign_model(sample, model).sort("customer_id"), [DISTANCE])[:, 0]
+    return Champion(
+        version=f"v{tonight.night}",
+        model=model,
+        reference=drift.describe_spread(numbers, {name: [row[name] for row in told] for name in texts}, model.features),
+        far=float(np.quantile(distances, FAR_QUANTILE, method="inverted_cdf")),
+        origin=origin,
+    )

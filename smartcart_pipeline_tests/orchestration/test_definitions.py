@@ -1,0 +1,320 @@
+"""The code location is what it is meant to be: its assets, what each depends on and says of itself, and its wiring."""
+
+import importlib.util
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import dagster as dg
+import pytest
+import yaml
+
+from smartcart_pipeline.declaration.tables import TABLES
+from smartcart_pipeline.engines.duckdb import DuckDBEngine
+from smartcart_pipeline.orchestration.assets import contest as promotion
+from smartcart_pipeline.orchestration.assets import (
+    history,
+    ingest,
+    model,
+    prepare,
+    publish,
+    report,
+    segments,
+    source_version,
+)
+from smartcart_pipeline.orchestration.checks import checks_of
+from smartcart_pipeline.orchestration.definitions import build_defs, defs
+from smartcart_pipeline.storage.home import Home
+
+REPOSITORY = Path(__file__).parents[2]
+
+PROMOTED_FROM = {
+    "cleaning_figures",
+    "features",
+    "scaler",
+    "loadings",
+    "pca_components",
+    "sampled_customers",
+    "k_selection",
+}
+CLUSTERED_FROM = {
+    "cleaning_figures",
+    "contested_models",
+    "fitted_centroids",
+    "features",
+    "sampled_customers",
+    "scaler",
+    "loadings",
+}
+MIGRATED_FROM = {
+    "cleaning_figures",
+    "contested_models",
+    "promotion_decisions",
+    "clusters",
+    "segment_membership",
+    "segment_moves",
+}
+ILLUSTRATED_FROM = {"clusters", "centroids", "sampled_customers", "cleaned"}
+
+# Each asset: its group, and the assets it depends on.
+ASSETS: dict[str, tuple[str, set[str]]] = {
+    "raw_customers": ("ingest", set()),
+    "cleaned": ("prepare", {"raw_customers"}),
+    "rejected_customers": ("prepare", {"raw_customers"}),
+    "cleaning_figures": ("prepare", {"raw_customers"}),
+    "features": ("prepare", {"cleaned"}),
+    "scaled": ("prepare", {"features"}),
+    "scaler": ("prepare", {"features"}),
+    "correlations": ("prepare", {"features"}),
+    "pca_components": ("model", {"scaled", "correlations"}),
+    "loadings": ("model", {"scaled", "correlations"}),
+    "sampled_customers": ("model", {"features", "pca_components"}),
+    "k_selection": ("model", {"features", "pca_components"}),
+    "contested_models": ("model", PROMOTED_FROM),
+    "fitted_centroids": ("model", PROMOTED_FROM),
+    "promotion_decisions": ("model", PROMOTED_FROM),
+    "feature_drift": ("model", PROMOTED_FROM),
+    "segment_events": ("model", PROMOTED_FROM),
+    "clusters": ("segments", CLUSTERED_FROM),
+    "centroids": ("segments", CLUSTERED_FROM),
+    "algorithm_comparison": ("segments", CLUSTERED_FROM),
+    "plotted_customers": ("segments", ILLUSTRATED_FROM),
+    "category_spending": ("segments", ILLUSTRATED_FROM),
+    "profiles": ("segments", {"clusters", "centroids", "features", "plotted_customers"}),
+    "segment_membership": ("segments", {"cleaning_figures", "contested_models", "clusters"}),
+    "segment_moves": ("segments", {"features", "contested_models", "clusters"}),
+    "segment_migration": ("segments", MIGRATED_FROM),
+    "nights": ("segments", MIGRATED_FROM),
+    "segment_model": ("segments", {"cleaning_figures", "contested_models", "profiles"}),
+    "segment_rules": ("segments", {"features", "sampled_customers", "segment_model"}),
+    "warehouse": ("publish", set(TABLES)),
+    "report": ("publish", {"warehouse"}),
+}
+
+# The steps that make the tables.
+STEPS = {
+    "raw_customers",
+    "cleaning_rules",
+    "features",
+    "standardising",
+    "projecting",
+    "choosing_k",
+    "promoting",
+    "clustering_customers",
+    "illustrating",
+    "profiles",
+    "segment_membership",
+    "segment_moves",
+    "migrating",
+    "segment_model",
+    "segment_rules",
+}
+SPECS = {spec.key.to_user_string(): spec for spec in defs.resolve_all_asset_specs()}
+
+
+def test_definitions_load_with_exactly_the_declared_assets() -> None:
+    dg.Definitions.validate_loadable(defs)
+    assert set(SPECS) == set(ASSETS)
+
+
+def test_every_table_of_the_lake_is_an_asset_and_every_other_asset_is_published() -> None:
+    assert set(ASSETS) == {*TABLES, "warehouse", "report"}
+
+
+@pytest.mark.parametrize("name", ASSETS)
+def test_an_asset_depends_on_exactly_what_it_reads(name: str) -> None:
+    assert {dependency.asset_key.to_user_string() for dependency in SPECS[name].deps} == ASSETS[name][1]
+
+
+@pytest.mark.parametrize("name", ASSETS)
+def test_an_asset_says_who_it_is(name: str) -> None:
+    spec = SPECS[name]
+    assert spec.group_name == ASSETS[name][0]
+    assert spec.owners == ["team:data-engineering"]
+    assert spec.kinds == {"warehouse": {"duckdb"}, "report": {"html"}}.get(name, {"python", "duckdb", "parquet"})
+    assert spec.code_version
+    assert spec.description
+    if name in TABLES:
+        assert spec.description == f"{TABLES[name].description} One row is {TABLES[name].grain}."
+
+
+def test_profiles_alone_must_be_fresh_every_night() -> None:
+    [(name, policy)] = [(name, spec.freshness_policy) for name, spec in SPECS.items() if spec.freshness_policy]
+    assert name == "profiles"
+    assert policy == dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=30), warn_window=timedelta(hours=26))
+
+
+def test_every_table_has_a_blocking_schema_check_and_all_checks_are_there() -> None:
+    graph = defs.resolve_asset_graph()
+    found = {
+        (key.asset_key.to_user_string(), key.name): graph.get_check_spec(key).blocking for key in graph.asset_check_keys
+    }
+    assert found == {(check.table, check.name): check.blocking for check in checks_of(tuple(TABLES))}
+    assert {table for (table, name), blocking in found.items() if name == "schema" and blocking} == set(TABLES)
+
+
+def test_no_table_is_read_and_nothing_published_before_its_blocking_checks_passed() -> None:
+    """The step that makes a table judges it; where a blocking check fails, so does the step, and nothing reads it."""
+    judged_by = {
+        (key.asset_key.to_user_string(), key.name): made.op.name
+        for made in defs.assets or ()
+        for key in made.check_keys  # type: ignore[union-attr]
+    }
+    made_by = {
+        key.to_user_string(): made.op.name
+        for made in defs.assets or ()
+        for key in made.keys  # type: ignore[union-attr]
+    }
+    assert judged_by == {(check.table, check.name): made_by[check.table] for check in checks_of(tuple(TABLES))}
+    assert {made_by[name] for name in TABLES} == STEPS
+
+
+def test_one_job_runs_everything_in_one_process() -> None:
+    jobs = {job.name: job for job in defs.resolve_all_job_defs() if not job.name.startswith("__")}
+    assert set(jobs) == {"nightly_refresh"}
+    assert {key.to_user_string() for key in jobs["nightly_refresh"].asset_layer.selected_asset_keys} == set(ASSETS)
+    steps = {node.name for node in jobs["nightly_refresh"].nodes}
+    assert steps == {*STEPS, "warehouse", "report"}
+    assert jobs["nightly_refresh"].executor_def is dg.in_process_executor
+    assert defs.executor is dg.in_process_executor
+
+
+def test_schedule_and_sensors_are_on_from_the_start() -> None:
+    repository = defs.get_repository_def()
+    [schedule] = repository.schedule_defs
+    assert (schedule.name, schedule.job_name) == ("nightly", "nightly_refresh")
+    assert schedule.cron_schedule == "0 2 * * *"
+    assert schedule.default_status is dg.DefaultScheduleStatus.RUNNING
+    sensors = {sensor.name: sensor for sensor in repository.sensor_defs}
+    assert sensors.keys() == {"new_export", "refused_export", "notifications"}
+    assert {sensor.default_status for sensor in sensors.values()} == {dg.DefaultSensorStatus.RUNNING}
+    assert [target.job_name for target in sensors["new_export"].targets] == ["nightly_refresh"]
+
+
+def test_resources_are_wired_and_can_be_swapped(home: Home, engine: DuckDBEngine) -> None:
+    assert set(build_defs(home).resources or {}) == {"home", "settings", "engine", "lake", "io_manager"}
+    swapped = build_defs(home, engine=engine)
+    assert (swapped.resources or {})["engine"] is engine
+    assert (swapped.resources or {})["home"] == home
+    dg.Definitions.validate_loadable(swapped)
+
+
+def test_the_settings_of_a_run_are_documented_with_their_defaults() -> None:
+    [resources] = [
+        field
+        for name, field in defs.resolve_job_def("nightly_refresh").run_config_schema.config_type.fields.items()  # type: ignore[union-attr]
+        if name == "resources"
+    ]
+    fields: dict[str, Any] = resources.config_type.fields["settings"].config_type.fields["config"].config_type.fields
+    assert {name: field.default_value for name, field in fields.items()} == {
+        "input": None,
+        "as_of": "newest",
+        "recipe": "behavioural",
+        "max_age": 90,
+        "max_income": 600_000,
+        "max_rejected_share": 0.05,
+        "seed": 42,
+        "sample_customers": 10_000,
+        "ward_customers": 3_000,
+        "comparison_customers": 3_000,
+        "refit": "auto",
+        "min_drifted_features": 0.25,
+        "min_silhouette_gain": 0.02,
+        "min_unexplained_customers": 0.03,
+        "min_stability": 0.9,
+        "max_silhouette_loss": 0.02,
+        "min_segment_share": 0.02,
+        "max_relabelled_customers": 0.05,
+        "band": 0.25,
+        "band_nights": 7,
+        "copied_rows": 500_000,
+        "kept_publications": 7,
+        "kept_records": 90,
+        "wait_seconds": 3_600,
+    }
+    assert all(field.description for field in fields.values())
+
+
+# Code versions
+
+
+def load(path: Path, source: str) -> ModuleType:
+    path.write_text(source)
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_code_version_is_of_the_source_of_all_modules(tmp_path: Path) -> None:
+    verb = load(tmp_path / "verb.py", "def double(x):\n    return 2 * x\n")
+    same = load(tmp_path / "same.py", "def double(x):\n    return 2 * x\n")
+    changed = load(tmp_path / "changed.py", "def double(x):\n    return x + x\n")
+    versions = [source_version(*modules) for modules in ([verb], [same], [changed], [verb, changed])]
+    assert versions[0] == versions[1]
+    assert len(set(versions)) == 3
+    assert all(len(version) == 12 for version in versions)
+
+
+@pytest.mark.parametrize(
+    ("name", "module", "verbs"),
+    [
+        ("raw_customers", ingest, ["as_of", "contract", "exports", "duckdb_exports"]),
+        ("cleaned", prepare, ["as_of", "contract", "cleaning"]),
+        ("features", prepare, ["contract", "feature_verbs"]),
+        ("scaled", prepare, ["recipes", "scaling"]),
+        ("pca_components", model, ["components"]),
+        ("sampled_customers", model, ["sampling"]),
+        ("k_selection", model, ["sampling", "selection"]),
+        ("clusters", segments, ["sampling", "clustering", "hysteresis", "model"]),
+        ("segment_membership", history, ["stays"]),
+        ("promotion_decisions", promotion, ["contest", "clustering", "drift", "identity", "promotion"]),
+        ("profiles", segments, ["profiling", "personas"]),
+        ("plotted_customers", segments, ["sampling"]),
+        ("category_spending", segments, ["spending"]),
+        ("warehouse", publish, ["publications", "building", "provenance", "tables", "views", "duckdb_macros"]),
+        ("report", report, ["reading", "wording", "changes", "charts", "contents", "rendering"]),
+    ],
+)
+def test_code_version_of_an_asset_is_that_of_the_verbs_it_calls(
+    name: str, module: ModuleType, verbs: list[str]
+) -> None:
+    assert SPECS[name].code_version == source_version(*(getattr(module, verb) for verb in verbs))
+
+
+# Files that Dagster reads
+
+
+def test_the_workspace_names_a_module_that_holds_the_definitions(tmp_path: Path) -> None:
+    found = subprocess.run(
+        [sys.executable, "-m", "dagster", "definitions", "validate", "-w", REPOSITORY / "workspace.yaml"],
+        cwd=tmp_path,
+        env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "DAGSTER_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert found.returncode == 0, found.stderr
+    assert "smartcart_pipeline.definitions" in found.stderr + found.stdout
+    assert "All code locations passed validation" in found.stderr + found.stdout
+
+
+def test_dagster_yaml_is_valid_and_says_what_it_should(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (REPOSITORY / "dagster.yaml").read_text(encoding="utf-8")
+    (tmp_path / "dagster.yaml").write_text(text, encoding="utf-8")
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    with dg.DagsterInstance.get() as instance:
+        assert not instance.telemetry_enabled
+        assert not instance.nux_enabled
+        assert instance.run_retries_enabled
+        assert instance.run_retries_max_retries == 2
+        assert not instance.run_retries_retry_on_asset_or_op_failure
+        assert instance.run_monitoring_enabled
+        assert instance.get_concurrency_config().run_queue_config.max_concurrent_runs == 1  # type: ignore[union-attr]
+    assert yaml.safe_load(text)["retention"]["schedule"] == {"purge_after_days": 90}
