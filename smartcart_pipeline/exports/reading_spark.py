@@ -12,7 +12,7 @@ from smartcart_pipeline.declaration.contract import CONTRACT, DeliveredColumn
 from smartcart_pipeline.declaration.tables import RAW_CUSTOMERS
 from smartcart_pipeline.engines.spark import TYPES, SparkEngine, quoted
 from smartcart_pipeline.engines.sql import literal
-from smartcart_pipeline.exports import reading_duckdb as duckdb_exports
+from smartcart_pipeline.exports import reading_duckdb
 from smartcart_pipeline.exports.inspecting import Export
 from smartcart_pipeline.exports.reading_duckdb import EXPECTED, MISSING, DateReading, extra_columns
 
@@ -37,7 +37,7 @@ def read_export(engine: SparkEngine, export: Export) -> tuple[nw.LazyFrame[Any],
 
 
 def _read_locally(engine: SparkEngine, export: Export) -> tuple[nw.LazyFrame[Any], DateReading]:
-    frame, dates = duckdb_exports.read_export(engine.local, export)
+    frame, dates = reading_duckdb.read_export(engine.local, export)
     path = engine.shared_folder / "raw_customers.parquet"
     engine.local.write(frame, RAW_CUSTOMERS, path)
     return nw.from_native(engine.session.read.parquet(str(path))), dates

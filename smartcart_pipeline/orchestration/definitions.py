@@ -6,8 +6,17 @@ from typing import Any
 
 import dagster as dg
 
-from smartcart_pipeline.orchestration.assets import contest as promotion
-from smartcart_pipeline.orchestration.assets import history, ingest, model, prepare, publish, report, scoring, segments
+from smartcart_pipeline.orchestration.assets import (
+    contest,
+    history,
+    ingest,
+    model,
+    prepare,
+    publish,
+    report,
+    scoring,
+    segments,
+)
 from smartcart_pipeline.orchestration.automation import new_export, nightly, nightly_refresh, refused_export
 from smartcart_pipeline.orchestration.progress import progress
 from smartcart_pipeline.orchestration.resources import default_resources
@@ -34,7 +43,7 @@ def build_defs(home: Home, **overrides: Any) -> dg.Definitions:
             prepare.standardising,
             model.projecting,
             model.choosing_k,
-            promotion.promoting,
+            contest.promoting,
             segments.clustering_customers,
             segments.illustrating,
             segments.profiles,

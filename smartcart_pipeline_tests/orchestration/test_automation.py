@@ -266,7 +266,7 @@ from smartcart_pipeline.orchestration.definitions import build_defs
 from smartcart_pipeline.storage.home import Home
 
 home = Home(pathlib.Path(__import__("os").environ["SMARTCART_HOME"]))
-verbs = pathlib.Path(automation.__file__).parent / "segmentation" / "features.py"
+verbs = pathlib.Path(automation.__file__).parents[1] / "segmentation" / "features.py"
 
 def tick():
     with dg.DagsterInstance.get() as instance:

@@ -14,8 +14,8 @@ import yaml
 
 from smartcart_pipeline.declaration.tables import TABLES
 from smartcart_pipeline.engines.duckdb import DuckDBEngine
-from smartcart_pipeline.orchestration.assets import contest as promotion
 from smartcart_pipeline.orchestration.assets import (
+    contest,
     history,
     ingest,
     model,
@@ -264,20 +264,20 @@ def test_code_version_is_of_the_source_of_all_modules(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "module", "verbs"),
     [
-        ("raw_customers", ingest, ["as_of", "contract", "exports", "duckdb_exports"]),
+        ("raw_customers", ingest, ["as_of", "contract", "inspecting", "reading_duckdb"]),
         ("cleaned", prepare, ["as_of", "contract", "cleaning"]),
         ("features", prepare, ["contract", "feature_verbs"]),
-        ("scaled", prepare, ["recipes", "scaling"]),
+        ("scaled", prepare, ["recipe", "scaling"]),
         ("pca_components", model, ["components"]),
         ("sampled_customers", model, ["sampling"]),
         ("k_selection", model, ["sampling", "selection"]),
         ("clusters", segments, ["sampling", "clustering", "hysteresis", "model"]),
         ("segment_membership", history, ["stays"]),
-        ("promotion_decisions", promotion, ["contest", "clustering", "drift", "identity", "promotion"]),
+        ("promotion_decisions", contest, ["contest", "clustering", "drift", "identity", "gate"]),
         ("profiles", segments, ["profiling", "personas"]),
         ("plotted_customers", segments, ["sampling"]),
         ("category_spending", segments, ["spending"]),
-        ("warehouse", publish, ["publications", "building", "provenance", "tables", "views", "duckdb_macros"]),
+        ("warehouse", publish, ["publications", "building", "provenance", "tables", "views", "macros"]),
         ("report", report, ["reading", "wording", "changes", "charts", "contents", "rendering"]),
     ],
 )

@@ -7,9 +7,7 @@ import dagster as dg
 
 from smartcart_pipeline.declaration import contract
 from smartcart_pipeline.engines import Engine
-from smartcart_pipeline.exports import as_of
-from smartcart_pipeline.exports import inspecting as exports
-from smartcart_pipeline.exports import reading_duckdb as duckdb_exports
+from smartcart_pipeline.exports import as_of, inspecting, reading_duckdb
 from smartcart_pipeline.exports.as_of import day_of_delivery, stated_day
 from smartcart_pipeline.exports.inspecting import inspect_export, tell_left_out
 from smartcart_pipeline.exports.reading import read_export
@@ -22,7 +20,7 @@ from smartcart_pipeline.storage.damage import mend_tables
 from smartcart_pipeline.storage.home import Home, require_space
 
 
-@makes("ingest", {"raw_customers": (as_of, contract, exports, duckdb_exports)})
+@makes("ingest", {"raw_customers": (as_of, contract, inspecting, reading_duckdb)})
 def raw_customers(
     context: dg.AssetExecutionContext,
     settings: Settings,

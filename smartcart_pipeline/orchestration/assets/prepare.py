@@ -8,8 +8,7 @@ from typing import Any
 import dagster as dg
 import narwhals as nw
 
-from smartcart_pipeline.declaration import contract
-from smartcart_pipeline.declaration import recipe as recipes
+from smartcart_pipeline.declaration import contract, recipe
 from smartcart_pipeline.engines import Engine, apart
 from smartcart_pipeline.exports import as_of
 from smartcart_pipeline.exports.as_of import find_day
@@ -84,9 +83,9 @@ def features(cleaned: nw.LazyFrame) -> Iterator[dg.Output[Any]]:
 @makes(
     "prepare",
     {
-        "scaled": (recipes, scaling),
-        "scaler": (recipes, moments, scaling),
-        "correlations": (recipes, moments, scaling),
+        "scaled": (recipe, scaling),
+        "scaler": (recipe, moments, scaling),
+        "correlations": (recipe, moments, scaling),
     },
 )
 def standardising(

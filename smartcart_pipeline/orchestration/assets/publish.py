@@ -9,8 +9,7 @@ import narwhals as nw
 
 from smartcart_pipeline.declaration import tables, views
 from smartcart_pipeline.declaration.tables import TABLES
-from smartcart_pipeline.engines import Engine
-from smartcart_pipeline.engines import macros as duckdb_macros
+from smartcart_pipeline.engines import Engine, macros
 from smartcart_pipeline.orchestration import provenance
 from smartcart_pipeline.orchestration.assets import OWNERS, source_version
 from smartcart_pipeline.orchestration.automation import nightly_refresh, package_version
@@ -51,7 +50,7 @@ HANDED_ON = ("features", "contested_models", "clusters", "segment_membership", "
     group_name="publish",
     owners=OWNERS,
     kinds={"duckdb"},
-    code_version=source_version(publications, building, provenance, tables, views, duckdb_macros),
+    code_version=source_version(publications, building, provenance, tables, views, macros),
 )
 def warehouse(
     context: dg.AssetExecutionContext,

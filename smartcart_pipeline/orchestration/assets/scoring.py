@@ -7,8 +7,7 @@ from typing import Any
 import dagster as dg
 import narwhals as nw
 
-from smartcart_pipeline.engines import Engine, apart
-from smartcart_pipeline.engines import macros as duckdb_macros
+from smartcart_pipeline.engines import Engine, apart, macros
 from smartcart_pipeline.orchestration.assets import makes
 from smartcart_pipeline.orchestration.assets.segments import read_models
 from smartcart_pipeline.orchestration.faults import naming_the_fault
@@ -44,7 +43,7 @@ def segment_model(
     )
 
 
-@makes("segments", {"segment_rules": (rules, duckdb_macros)})
+@makes("segments", {"segment_rules": (rules, macros)})
 def segment_rules(
     settings: Settings,
     engine: dg.ResourceParam[Engine],
@@ -61,9 +60,9 @@ def segment_rules(
     values = engine.array(labelled.sort("customer_id"), [*rules.RULED.names, "kmeans_cluster"])
     fitted = apart.call(rules.fit_rules, values[:, :-1], values[:, -1].astype(int), settings.seed)
     judged = rules.rule_rows(fitted, engine.rows(rules.count_agreement(features, fitted, known)), known)
-    case_sql = duckdb_macros.case_expression(fitted, known)
+    case_sql = macros.case_expression(fitted, known)
     rows = [
-        row | {"condition": duckdb_macros.condition(rule), "case_sql": case_sql}
+        row | {"condition": macros.condition(rule), "case_sql": case_sql}
         for row, rule in zip(judged, fitted, strict=True)
     ]
     yield dg.Output(
