@@ -483,7 +483,7 @@ def test_a_rollback_is_recorded_and_the_report_follows(nights: tuple[Home, str, 
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from smartcart_pipeline import cli
+from smartcart_pipeline.cli import main as cli
 from smartcart_pipeline.storage import publications
 
 put_in_place, killed_at = publications.put_in_place, sys.argv.pop()

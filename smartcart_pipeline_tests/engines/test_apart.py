@@ -20,7 +20,7 @@ from smartcart_pipeline.segmentation import selection
 ASKING = """
 import os, sys
 import numpy as np
-from smartcart_pipeline import apart
+from smartcart_pipeline.engines import apart
 from smartcart_pipeline.segmentation import clustering, silhouette
 apart.begin()
 points = np.random.default_rng(0).normal(size=(400, 3))
@@ -114,7 +114,7 @@ def test_where_the_libraries_are_imported_already_nothing_is_begun(monkeypatch: 
 def test_it_ends_with_the_process_that_began_it_also_if_that_is_killed(tmp_path: Path) -> None:
     told = tmp_path / "pid"
     program = (
-        "import os, time\nfrom smartcart_pipeline import apart\napart.begin()\n"
+        "import os, time\nfrom smartcart_pipeline.engines import apart\napart.begin()\n"
         f"open({str(told)!r}, 'w').write(str(apart.call(os.getpid)))\ntime.sleep(60)\n"
     )
     with subprocess.Popen([sys.executable, "-c", program]) as asking:

@@ -261,7 +261,7 @@ def test_changed_code_is_requested(night_home: Home, tmp_path: Path) -> None:
 import json, pathlib, warnings
 warnings.simplefilter("ignore")
 import dagster as dg
-from smartcart_pipeline import automation
+from smartcart_pipeline.orchestration import automation
 from smartcart_pipeline.orchestration.definitions import build_defs
 from smartcart_pipeline.storage.home import Home
 
