@@ -16,14 +16,14 @@ from smartcart_pipeline.storage.home import next_stamp, put_in_place, remove
 
 @dataclass(frozen=True)
 class Fitted:
-    """A small table that was fitted or put together in Python.
+    """A small table that was fitted, put together in Python, or kept in memory.
 
     Attributes:
-        rows: Its rows.
+        rows: Its rows, or a frame that was kept.
         sources: The frames it was made from, so that its lineage can be told.
     """
 
-    rows: Rows
+    rows: "Rows | nw.LazyFrame[Any]"
     sources: Sequence[nw.LazyFrame[Any]] = field(default_factory=tuple)
 
 
@@ -84,7 +84,8 @@ class Lake:
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{next_stamp(folder)}_{self.run_id}.parquet"
         writing = path.with_name(f".{path.name}.writing")
-        frame = self.engine.declared(content.rows, table) if isinstance(content, Fitted) else content
+        made = content.rows if isinstance(content, Fitted) else content
+        frame = made if isinstance(made, nw.LazyFrame) else self.engine.declared(made, table)
         # Begun before and read after: the two go on side by side.
         sources = content.sources if isinstance(content, Fitted) else [content]
         traces = [self.engine.trace(source) for source in sources]

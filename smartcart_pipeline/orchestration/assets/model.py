@@ -5,7 +5,6 @@ from typing import Any
 
 import dagster as dg
 import narwhals as nw
-import numpy as np
 
 from smartcart_pipeline.engines import Engine, apart
 from smartcart_pipeline.orchestration.assets import makes, picture
@@ -38,9 +37,8 @@ def choosing_k(
 ) -> Iterator[dg.Output[Any]]:
     """`sampled_customers`: a sampled customer. `k_selection`: a candidate k."""
     drawn = sampling.sample_places(features, pca_components, settings.sample_customers, settings.seed)
-    sample = engine.rows(drawn)
-    points = np.array([[row[name] for name in components.NAMES] for row in sample])
-    measured = apart.start(selection.evaluate_candidates, points, settings.seed)
+    sample = engine.keep(drawn)
+    measured = apart.start(selection.evaluate_candidates, engine.array(sample, components.NAMES), settings.seed)
     yield dg.Output(Fitted(sample, [drawn]), "sampled_customers")
     with naming_the_fault():
         rows = apart.call(selection.choose_k, measured.result())
