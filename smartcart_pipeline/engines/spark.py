@@ -15,8 +15,9 @@ import narwhals as nw
 import numpy as np
 
 from smartcart_pipeline.declaration.tables import Table
-from smartcart_pipeline.engines import P, T, Written, apart
+from smartcart_pipeline.engines import apart
 from smartcart_pipeline.engines.duckdb import DuckDBEngine, split_counts
+from smartcart_pipeline.engines.engine import P, T, Written
 from smartcart_pipeline.engines.lineage import Columns
 from smartcart_pipeline.segmentation import Rows
 from smartcart_pipeline.segmentation.clustering import LLOYD_STEPS, LLOYD_TOLERANCE

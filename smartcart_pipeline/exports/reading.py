@@ -4,8 +4,8 @@ from typing import Any
 
 import narwhals as nw
 
-from smartcart_pipeline.engines import Engine
 from smartcart_pipeline.engines.duckdb import DuckDBEngine
+from smartcart_pipeline.engines.engine import Engine
 from smartcart_pipeline.exports import reading_duckdb
 from smartcart_pipeline.exports.inspecting import Export
 from smartcart_pipeline.exports.reading_duckdb import DateReading

@@ -16,7 +16,7 @@ import narwhals as nw
 
 from smartcart_pipeline.declaration.contract import NAMES, Column, ExportError, SqlType
 from smartcart_pipeline.declaration.tables import TABLES, Table
-from smartcart_pipeline.engines import Engine, Span, Written
+from smartcart_pipeline.engines.engine import Engine, Span, Written
 from smartcart_pipeline.orchestration.faults import AT_FAULT
 from smartcart_pipeline.orchestration.settings import Settings
 from smartcart_pipeline.segmentation import components

@@ -9,8 +9,9 @@ from typing import Any
 import dagster as dg
 
 from smartcart_pipeline.declaration.contract import HomeError
-from smartcart_pipeline.engines import Engine, apart
+from smartcart_pipeline.engines import apart
 from smartcart_pipeline.engines.duckdb import MEMORY_LIMIT, DuckDBEngine
+from smartcart_pipeline.engines.engine import Engine
 from smartcart_pipeline.orchestration.io_manager import lake_io_manager
 from smartcart_pipeline.orchestration.settings import Settings, read_home
 from smartcart_pipeline.storage.home import Home

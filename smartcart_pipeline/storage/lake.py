@@ -8,7 +8,7 @@ from typing import Any
 import narwhals as nw
 
 from smartcart_pipeline.declaration.tables import BEFORE, TABLES, Table
-from smartcart_pipeline.engines import Engine, Span, Written
+from smartcart_pipeline.engines.engine import Engine, Span, Written
 from smartcart_pipeline.engines.lineage import Columns, merge_sources
 from smartcart_pipeline.segmentation import Rows
 from smartcart_pipeline.storage.home import next_stamp, put_in_place, remove

@@ -15,8 +15,8 @@ import pytest
 
 from smartcart_pipeline.declaration.contract import Column, ExportError
 from smartcart_pipeline.declaration.tables import TABLES, Table
-from smartcart_pipeline.engines import Written
 from smartcart_pipeline.engines.duckdb import DuckDBEngine
+from smartcart_pipeline.engines.engine import Written
 from smartcart_pipeline.orchestration.checks import (
     CAN_BE_USED,
     DTYPES,

@@ -8,7 +8,7 @@ import dagster as dg
 import narwhals as nw
 import numpy as np
 
-from smartcart_pipeline.engines import Engine
+from smartcart_pipeline.engines.engine import Engine
 from smartcart_pipeline.orchestration.assets import makes
 from smartcart_pipeline.orchestration.faults import naming_the_fault
 from smartcart_pipeline.orchestration.io_manager import NOTE

@@ -6,7 +6,8 @@ from typing import Any
 import dagster as dg
 import narwhals as nw
 
-from smartcart_pipeline.engines import Engine, apart
+from smartcart_pipeline.engines import apart
+from smartcart_pipeline.engines.engine import Engine
 from smartcart_pipeline.exports.as_of import NEWEST
 from smartcart_pipeline.orchestration.assets import makes, picture
 from smartcart_pipeline.orchestration.assets.segments import read_compared, read_models

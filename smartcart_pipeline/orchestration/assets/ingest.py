@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 
 from smartcart_pipeline.declaration import contract
-from smartcart_pipeline.engines import Engine
+from smartcart_pipeline.engines.engine import Engine
 from smartcart_pipeline.exports import as_of, inspecting, reading_duckdb
 from smartcart_pipeline.exports.as_of import day_of_delivery, stated_day
 from smartcart_pipeline.exports.inspecting import inspect_export, tell_left_out

@@ -6,7 +6,8 @@ from typing import Any
 import dagster as dg
 import narwhals as nw
 
-from smartcart_pipeline.engines import Engine, apart
+from smartcart_pipeline.engines import apart
+from smartcart_pipeline.engines.engine import Engine
 from smartcart_pipeline.orchestration.assets import makes, picture
 from smartcart_pipeline.orchestration.faults import naming_the_fault
 from smartcart_pipeline.orchestration.settings import Settings

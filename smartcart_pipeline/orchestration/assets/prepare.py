@@ -9,7 +9,8 @@ import dagster as dg
 import narwhals as nw
 
 from smartcart_pipeline.declaration import contract, recipe
-from smartcart_pipeline.engines import Engine, apart
+from smartcart_pipeline.engines import apart
+from smartcart_pipeline.engines.engine import Engine
 from smartcart_pipeline.exports import as_of
 from smartcart_pipeline.exports.as_of import find_day
 from smartcart_pipeline.orchestration.assets import makes, picture

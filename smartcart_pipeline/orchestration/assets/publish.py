@@ -9,7 +9,8 @@ import narwhals as nw
 
 from smartcart_pipeline.declaration import tables, views
 from smartcart_pipeline.declaration.tables import TABLES
-from smartcart_pipeline.engines import Engine, macros
+from smartcart_pipeline.engines import macros
+from smartcart_pipeline.engines.engine import Engine
 from smartcart_pipeline.orchestration import provenance
 from smartcart_pipeline.orchestration.assets import OWNERS, source_version
 from smartcart_pipeline.orchestration.automation import nightly_refresh, package_version

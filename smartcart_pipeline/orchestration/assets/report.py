@@ -4,7 +4,7 @@ from typing import Any
 
 import dagster as dg
 
-from smartcart_pipeline.engines import Engine
+from smartcart_pipeline.engines.engine import Engine
 from smartcart_pipeline.orchestration.assets import OWNERS, source_version
 from smartcart_pipeline.report import changes, charts, contents, reading, rendering, wording
 from smartcart_pipeline.storage.home import Home

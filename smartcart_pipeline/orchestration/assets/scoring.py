@@ -7,7 +7,8 @@ from typing import Any
 import dagster as dg
 import narwhals as nw
 
-from smartcart_pipeline.engines import Engine, apart, macros
+from smartcart_pipeline.engines import apart, macros
+from smartcart_pipeline.engines.engine import Engine
 from smartcart_pipeline.orchestration.assets import makes
 from smartcart_pipeline.orchestration.assets.segments import read_models
 from smartcart_pipeline.orchestration.faults import naming_the_fault

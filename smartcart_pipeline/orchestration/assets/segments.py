@@ -14,7 +14,8 @@ import pyarrow as pa
 
 from smartcart_pipeline.declaration.recipe import COUNTED
 from smartcart_pipeline.declaration.tables import CLUSTERS, PLOTTED_CUSTOMERS
-from smartcart_pipeline.engines import Engine, apart
+from smartcart_pipeline.engines import apart
+from smartcart_pipeline.engines.engine import Engine
 from smartcart_pipeline.orchestration.assets import makes, picture
 from smartcart_pipeline.orchestration.faults import naming_the_fault
 from smartcart_pipeline.orchestration.settings import Settings
