@@ -19,6 +19,7 @@ from pyarrow import parquet
 from smartcart_pipeline.declaration.tables import RECORDS, TABLES
 from smartcart_pipeline.engines.duckdb import DuckDBEngine
 from smartcart_pipeline.exports.inspecting import inspect_export
+from smartcart_pipeline.exports.reading import read_export
 from smartcart_pipeline.orchestration.night import open_records
 from smartcart_pipeline.orchestration.replay import replay_history
 from smartcart_pipeline.orchestration.settings import Settings
@@ -212,8 +213,8 @@ def test_a_typed_file_is_read_by_the_executors_as_duckdb_reads_it(
     spark: "SparkEngine", engine: DuckDBEngine, tmp_path: Path
 ):
     export = inspect_export(dirty(tmp_path / "dirty.parquet"))
-    expected, dates = engine.read_export(export)
-    found, also = spark.read_export(export)
+    expected, dates = read_export(engine, export)
+    found, also = read_export(spark, export)
     mine, theirs = (
         one.fetch(frame).sort_by("line_number").to_pydict() for one, frame in ((engine, expected), (spark, found))
     )

@@ -33,12 +33,13 @@ from pathlib import Path
 from smartcart_pipeline.declaration.contract import ExportError
 from smartcart_pipeline.engines.duckdb import DuckDBEngine
 from smartcart_pipeline.exports.inspecting import inspect_export
+from smartcart_pipeline.exports.reading_duckdb import read_export
 from smartcart_pipeline.declaration.tables import RAW_CUSTOMERS
 path, limit = Path(sys.argv[1]), sys.argv[2]
 engine = DuckDBEngine(limit, path.parent / "spill")
 said = {}
 try:
-    frame, _ = engine.read_export(inspect_export(path))
+    frame, _ = read_export(engine, inspect_export(path))
     said["rows"] = engine.write(frame, RAW_CUSTOMERS, path.parent / "kept.parquet").rows
 except ExportError as error:
     said["refused"] = str(error)

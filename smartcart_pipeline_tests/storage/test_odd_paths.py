@@ -15,6 +15,7 @@ import pytest
 from smartcart_pipeline.declaration.contract import HomeError
 from smartcart_pipeline.engines.duckdb import DuckDBEngine
 from smartcart_pipeline.exports.inspecting import inspect_export
+from smartcart_pipeline.exports.reading_duckdb import read_export
 from smartcart_pipeline.orchestration.night import open_records, prepare_home
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.odd_paths import require_path
@@ -157,7 +158,7 @@ def test_an_export_is_the_file_of_that_name_only(
         table.write_parquet(str(tmp_path / "plain.parquet"))
         path = path.with_suffix(".parquet")
         shutil.move(tmp_path / "plain.parquet", path)
-    frame, _ = engine.read_export(inspect_export(path))
+    frame, _ = read_export(engine, inspect_export(path))
     rows = engine.rows(frame)
     assert len(rows) == 5
     assert not {"year", "-year"} & rows[0].keys()
