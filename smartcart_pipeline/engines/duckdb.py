@@ -15,7 +15,8 @@ import numpy as np
 from smartcart_pipeline.declaration.contract import Column
 from smartcart_pipeline.declaration.tables import BEFORE, TABLES, Table
 from smartcart_pipeline.engines import apart
-from smartcart_pipeline.engines.engine import P, Span, T, Written
+from smartcart_pipeline.engines.apart import P, T
+from smartcart_pipeline.engines.engine import Span, Written
 from smartcart_pipeline.engines.lineage import Columns, trace_columns
 from smartcart_pipeline.engines.sql import identifier, literal, parquet
 from smartcart_pipeline.segmentation import Rows, clustering, components, scaling

@@ -4,12 +4,13 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol
 
 import narwhals as nw
 import numpy as np
 
 from smartcart_pipeline.declaration.tables import Table
+from smartcart_pipeline.engines.apart import P, T
 from smartcart_pipeline.engines.lineage import Columns
 from smartcart_pipeline.segmentation import Rows
 from smartcart_pipeline.segmentation.components import Components
@@ -17,9 +18,6 @@ from smartcart_pipeline.segmentation.scaling import Scaler
 
 if TYPE_CHECKING:
     from smartcart_pipeline.engines.duckdb import DuckDBEngine
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 Frame = nw.LazyFrame[Any]
 

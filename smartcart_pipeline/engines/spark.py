@@ -16,8 +16,9 @@ import numpy as np
 
 from smartcart_pipeline.declaration.tables import Table
 from smartcart_pipeline.engines import apart
+from smartcart_pipeline.engines.apart import P, T
 from smartcart_pipeline.engines.duckdb import DuckDBEngine, split_counts
-from smartcart_pipeline.engines.engine import P, T, Written
+from smartcart_pipeline.engines.engine import Written
 from smartcart_pipeline.engines.lineage import Columns
 from smartcart_pipeline.segmentation import Rows
 from smartcart_pipeline.segmentation.clustering import LLOYD_STEPS, LLOYD_TOLERANCE
