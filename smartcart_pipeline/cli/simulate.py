@@ -1,6 +1,7 @@
 """The command that plays simulated nights and says how steady the segments are, beside two simpler ways."""
 
 import json
+import os
 from typing import Annotated, Any
 
 import typer
@@ -48,9 +49,24 @@ def play(nights: int, customers: int, seed: int) -> list[dict[str, Any]]:
 
     from smartcart_pipeline.smartcart.simulation import WORLDS, summarise_world  # noqa: PLC0415  (imports pandas and sklearn)
 
-    with ProcessPoolExecutor(len(WORLDS), mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(len(WORLDS), mp_context=get_context("spawn"), initializer=_end_with_parent) as pool:
         played = pool.map(partial(summarise_world, customers=customers, nights=nights, seed=seed), WORLDS)
         return [row for rows in played for row in rows]
+
+
+def _end_with_parent() -> None:
+    """End, from a thread that waits for it, when the process that began this one has: a world is played for minutes."""
+    from multiprocessing import parent_process  # noqa: PLC0415
+    from threading import Thread  # noqa: PLC0415
+
+    parent = parent_process()
+
+    def watch() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    Thread(target=watch, daemon=True).start()
 
 
 def _show(results: list[dict[str, Any]], nights: int, customers: int) -> None:

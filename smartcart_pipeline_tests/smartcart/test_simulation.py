@@ -3,7 +3,9 @@
 import json
 import subprocess
 import sys
+import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,6 +22,7 @@ from smartcart_pipeline.smartcart.simulation import (
     play_world,
     summarise_world,
 )
+from smartcart_pipeline_tests.engines.test_apart import is_running
 
 
 def test_a_base_grows_by_customers_that_join_on_their_night():
@@ -178,3 +181,29 @@ def test_a_group_is_found_where_half_of_it_is_half_of_a_segment(
     assert record.found is None
     simulation._record(record, world, simulation.ARRIVAL + 1, known, known)
     assert record.found == found
+
+
+@pytest.mark.night
+def test_who_plays_a_world_ends_with_a_command_that_is_killed():
+    command = [
+        sys.executable,
+        "-m",
+        "smartcart_pipeline.cli.main",
+        "simulate",
+        "--nights",
+        "500",
+        "--customers",
+        "9000",
+    ]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        own = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        deadline = time.monotonic() + 60
+        while len(players := own.read_text().split()) < 3:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        # Let them begin to play.
+        time.sleep(5)
+        process.kill()
+    while any(is_running(int(player)) for player in players):
+        assert time.monotonic() < deadline + 30
+        time.sleep(0.1)
