@@ -19,8 +19,8 @@ def read_export(engine: Engine, export: Export) -> tuple[nw.LazyFrame[Any], Date
         export: The file, from `inspect_export`.
 
     Returns:
-        A frame with the columns of the table `raw_customers`, good until the engine reads another export; and how
-        dates are read.
+        A frame with the columns of the table `raw_customers`, good until the engine reads another export (Spark's as
+        long as the engine); and how dates are read.
 
     Raises:
         ExportError: If the file cannot be read, holds no customers, or its dates read month first.

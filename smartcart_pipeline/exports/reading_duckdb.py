@@ -52,19 +52,7 @@ class DateReading:
 
 
 def read_export(engine: DuckDBEngine, export: Export) -> tuple[nw.LazyFrame[Any], DateReading]:
-    """The rows of an export, typed by the contract.
-
-    Args:
-        engine: Where the frame lives.
-        export: The file, from `inspect_export`.
-
-    Returns:
-        A frame with the columns of the table `raw_customers`, good until the engine reads another export; and how
-        dates are read.
-
-    Raises:
-        ExportError: If the file cannot be read, holds no customers, or its dates read month first.
-    """
+    """See `reading.read_export`."""
     import duckdb  # noqa: PLC0415
 
     try:

@@ -20,18 +20,7 @@ Kinds = dict[str, str]
 
 
 def read_export(engine: SparkEngine, export: Export) -> tuple[nw.LazyFrame[Any], DateReading]:
-    """The rows of an export, typed by the contract.
-
-    Args:
-        engine: Where the frame lives.
-        export: The file, from `inspect_export`; where Spark reads it, in a place that all executors see.
-
-    Returns:
-        A frame with the columns of the table `raw_customers`, good as long as the engine; and how dates are read.
-
-    Raises:
-        ExportError: If the file cannot be read, holds no customers, or its dates read month first.
-    """
+    """See `reading.read_export`; where Spark reads the file, it lies in a place that all executors see."""
     kinds = _typed_columns(export) if export.kind == "parquet" else None
     return _read_locally(engine, export) if kinds is None else _read_typed(engine, export, kinds)
 
