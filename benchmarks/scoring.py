@@ -23,9 +23,9 @@ import pandas as pd
 
 from benchmarks.nightly import SAMPLE
 from benchmarks.timing import run
-from smartcart_pipeline.declaration.contract import AMOUNTS, CONTRACT
 from smartcart_pipeline.segmentation.features import GRADUATE, PARTNERED, UNDERGRADUATE
 from smartcart_pipeline.segmentation.model import SegmentModel, read_model
+from smartcart_pipeline_tests.declared import AMOUNTS, CONTRACT
 
 CUSTOMERS = 1_000_000
 ROUNDS = 5

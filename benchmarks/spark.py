@@ -18,7 +18,7 @@ import duckdb
 
 from benchmarks.scale import export, segment
 from benchmarks.timing import Run
-from smartcart_pipeline.declaration.tables import TABLES
+from smartcart_pipeline_tests.declared import TABLES
 from smartcart_pipeline_tests.spark_cluster import missing_for_spark, running_cluster
 
 PAGE = Path(__file__).parents[1] / "docs" / "profile-spark.md"

@@ -71,9 +71,9 @@ def digest_night(home: Any, run_id: str) -> dict[str, str]:
 def _lake(home: Any) -> Iterator[tuple[str, str]]:
     from pyarrow import parquet
 
-    from smartcart_pipeline.declaration.tables import TABLES
+    from smartcart_pipeline.declaration.tables import OUTLINES
 
-    for name, table in TABLES.items():
+    for name, table in OUTLINES.items():
         rows = parquet.read_table(max((home.lake / name).glob("[0-9]*.parquet")))
         types = [(column.name, str(column.type)) for column in rows.schema]
         yield f"lake {name}", digest((types, _ordered(rows, table.key)))
@@ -81,7 +81,27 @@ def _lake(home: Any) -> Iterator[tuple[str, str]]:
 
 def _ordered(rows: Any, key: tuple[str, ...]) -> list[dict[str, Any]]:
     """Rows in the order of their key: how they lie in a file is nobody's business."""
-    return sorted(rows.to_pylist(), key=lambda row: [(row[name] is None, row[name]) for name in key])
+    known = [{name: _undeclared(value) for name, value in row.items()} for row in rows.to_pylist()]
+    return sorted(known, key=lambda row: [(row[name] is None, row[name]) for name in key])
+
+
+def _undeclared(value: Any) -> Any:
+    """A model's document as it was before it held its declaration: the same numbers, in the same order."""
+    if not (isinstance(value, str) and value.startswith("{") and '"declaration"' in value):
+        return value
+    document = json.loads(value)
+    model = document.get("model", document)
+    limits = model.pop("declaration")["recipe"]["clean"]["limits"]
+    maxima = {limit.get("feature") or limit["column"]: limit["maximum"] for limit in limits if "maximum" in limit}
+    before = {
+        "format": 1,
+        "recipe": model["recipe"],
+        "as_of_date": model["as_of_date"],
+        "limits": {"max_age": maxima["age"], "max_income": float(maxima["income"])},
+        "income_median": model["medians"]["income"],
+        **{name: model[name] for name in ("features", "explained_variance_ratio", "segments")},
+    }
+    return json.dumps(document | {"model": before} if "model" in document else before)
 
 
 def _warehouse(home: Any) -> Iterator[tuple[str, str]]:
@@ -97,7 +117,11 @@ def _warehouse(home: Any) -> Iterator[tuple[str, str]]:
         for name in sorted({row[0] for row in described}):
             columns = [row[1] for row in described if row[0] == name and row[1] and row[1] not in VOLATILE]
             named = ", ".join(f'"{column}"' for column in columns)
-            yield f"warehouse {name}", digest(warehouse.sql(f'SELECT {named} FROM "{name}" ORDER BY ALL').fetchall())
+            yield f"warehouse {name}", digest(_plain_rows(warehouse.sql(f'SELECT {named} FROM "{name}" ORDER BY ALL')))
+
+
+def _plain_rows(answer: Any) -> list[tuple[Any, ...]]:
+    return [tuple(map(_undeclared, row)) for row in answer.fetchall()]
 
 
 def _events(home: Any, run_id: str) -> Iterator[tuple[str, str]]:

@@ -33,8 +33,7 @@ from typing import Any
 
 import duckdb
 
-from smartcart_pipeline.declaration.tables import RECORDS, TABLES
-from smartcart_pipeline.declaration.views import VIEWS
+from smartcart_pipeline.declaration.tables import RECORDS
 from smartcart_pipeline.orchestration import assets, checks, definitions  # noqa: F401  (so that a fork need not import them)
 from smartcart_pipeline.orchestration.night import run_job
 from smartcart_pipeline.orchestration.progress import CHANNEL, Watcher
@@ -42,6 +41,7 @@ from smartcart_pipeline.report import plots  # noqa: F401  (so that a fork need 
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.models import read_record
 from smartcart_pipeline.storage.publications import kept_publications, published, run_of
+from smartcart_pipeline_tests.declared import TABLES, VIEWS
 from smartcart_pipeline_tests.forked import IMPORTED
 
 TABLES_AND_VIEWS = (*TABLES, *RECORDS, *VIEWS)

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import duckdb
 
-from smartcart_pipeline.declaration.tables import TABLES, Table
+from smartcart_pipeline.declaration.tables import Table
 from smartcart_pipeline.engines.duckdb import DuckDBEngine
 from smartcart_pipeline.segmentation import Rows
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.lake import Fitted, Lake
 from smartcart_pipeline.storage.publications import Published, publish, run_of
 from smartcart_pipeline.storage.warehouse import Contents, Publication, now
+from smartcart_pipeline_tests.declared import TABLES
 from smartcart_pipeline_tests.segmentation.test_model import random_model
 
 # Values of each type for tables whose content does not matter.

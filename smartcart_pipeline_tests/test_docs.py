@@ -7,13 +7,12 @@ from typing import Any
 import duckdb
 import pytest
 
-from smartcart_pipeline.declaration.contract import CONTRACT
-from smartcart_pipeline.declaration.tables import RECORDS, TABLES
-from smartcart_pipeline.declaration.views import VIEWS
+from smartcart_pipeline.declaration.tables import RECORDS
 from smartcart_pipeline.orchestration.night import run_job
 from smartcart_pipeline.orchestration.settings import Settings
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline_tests.conftest import REPOSITORY, SAMPLE
+from smartcart_pipeline_tests.declared import CONTRACT, TABLES, VIEWS
 
 GUIDES = REPOSITORY / "docs" / "guides"
 ASKED_IN = ("warehouse.md", "scoring.md")

@@ -13,12 +13,12 @@ import duckdb
 import pandas as pd
 import pytest
 
-from smartcart_pipeline.declaration.contract import CONTRACT
 from smartcart_pipeline.orchestration.automation import new_export
 from smartcart_pipeline.orchestration.night import open_records, prepare_home
 from smartcart_pipeline.smartcart.sample import write_sample
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline_tests import forked
+from smartcart_pipeline_tests.declared import CONTRACT
 
 pytestmark = pytest.mark.night
 

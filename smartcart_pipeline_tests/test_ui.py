@@ -19,11 +19,11 @@ import dagster as dg
 import duckdb
 import pytest
 
-from smartcart_pipeline.declaration.tables import TABLES
 from smartcart_pipeline.orchestration.automation import refuse
 from smartcart_pipeline.orchestration.checks import CAN_BE_USED, checks_of
 from smartcart_pipeline.orchestration.night import run_job
 from smartcart_pipeline.storage.home import Home
+from smartcart_pipeline_tests.declared import TABLES
 
 pytestmark = pytest.mark.night
 

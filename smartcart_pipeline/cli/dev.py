@@ -24,7 +24,7 @@ from typing import TextIO
 
 import dagster as dg
 
-from smartcart_pipeline.declaration.contract import CallError
+from smartcart_pipeline.declaration.errors import CallError
 from smartcart_pipeline.orchestration.night import open_records, prepare_home
 from smartcart_pipeline.storage.damage import require_records
 from smartcart_pipeline.storage.home import Home

@@ -19,7 +19,7 @@ from smartcart_pipeline.cli.model import model
 from smartcart_pipeline.cli.notify import notify
 from smartcart_pipeline.cli.simulate import simulate
 from smartcart_pipeline.cli.warehouse import HomeOption, sql, warehouse
-from smartcart_pipeline.declaration.contract import CallError, FaultError, HomeError
+from smartcart_pipeline.declaration.errors import CallError, FaultError, HomeError
 from smartcart_pipeline.engines import apart
 from smartcart_pipeline.storage.access import keep_to_owner
 from smartcart_pipeline.storage.home import Home
@@ -65,7 +65,10 @@ def run(
     ] = None,
     recipe: Annotated[
         str | None,
-        typer.Option(help="Features that define segments: behavioural (default), or reference (with the outcome)."),
+        typer.Option(
+            help="What is made of the export: a file, or behavioural (the default) or reference, which come with the "
+            "pipeline. A home's own recipe.yaml comes before them."
+        ),
     ] = None,
     engine: Annotated[str | None, typer.Option(help="What the run computes with: duckdb (default), or spark.")] = None,
     master: Annotated[
@@ -226,7 +229,7 @@ def _show(outcome: dict[str, Any]) -> None:
 
     console = Console(highlight=False)
     console.print(f"{outcome['customers']:,} customers in {len(outcome['segments'])} segments", style="italic")
-    figures = ("Customers", "Share", "Mean income", "Mean spending")
+    figures = ("Customers", "Share", *outcome["figures"].values())
     show_list(
         ("Segment", "Persona", *figures),
         [
@@ -235,8 +238,7 @@ def _show(outcome: dict[str, Any]) -> None:
                 row["persona"],
                 f"{row['customers']:,}",
                 f"{row['share']:.1%}",
-                f"{row['mean_income']:,.0f}",
-                f"{row['mean_total_spending']:,.0f}",
+                *(f"{row[name]:,.0f}" for name in outcome["figures"]),
             )
             for row in outcome["segments"]
         ],

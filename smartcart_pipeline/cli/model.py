@@ -45,7 +45,7 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """Show a model: how it came to be, and its segments."""
-    from smartcart_pipeline.declaration.contract import CallError  # noqa: PLC0415
+    from smartcart_pipeline.declaration.errors import CallError  # noqa: PLC0415
     from smartcart_pipeline.storage.models import champion_document, describe_models, read_record, read_version  # noqa: PLC0415  (imports numpy)
     from smartcart_pipeline.storage.publications import read_personas  # noqa: PLC0415
 
@@ -152,6 +152,6 @@ def _show_model(champion: Any, described: dict[str, Any], personas: dict[str, st
     if not personas:
         never = "it was never in force" if described["since"] is None else "no publication of it is kept any more"
         console.print(f"Personas   none: {never}", soft_wrap=True)
-    console.print(f"Features   {len(known.features.names)}, recipe {known.recipe}")
+    console.print(f"Features   {len(known.features.names)}, recipe {known.features.name}")
     console.print(f"Customers  {champion.reference.customers:,} sampled, for drift")
     console.print(f"Far        beyond {champion.far:,.2f} of every centroid")

@@ -12,12 +12,12 @@ from typing import Any
 import duckdb
 import narwhals as nw
 
-from smartcart_pipeline.declaration.contract import CallError, ExportError, HomeError
-from smartcart_pipeline.declaration.tables import RAW_CUSTOMERS, REJECTED_CUSTOMERS
+from smartcart_pipeline.declaration.errors import CallError, ExportError, HomeError
+from smartcart_pipeline.declaration.tables import declare_tables
 from smartcart_pipeline.engines.duckdb import BATCH, DuckDBEngine
 from smartcart_pipeline.exports.inspecting import inspect_export
 from smartcart_pipeline.exports.reading import read_export
-from smartcart_pipeline.segmentation.cleaning import judge_export, reject_customers, tell_lines
+from smartcart_pipeline.segmentation.cleaning import judge_export, reject_customers, tell_faults, tell_lines
 from smartcart_pipeline.segmentation.model import SegmentModel, read_model, score_customers
 from smartcart_pipeline.storage.home import put_in_place
 from smartcart_pipeline.storage.questions import WRITERS
@@ -133,13 +133,15 @@ def _score(
     engine: DuckDBEngine, model: SegmentModel, file: Path, target: Path | None, chosen: str, folder: Path
 ) -> tuple[int, dict[str, int], str, Path | None]:
     """Score a file: what `Scores` says of it, but for the model's version."""
-    delivered = engine.write(read_export(engine, inspect_export(file))[0], RAW_CUSTOMERS, folder / "raw.parquet").rows
+    tables, contract = declare_tables(model.declaration), model.declaration.contract
+    read, _ = read_export(engine, inspect_export(file, contract))
+    delivered = engine.write(read, tables["raw_customers"], folder / "raw.parquet").rows
     # Several passes follow, and reading text as numbers and dates is the dearest part of each.
-    judged = judge_export(engine.scan(folder / "raw.parquet", "raw_customers"), engine)
-    refused = reject_customers(judged, model.as_of_date, model.limits, newcomers=True).sort("line_number")
-    rejects = engine.write(refused, REJECTED_CUSTOMERS, folder / "rejected.parquet").rows
+    judged = judge_export(engine.scan(folder / "raw.parquet", "raw_customers"), contract, engine)
+    refused = reject_customers(judged, model.as_of_date, model.declaration, newcomers=True).sort("line_number")
+    rejects = engine.write(refused, tables["rejected_customers"], folder / "rejected.parquet").rows
     rejected = engine.scan(folder / "rejected.parquet", "rejected_customers")
-    examples = tell_lines(engine.rows(rejected.head(NAMED_ROWS)))
+    examples = tell_lines(tell_faults(engine.rows(rejected.head(NAMED_ROWS)), model.declaration))
     rejected_path = _write_rejected(rejected, rejects, target)
     if rejects == delivered:
         raise ExportError(f"{file}: not one row could be scored. {examples} Correct the file.")

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from smartcart_pipeline.declaration.contract import CallError
+from smartcart_pipeline.declaration.errors import CallError
 from smartcart_pipeline.storage.home import Home, put_in_place
 
 HomeOption = Annotated[

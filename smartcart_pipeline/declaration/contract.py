@@ -1,54 +1,18 @@
-"""The customer contract: what every column of an export must be.
+"""The contract: what every column of an export must be.
 
-One declaration that parsing, cleaning rules, schema checks, documentation, the sample generator and SQL types all read.
-What belongs here: facts about a *delivered* column. What does not: anything computed from it (see `tables`).
+One value that parsing, cleaning rules, schema checks, comments and SQL types all read; `reading` makes it from a file.
+What belongs here: facts about a *delivered* column. What does not: anything computed from it (see `recipe`).
 """
 
-from dataclasses import dataclass
-from typing import ClassVar, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
 
-SqlType = Literal[
-    "TINYINT",
-    "SMALLINT",
-    "INTEGER",
-    "BIGINT",
-    "FLOAT",
-    "DOUBLE",
-    "BOOLEAN",
-    "DATE",
-    "TIMESTAMP",
-    "VARCHAR",
-    "INTEGER[]",
-    "VARCHAR[]",
-    "MAP(VARCHAR, BIGINT)",
-]
+from smartcart_pipeline.declaration.columns import TYPES, Column
 
-
-@dataclass(frozen=True)
-class Column:
-    """A column of a table: its type, its meaning, and what its values may be.
-
-    Attributes:
-        name: snake_case name in the lake and the warehouse.
-        type: DuckDB type, as narrow as the values allow.
-        description: One sentence for people, with the unit where there is one.
-        nullable: Whether a value may be missing.
-        minimum: Least value allowed, inclusive.
-        maximum: Greatest value allowed, inclusive.
-        categories: The only values allowed, where they can be listed.
-        unique: Whether no two rows may share a value.
-        optional: Whether a table may lack the column (some recipes do without it).
-    """
-
-    name: str
-    type: SqlType
-    description: str
-    nullable: bool = False
-    minimum: float | None = None
-    maximum: float | None = None
-    categories: tuple[str, ...] = ()
-    unique: bool = False
-    optional: bool = False
+# What the key of every table of customers is called, whatever the export calls it.
+KEY = "customer_id"
 
 
 @dataclass(frozen=True)
@@ -57,93 +21,55 @@ class DeliveredColumn(Column):
 
     Attributes:
         header: The name it has in the export.
+        is_rounded: Whether a number of a whole type may be delivered with decimals, which are rounded.
+        classification: How personal the values are, in the company's own words; empty if nobody said.
     """
 
     header: str = ""
+    is_rounded: bool = False
+    classification: str = ""
+
+    @property
+    def expected(self) -> str:
+        """What a value of it is, for people."""
+        words = TYPES[self.type].expected
+        return words.replace("a whole number", "a number") if self.is_rounded else words
 
 
-EDUCATIONS = ("Basic", "2n Cycle", "Graduation", "Master", "PhD")
-# All amounts of a customer together still are a number of 32 bits.
-MAX_AMOUNT = 100_000_000
-MARITAL_STATUSES = ("Single", "Together", "Married", "Divorced", "Widow", "Alone", "Absurd", "YOLO")
+@dataclass(frozen=True)
+class Contract:
+    """What every column of an export must be.
 
+    Attributes:
+        name: What recipes call it.
+        columns: The columns, in order; the first is the key, `customer_id`.
+        source: The file it was read from, as plain data.
+    """
 
-def _amount(name: str, header: str, what: str) -> DeliveredColumn:
-    return DeliveredColumn(
-        name,
-        "INTEGER",
-        f"Spent on {what} in the last two years, in whole currency units (cents are rounded).",
-        minimum=0,
-        maximum=MAX_AMOUNT,
-        header=header,
-    )
+    name: str
+    columns: tuple[DeliveredColumn, ...]
+    source: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
+    @cached_property
+    def by_name(self) -> dict[str, DeliveredColumn]:
+        """The columns by their names in the lake."""
+        return {column.name: column for column in self.columns}
 
-def _count(name: str, header: str, what: str) -> DeliveredColumn:
-    return DeliveredColumn(name, "SMALLINT", what, minimum=0, header=header)
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Their names in the lake, in order."""
+        return tuple(self.by_name)
 
+    @cached_property
+    def headers(self) -> frozenset[str]:
+        """Their names in the export."""
+        return frozenset(column.header for column in self.columns)
 
-CONTRACT: tuple[DeliveredColumn, ...] = (
-    DeliveredColumn(
-        "customer_id", "BIGINT", "The company's own number for the customer.", minimum=0, unique=True, header="ID"
-    ),
-    DeliveredColumn("year_birth", "SMALLINT", "Year of birth.", minimum=1850, maximum=2200, header="Year_Birth"),
-    DeliveredColumn(
-        "education", "VARCHAR", "Highest education, as delivered.", categories=EDUCATIONS, header="Education"
-    ),
-    DeliveredColumn(
-        "marital_status",
-        "VARCHAR",
-        "Marital status, as delivered.",
-        categories=MARITAL_STATUSES,
-        header="Marital_Status",
-    ),
-    DeliveredColumn(
-        "income",
-        "DOUBLE",
-        "Yearly household income, in currency units.",
-        nullable=True,
-        minimum=0,
-        header="Income",
-    ),
-    DeliveredColumn("kidhome", "TINYINT", "Small children at home.", minimum=0, header="Kidhome"),
-    DeliveredColumn("teenhome", "TINYINT", "Teenagers at home.", minimum=0, header="Teenhome"),
-    DeliveredColumn("dt_customer", "DATE", "Day the customer joined the company.", header="Dt_Customer"),
-    DeliveredColumn("recency", "SMALLINT", "Days since the last purchase.", minimum=0, header="Recency"),
-    _amount("mnt_wines", "MntWines", "wine"),
-    _amount("mnt_fruits", "MntFruits", "fruit"),
-    _amount("mnt_meat_products", "MntMeatProducts", "meat"),
-    _amount("mnt_fish_products", "MntFishProducts", "fish"),
-    _amount("mnt_sweet_products", "MntSweetProducts", "sweets"),
-    _amount("mnt_gold_prods", "MntGoldProds", "gold products"),
-    _count("num_deals_purchases", "NumDealsPurchases", "Purchases made with a discount."),
-    _count("num_web_purchases", "NumWebPurchases", "Purchases made on the web site."),
-    _count("num_catalog_purchases", "NumCatalogPurchases", "Purchases made from a catalogue."),
-    _count("num_store_purchases", "NumStorePurchases", "Purchases made in a store."),
-    _count("num_web_visits_month", "NumWebVisitsMonth", "Visits to the web site in the last month."),
-    DeliveredColumn(
-        "complain",
-        "TINYINT",
-        "1 if the customer complained in the last two years, else 0.",
-        minimum=0,
-        maximum=1,
-        header="Complain",
-    ),
-    DeliveredColumn(
-        "response",
-        "TINYINT",
-        "1 if the customer accepted the last campaign, else 0: an outcome.",
-        minimum=0,
-        maximum=1,
-        header="Response",
-    ),
-)
+    @property
+    def key(self) -> DeliveredColumn:
+        """The column that tells customers apart."""
+        return self.by_name[KEY]
 
-BY_NAME = {column.name: column for column in CONTRACT}
-NAMES = tuple(BY_NAME)
-AMOUNTS = tuple(column.name for column in CONTRACT if column.name.startswith("mnt_"))
-# What people call the product category of each.
-CATEGORIES = dict(zip(AMOUNTS, ("wine", "fruit", "meat", "fish", "sweets", "gold products"), strict=True))
 
 LINE_COLUMNS: tuple[Column, ...] = (
     Column(
@@ -156,31 +82,3 @@ LINE_COLUMNS: tuple[Column, ...] = (
         nullable=True,
     ),
 )
-
-
-class FaultError(ValueError):
-    """Not the pipeline is at fault: the message says for people what is wrong, where, and what to do now.
-
-    Attributes:
-        whose: Whose fault it is: a kind of this error for each.
-    """
-
-    whose: ClassVar[str]
-
-
-class ExportError(FaultError):
-    """The export is at fault: whatever else is put right, it cannot be used as it was delivered."""
-
-    whose = "export"
-
-
-class CallError(FaultError):
-    """What was asked for is at fault: an option, a question, a path, a setting of one run."""
-
-    whose = "call"
-
-
-class HomeError(FaultError):
-    """The home is at fault, or the machine it is on: once that is put right, the same export may be used."""
-
-    whose = "home"

@@ -1,30 +1,188 @@
-"""Recipes: which features describe a customer to the model.
+"""The recipe: what is made of the columns of a contract, and what people call it.
 
-An outcome such as `response` must not help to define the segments whose responses are compared later, so the default
-recipe bars it. The `reference` recipe counts it as a feature, for comparison with the analysis this project comes from.
+An outcome, such as the response to a campaign, must not help to define the segments whose outcomes are compared later:
+the model does not see it. A recipe may count outcomes as features all the same, for comparison with an analysis that
+did.
 """
 
-from dataclasses import dataclass
-from typing import Literal
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, Literal
 
-RecipeName = Literal["behavioural", "reference"]
+from smartcart_pipeline.declaration.columns import snake_case
 
-LIVING_WITH = ("Alone", "Partner")
-EDUCATION_LEVELS = ("Graduate", "Postgraduate", "Undergraduate")
+# What every model projects customers onto.
+COMPONENT_NAMES = ("pc1", "pc2", "pc3")
 
-ENGINEERED = ("age", "customer_tenure_days", "total_spending", "total_children")
-CARRIED_OVER = (
-    "income",
-    "recency",
-    "num_deals_purchases",
-    "num_web_purchases",
-    "num_catalog_purchases",
-    "num_store_purchases",
-    "num_web_visits_month",
-    "complain",
-)
-BEHAVIOUR = ENGINEERED + CARRIED_OVER
-OUTCOMES = ("response",)
+# A value in a sentence: the name of a column, in braces.
+PLACEHOLDER = re.compile(r"{(\w+)}")
+
+# What a ratio or a logarithm is rounded to: sums of such numbers are the same bits in any order of rows.
+FINE = 1 / 4096
+
+Role = Literal["feature", "outcome", "described"]
+
+
+@dataclass(frozen=True)
+class AsIs:
+    """The number in a column, as it is."""
+
+    column: str
+
+
+@dataclass(frozen=True)
+class Flag:
+    """A column of 0 and 1, as it is."""
+
+    column: str
+
+
+@dataclass(frozen=True)
+class YearsSince:
+    """Whole years from the year in a column to the year of the as-of date."""
+
+    column: str
+
+
+@dataclass(frozen=True)
+class DaysSince:
+    """Days from the date in a column to the as-of date."""
+
+    column: str
+
+
+@dataclass(frozen=True)
+class Sum:
+    """The sum of several columns or features."""
+
+    of: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The first less the second."""
+
+    first: str
+    second: str
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """The first divided by the second; 0 where the second is 0."""
+
+    first: str
+    second: str
+
+
+@dataclass(frozen=True)
+class Log:
+    """The natural logarithm of 1 and the number: one that is skewed is spread more evenly."""
+
+    of: str
+
+
+@dataclass(frozen=True)
+class Regroup:
+    """The categories of a column in fewer groups."""
+
+    column: str
+    into: tuple[tuple[str, tuple[str, ...]], ...]
+    otherwise: str
+
+    @property
+    def levels(self) -> tuple[str, ...]:
+        """The groups, in the order of their names."""
+        return tuple(sorted({self.otherwise, *(group for group, _ in self.into)}))
+
+
+Verb = AsIs | Flag | YearsSince | DaysSince | Sum | Difference | Ratio | Log | Regroup
+
+
+def read_by(verb: Verb) -> tuple[str, ...]:
+    """The columns and features that a verb reads.
+
+    Args:
+        verb: The verb.
+
+    Returns:
+        Their names.
+    """
+    if isinstance(verb, Sum):
+        return verb.of
+    if isinstance(verb, Difference | Ratio):
+        return verb.first, verb.second
+    return (verb.of,) if isinstance(verb, Log) else (verb.column,)
+
+
+@dataclass(frozen=True)
+class Words:
+    """What people call a number, or a group of a category.
+
+    Attributes:
+        label: As a heading: "Age".
+        named: Within a sentence: "age".
+        condition: Before a bound: "age in years".
+        more: What a segment does that has more of it than most: "Are older".
+        less: What one does that has less.
+        mean: What customers are like whose mean is `{value}`: "who spend {value} in two years".
+        short: What tells two segments apart, of less and of more: "younger", "older"; empty if nothing shall.
+        unit: What stands behind a value: "years".
+        decimals: How many a mean is shown with.
+    """
+
+    label: str
+    named: str
+    condition: str
+    more: str
+    less: str
+    mean: str
+    short: tuple[str, ...] = ()
+    unit: str = ""
+    decimals: int = 1
+
+
+@dataclass(frozen=True)
+class Feature:
+    """A column of the table `features`.
+
+    Attributes:
+        name: Its name.
+        verb: How it is made.
+        words: What people call it; of a category, of each of its groups by `levels`.
+        description: One sentence for people, with the unit where there is one.
+        role: Whether it forms the segments; is an outcome; or is profiled and nothing else.
+        step: What it is rounded to; None for as it is.
+        rate: Of what is 0 or 1, the name of its mean.
+        share: Of what is 0 or 1, what those do who have 1: "accepted the last campaign".
+        levels: What people call each group of a category.
+    """
+
+    name: str
+    verb: Verb
+    words: Words
+    description: str = ""
+    role: Role = "feature"
+    step: float | None = None
+    rate: str = ""
+    share: str = ""
+    levels: Mapping[str, Words] = field(default_factory=dict)
+
+    @property
+    def is_category(self) -> bool:
+        """Whether its values are groups."""
+        return isinstance(self.verb, Regroup)
+
+    @property
+    def is_flag(self) -> bool:
+        """Whether its values are 0 and 1."""
+        return isinstance(self.verb, Flag)
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The groups of a category; none of a number."""
+        return self.verb.levels if isinstance(self.verb, Regroup) else ()
 
 
 @dataclass(frozen=True)
@@ -43,64 +201,204 @@ class EncodedFeature:
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """What the model is fitted on.
+class Limit:
+    """Beyond it a customer is left out.
 
     Attributes:
-        name: `behavioural` or `reference`.
-        numeric: Columns of `features` used as numbers.
-        categorical: Columns of `features` that are one-hot encoded, with their categories.
+        on: The column or feature.
+        reason: A code, as in `rejected_customers.reason`.
+        meaning: The reason in words.
+        detail: A sentence about a row; `{name}` stands for a column's value, `{limit}` and `{as_of}` for those.
+        maximum: The greatest value that is left in.
+        until_as_of: Whether no date, or year, after the as-of date is left in.
     """
 
-    name: RecipeName
-    numeric: tuple[str, ...]
-    categorical: tuple[tuple[str, tuple[str, ...]], ...] = (
-        ("living_with", LIVING_WITH),
-        ("education", EDUCATION_LEVELS),
-    )
+    on: str
+    reason: str
+    meaning: str
+    detail: str
+    maximum: float | None = None
+    until_as_of: bool = False
+
+
+@dataclass(frozen=True)
+class Composition:
+    """What a feature is the sum of.
+
+    Attributes:
+        of: The feature.
+        parts: Its columns, and what people call each.
+    """
+
+    of: str
+    parts: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Business:
+    """Which features are what the business speaks of; nothing where there is no such thing.
+
+    Attributes:
+        worth: What a customer is worth: clusters are numbered by it, and segments compared.
+        means: What a customer could spend.
+        recency: Days since something last happened.
+        tenure: Days since the customer came.
+        discounts: Purchases made with a discount.
+        composition: What worth is made of.
+        channels: Where customers buy: features, and for each what it is called and how one buys there.
+        household: Who lives with the customer: `partner`, a group of a category, and `children`, a feature.
+    """
+
+    worth: str
+    means: str | None = None
+    recency: str | None = None
+    tenure: str | None = None
+    discounts: str | None = None
+    composition: Composition | None = None
+    channels: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    household: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What is made of the columns of a contract.
+
+    Attributes:
+        name: Its name.
+        features: The columns of the table `features`, but for the key, in order.
+        business: Which of them the business speaks of.
+        newest: The column whose newest date an export is counted to; None if its rows tell no day.
+        impute: Columns whose missing values the median stands for.
+        limits: Beyond these a customer is left out.
+        told: What the report compares segments in, in this order: names of columns that the model sees.
+        summary: Features whose means stand in the summary of the segments.
+        beside: Columns of the contract that stand beside the features where all is told of a customer.
+        counts_outcomes: Whether the model sees the outcomes, too.
+        source: The file it was read from, as plain data.
+    """
+
+    name: str
+    features: tuple[Feature, ...]
+    business: Business
+    newest: str | None = None
+    impute: tuple[str, ...] = ()
+    limits: tuple[Limit, ...] = ()
+    told: tuple[str, ...] = ()
+    summary: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
+    counts_outcomes: bool = False
+    source: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    @cached_property
+    def by_name(self) -> dict[str, Feature]:
+        """The features by their names."""
+        return {feature.name: feature for feature in self.features}
+
+    @cached_property
+    def seen(self) -> tuple[Feature, ...]:
+        """What the model sees."""
+        roles = ("feature", "outcome") if self.counts_outcomes else ("feature",)
+        return tuple(feature for feature in self.features if feature.role in roles)
 
     @property
+    def unseen(self) -> tuple[str, ...]:
+        """Features that the recipe without outcomes does not show the model."""
+        return tuple(feature.name for feature in self.features if feature.role != "feature")
+
+    @property
+    def numeric(self) -> tuple[str, ...]:
+        """What the model sees as numbers."""
+        return tuple(feature.name for feature in self.seen if not feature.is_category)
+
+    @property
+    def categorical(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        """What the model sees one-hot encoded, with the groups of each."""
+        return tuple((feature.name, feature.groups) for feature in self.seen if feature.is_category)
+
+    @cached_property
     def encoded(self) -> tuple[EncodedFeature, ...]:
         """The columns the model sees, in order: numbers first, then indicators."""
         indicators = tuple(
-            EncodedFeature(f"{source}_{category.lower()}", source, category)
+            EncodedFeature(indicator_name(source, category), source, category)
             for source, categories in self.categorical
             for category in categories
         )
         return tuple(EncodedFeature(name, name) for name in self.numeric) + indicators
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """Names of the columns the model sees, in order."""
         return tuple(feature.name for feature in self.encoded)
 
+    @cached_property
+    def without_outcomes(self) -> "Recipe":
+        """The same recipe, whose model sees no outcome."""
+        return replace(self, counts_outcomes=False) if self.counts_outcomes else self
 
-RECIPES: dict[RecipeName, Recipe] = {
-    "behavioural": Recipe("behavioural", BEHAVIOUR),
-    "reference": Recipe("reference", BEHAVIOUR + OUTCOMES),
-}
+    @cached_property
+    def outcomes(self) -> tuple[Feature, ...]:
+        """What is compared between segments and must not define them."""
+        return tuple(feature for feature in self.features if feature.role == "outcome")
+
+    @cached_property
+    def measured(self) -> tuple[str, ...]:
+        """Features that have a mean and a median: those of 0s and 1s say nothing that their rate does not."""
+        return tuple(feature.name for feature in self.features if not (feature.is_category or feature.is_flag))
+
+    @cached_property
+    def rates(self) -> dict[str, str]:
+        """The features of 0s and 1s, by the name of their rate, outcomes first."""
+        flags = [feature for feature in self.features if feature.is_flag]
+        return {feature.rate: feature.name for feature in sorted(flags, key=lambda flag: flag.role != "outcome")}
+
+    @cached_property
+    def shares(self) -> tuple[tuple[str, str], ...]:
+        """Each category with each of its groups."""
+        return tuple((feature.name, group) for feature in self.features for group in feature.groups)
+
+    @cached_property
+    def counted(self) -> tuple[str, ...]:
+        """What a profile counts the values of."""
+        categories = [feature.name for feature in self.features if feature.is_category]
+        return (*self.measured, *self.rates.values(), *categories)
+
+    def words_of(self, encoded: str) -> Words:
+        """What people call a column that the model sees.
+
+        Args:
+            encoded: Its name.
+
+        Returns:
+            The words of the feature, or of the group of a category.
+        """
+        for one in self.encoded:
+            if one.name == encoded:
+                feature = self.by_name[one.source]
+                return feature.words if one.category is None else feature.levels[one.category]
+        raise KeyError(encoded)
 
 
-# What every model projects customers onto.
-COMPONENT_NAMES = ("pc1", "pc2", "pc3")
-
-# A mean or median of 0s and 1s says nothing that its rate does not.
-MEASURED = tuple(name for name in BEHAVIOUR if name != "complain")
-RATES = {"response_rate": "response", "complaint_rate": "complain"}
-SHARES = tuple(("living_with", level) for level in LIVING_WITH) + tuple(
-    ("education", level) for level in EDUCATION_LEVELS
-)
-COUNTED = (*MEASURED, *RATES.values(), "living_with", "education")
-
-
-def share_name(column: str, level: str) -> str:
-    """Name of a category's share, e.g. `share_living_with_partner`.
+def indicator_name(category: str, group: str) -> str:
+    """Name of the column that tells whether a customer is in a group of a category.
 
     Args:
-        column: The categorical feature.
-        level: The category.
+        category: The categorical feature.
+        group: The group.
+
+    Returns:
+        For example `living_with_partner`.
+    """
+    return f"{category}_{snake_case(group)}"
+
+
+def share_name(category: str, group: str) -> str:
+    """Name of a group's share, e.g. `share_living_with_partner`.
+
+    Args:
+        category: The categorical feature.
+        group: The group.
 
     Returns:
         The column's name.
     """
-    return f"share_{column}_{level.lower()}"
+    return f"share_{indicator_name(category, group)}"

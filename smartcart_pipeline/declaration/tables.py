@@ -1,21 +1,25 @@
 """Every table of the lake and the warehouse: its grain, and what each column holds.
 
-One declaration that writing, schema checks, Dagster's metadata and the warehouse read. The columns of the delivered
-tables come from `contract`.
+`OUTLINES` is what every night makes, whatever the declaration: the tables, their grains and keys, which Dagster shows.
+`declare_tables` adds the columns that follow from a declaration: writing, schema checks and the warehouse read those.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from smartcart_pipeline.declaration.contract import BY_NAME, CATEGORIES, CONTRACT, LINE_COLUMNS, Column
+from smartcart_pipeline.declaration.columns import WHOLE, Column, SqlType, narrowest
+from smartcart_pipeline.declaration.contract import KEY, LINE_COLUMNS, Contract
+from smartcart_pipeline.declaration.declaration import Declaration
 from smartcart_pipeline.declaration.recipe import (
-    CARRIED_OVER,
     COMPONENT_NAMES,
-    EDUCATION_LEVELS,
-    LIVING_WITH,
-    MEASURED,
-    OUTCOMES,
-    RECIPES,
-    SHARES,
+    AsIs,
+    DaysSince,
+    Feature,
+    Flag,
+    Recipe,
+    Regroup,
+    Sum,
+    YearsSince,
     share_name,
 )
 
@@ -53,21 +57,28 @@ class Table:
         return tuple(column.name for column in self.columns)
 
 
-def _as_delivered(column: Column) -> Column:
-    """The column of a row that nobody has judged yet: anything may be missing or out of range."""
-    return replace(column, nullable=True, minimum=None, maximum=None, categories=(), unique=False)
-
-
-CUSTOMER_ID = BY_NAME["customer_id"]
+# Stands for the key of the contract, until there is one.
+CUSTOMER_ID = Column(KEY, "BIGINT", "Which customer.")
 SEGMENT_ID = Column("segment_id", "VARCHAR", "Id of the segment: S01, S02, …")
 LINE_NUMBER, UNREADABLE = LINE_COLUMNS
-DELIVERED = tuple(_as_delivered(column) for column in CONTRACT)
+AS_OF = Column("as_of_date", "DATE", "The day that age and tenure are counted to.")
+# Why the contract refuses a line, whatever it says.
+CONTRACT_REASONS = (
+    "unreadable_value",
+    "missing_id",
+    "missing_value",
+    "out_of_range",
+    "unknown_category",
+    "repeated_id",
+)
+# Of a table whose columns follow from the declaration.
+DECLARED: tuple[Column, ...] = ()
 
 RAW_CUSTOMERS = Table(
     "raw_customers",
     "a line of the export",
     "The export as delivered, typed; nothing is judged or left out. Columns beyond the contract are carried along.",
-    (LINE_NUMBER, *DELIVERED, UNREADABLE),
+    DECLARED,
     key=("line_number",),
     carries_extra=True,
 )
@@ -76,74 +87,32 @@ REJECTED_CUSTOMERS = Table(
     "rejected_customers",
     "a refused line of the export",
     "Lines that the contract or a cleaning rule refuses, with the reason.",
-    (
-        LINE_NUMBER,
-        *DELIVERED,
-        UNREADABLE,
-        Column(
-            "reason",
-            "VARCHAR",
-            "Why the line was refused first of all, as a code.",
-            categories=(
-                "unreadable_value",
-                "missing_id",
-                "missing_value",
-                "out_of_range",
-                "unknown_category",
-                "repeated_id",
-                "joined_after_as_of",
-                "born_after_as_of",
-                "age_above_limit",
-                "income_above_limit",
-            ),
-        ),
-        Column("detail", "VARCHAR", "All that is wrong with the line, in words."),
-    ),
+    DECLARED,
     key=("line_number",),
 )
 
 CLEANED = Table(
     "cleaned",
     "a customer",
-    "Customers that hold the contract, without extreme outliers, with missing incomes imputed by the median.",
-    (
-        *(replace(column, nullable=False) for column in CONTRACT),
-        Column("income_imputed", "BOOLEAN", "Whether the income was missing and the median stands for it."),
-        Column("as_of_date", "DATE", "The day that age and tenure are counted to; the same for all customers."),
-    ),
-    key=("customer_id",),
+    "Customers that hold the contract, without extreme outliers, with what is missing imputed by the median.",
+    DECLARED,
+    key=(KEY,),
 )
 
 CLEANING_FIGURES = Table(
     "cleaning_figures",
     "a run",
     "What cleaning went by. New customers are cleaned by the same figures.",
-    (
-        Column("as_of_date", "DATE", "The day that age and tenure are counted to."),
-        Column("income_median", "DOUBLE", "Stands for a missing income, in currency units a year.", minimum=0),
-        Column("max_age", "INTEGER", "Older customers are outliers, in years.", minimum=0),
-        Column("max_income", "DOUBLE", "Higher incomes are outliers, in currency units a year.", minimum=0),
-    ),
+    DECLARED,
     key=("as_of_date",),
-)
-
-_FEATURE_COLUMNS = (
-    Column("age", "SMALLINT", "Age in years on the as-of date, by year of birth.", minimum=0),
-    Column("customer_tenure_days", "INTEGER", "Days from joining to the as-of date.", minimum=0),
-    Column("total_spending", "INTEGER", "Spent in all categories in the last two years, in currency units.", minimum=0),
-    Column("total_children", "SMALLINT", "Small children and teenagers at home.", minimum=0),
-    Column("living_with", "VARCHAR", "Whether the customer lives with a partner.", categories=LIVING_WITH),
-    Column("education", "VARCHAR", "Education in three levels.", categories=EDUCATION_LEVELS),
-    replace(BY_NAME["income"], nullable=False, description="Yearly household income, imputed where it was missing."),
-    *(BY_NAME[name] for name in (*CARRIED_OVER, *OUTCOMES) if name != "income"),
 )
 
 FEATURES = Table(
     "features",
     "a customer",
-    "What describes a customer to the model, and `response`, an outcome.",
-    (CUSTOMER_ID, *_FEATURE_COLUMNS),
-    key=("customer_id",),
+    "What describes a customer to the model, and outcomes, which do not.",
+    DECLARED,
+    key=(KEY,),
     follows="cleaned",
 )
 
@@ -151,21 +120,8 @@ SCALED = Table(
     "scaled",
     "a customer",
     "Features as numbers of mean 0 and standard deviation 1; categories as one indicator each.",
-    (
-        CUSTOMER_ID,
-        *(
-            Column(
-                feature.name,
-                "DOUBLE",
-                f"Standardised {feature.source}."
-                if feature.category is None
-                else f"Standardised indicator of {feature.source} = {feature.category}.",
-                optional=feature.source in OUTCOMES,
-            )
-            for feature in RECIPES["reference"].encoded
-        ),
-    ),
-    key=("customer_id",),
+    DECLARED,
+    key=(KEY,),
     follows="features",
 )
 
@@ -210,7 +166,7 @@ PCA_COMPONENTS = Table(
     "a customer",
     "Each customer's place on the first three principal components.",
     (CUSTOMER_ID, *_POINT),
-    key=("customer_id",),
+    key=(KEY,),
     follows="scaled",
 )
 
@@ -238,8 +194,8 @@ SAMPLED_CUSTOMERS = Table(
     "sampled_customers",
     "a sampled customer",
     "A seeded sample: k is chosen, fits are begun and algorithms are compared on these customers or some of them.",
-    (CUSTOMER_ID, *_FEATURE_COLUMNS, *_POINT),
-    key=("customer_id",),
+    DECLARED,
+    key=(KEY,),
 )
 
 K_SELECTION = Table(
@@ -305,7 +261,7 @@ CLUSTERS = Table(
         Column("runner_up_segment_id", "VARCHAR", "The segment with the next nearest centroid."),
         Column("margin", "FLOAT", "How much farther the runner-up's centroid is (no unit).", minimum=0),
     ),
-    key=("customer_id",),
+    key=(KEY,),
     follows="pca_components",
 )
 
@@ -322,7 +278,6 @@ CENTROIDS = Table(
 )
 
 NIGHT = Column("night", "INTEGER", "Number of the night, from 1, in the order of publication.", minimum=1)
-AS_OF = Column("as_of_date", "DATE", "The day that age and tenure are counted to.")
 MODEL_VERSION = Column("model_version", "VARCHAR", "A version of the segment model: v1, v2, …")
 
 CONTESTED_MODELS = Table(
@@ -465,7 +420,7 @@ SEGMENT_MEMBERSHIP = Table(
         Column("valid_to", "DATE", "As-of date of the first night that says otherwise; empty if none.", nullable=True),
         replace(MODEL_VERSION, description="The model that was in force on the first night of the stay."),
     ),
-    key=("customer_id", "valid_from"),
+    key=(KEY, "valid_from"),
     grows=True,
 )
 
@@ -497,7 +452,7 @@ SEGMENT_MOVES = Table(
             nullable=True,
         ),
     ),
-    key=("customer_id",),
+    key=(KEY,),
 )
 
 SEGMENT_MIGRATION = Table(
@@ -561,27 +516,15 @@ PLOTTED_CUSTOMERS = Table(
     "plotted_customers",
     "a sampled customer",
     "A seeded sample of at most 2,000 customers: enough to see the shape of a scatter plot, few enough to see a point.",
-    (
-        CUSTOMER_ID,
-        SEGMENT_ID,
-        *(column for column in _FEATURE_COLUMNS if column.name in ("income", "total_spending")),
-        *_POINT,
-    ),
-    key=("customer_id",),
+    DECLARED,
+    key=(KEY,),
 )
 
 CATEGORY_SPENDING = Table(
     "category_spending",
     "a segment and product category",
-    "What the customers of each segment spend on each of the six product categories.",
-    (
-        SEGMENT_ID,
-        Column("category", "VARCHAR", "The product category.", categories=tuple(CATEGORIES.values())),
-        Column(
-            "mean_spending", "DOUBLE", "Spent on it in two years by the mean customer, in currency units.", minimum=0
-        ),
-        _share("share_of_spending", "Share of all that the segment spends."),
-    ),
+    "What the customers of each segment spend on each product category.",
+    DECLARED,
     key=("segment_id", "category"),
 )
 
@@ -589,21 +532,7 @@ PROFILES = Table(
     "profiles",
     "a segment",
     "What each segment is like, in the units the business knows, and what people call it.",
-    (
-        replace(SEGMENT_ID, unique=True),
-        Column("persona", "VARCHAR", "What people call the segment; follows from its numbers.", unique=True),
-        Column("description", "VARCHAR", "The segment in a sentence."),
-        Column("customers", "BIGINT", "Customers in the segment.", minimum=1),
-        _share("share", "Share of all customers."),
-        *(
-            Column(f"{measure}_{name}", "DOUBLE", f"{measure.capitalize()} of `features.{name}`.", minimum=0)
-            for measure in ("mean", "median")
-            for name in MEASURED
-        ),
-        *(_share(share_name(column, level), f"Share with {column} = {level}.") for column, level in SHARES),
-        _share("response_rate", "Share that accepted the last campaign."),
-        _share("complaint_rate", "Share that complained in the last two years."),
-    ),
+    DECLARED,
     key=("segment_id",),
 )
 
@@ -613,7 +542,7 @@ SEGMENT_MODEL = Table(
     "All the fitted numbers needed to put any customer into a segment.",
     (
         replace(MODEL_VERSION, description="The version of the model in force.", unique=True),
-        Column("recipe", "VARCHAR", "Which features the model sees.", categories=tuple(RECIPES)),
+        Column("recipe", "VARCHAR", "Which features the model sees."),
         Column("as_of_date", "DATE", "The day that age and tenure are counted to."),
         Column("segments", "INTEGER", "How many segments there are.", minimum=1),
         Column("document", "VARCHAR", "The model as JSON."),
@@ -642,7 +571,7 @@ SEGMENT_RULES = Table(
     key=("rule_number",),
 )
 
-TABLES: dict[str, Table] = {
+OUTLINES: dict[str, Table] = {
     table.name: table
     for table in (
         RAW_CUSTOMERS,
@@ -755,3 +684,192 @@ CHECKS = Table(
 
 # What the publication itself writes into the warehouse, beside the tables of the lake.
 RECORDS: dict[str, Table] = {table.name: table for table in (PUBLICATION, LINEAGE, COLUMN_LINEAGE, CHECKS)}
+
+
+def declare_tables(declaration: Declaration) -> dict[str, Table]:
+    """The tables of the lake, with all their columns.
+
+    Args:
+        declaration: What the night goes by.
+
+    Returns:
+        Tables by name, in the order in which they are made.
+    """
+    contract, recipe = declaration.contract, declaration.recipe
+    by_name = feature_columns(declaration)
+    features = tuple(by_name.values())
+    shown = [name for name in (recipe.business.worth, recipe.business.means) if name]
+    columns: dict[str, tuple[Column, ...]] = {
+        "raw_customers": declare_raw(contract).columns,
+        "rejected_customers": (*declare_raw(contract).columns, *_verdict_columns(recipe)),
+        "cleaned": tuple(_cleaned_columns(contract, recipe)),
+        "cleaning_figures": tuple(_figure_columns(contract, recipe, by_name)),
+        "features": (CUSTOMER_ID, *features),
+        "scaled": (CUSTOMER_ID, *_scaled_columns(recipe)),
+        "sampled_customers": (CUSTOMER_ID, *features, *_POINT),
+        "plotted_customers": (CUSTOMER_ID, SEGMENT_ID, *(by_name[name] for name in shown), *_POINT),
+        "category_spending": _composition_columns(recipe),
+        "profiles": tuple(_profile_columns(recipe, by_name)),
+    }
+    return {
+        name: replace(
+            table,
+            columns=tuple(
+                contract.key if column is CUSTOMER_ID else column for column in columns.get(name, table.columns)
+            ),
+        )
+        for name, table in OUTLINES.items()
+    }
+
+
+def declare_raw(contract: Contract) -> Table:
+    """The table `raw_customers`, of rows that nobody has judged yet: anything may be missing or out of range.
+
+    Args:
+        contract: What the export must hold.
+
+    Returns:
+        The table.
+    """
+    delivered = (
+        replace(column, nullable=True, minimum=None, maximum=None, categories=(), unique=False)
+        for column in contract.columns
+    )
+    return replace(RAW_CUSTOMERS, columns=(LINE_NUMBER, *delivered, UNREADABLE))
+
+
+def _verdict_columns(recipe: Recipe) -> tuple[Column, ...]:
+    reasons = (*CONTRACT_REASONS, *(limit.reason for limit in recipe.limits))
+    return (
+        Column("reason", "VARCHAR", "Why the line was refused first of all, as a code.", categories=reasons),
+        Column("detail", "VARCHAR", "All that is wrong with the line, in words."),
+    )
+
+
+def _cleaned_columns(contract: Contract, recipe: Recipe) -> Iterator[Column]:
+    for column in contract.columns:
+        yield replace(column, nullable=column.nullable and column.name not in recipe.impute)
+    for name in recipe.impute:
+        yield Column(
+            f"{name}_imputed", "BOOLEAN", f"Whether {_readable(name)} was missing and the median stands for it."
+        )
+    yield replace(AS_OF, description=f"{AS_OF.description[:-1]}; the same for all customers.")
+
+
+def _figure_columns(contract: Contract, recipe: Recipe, features: dict[str, Column]) -> Iterator[Column]:
+    yield AS_OF
+    for name in recipe.impute:
+        least = contract.by_name[name].minimum
+        yield Column(f"{name}_median", "DOUBLE", f"Stands where {_readable(name)} is missing.", minimum=least)
+    for limit in recipe.limits:
+        if limit.maximum is not None:
+            column: Column = features[limit.on] if limit.on in features else contract.by_name[limit.on]
+            kind: SqlType = "INTEGER" if column.type in WHOLE else "DOUBLE"
+            about = f"The greatest {_readable(limit.on)} that is left in."
+            yield Column(f"max_{limit.on}", kind, about, minimum=column.minimum)
+
+
+def feature_columns(declaration: Declaration) -> dict[str, Column]:
+    """The columns of the table `features`, but for the key.
+
+    Args:
+        declaration: What the night goes by.
+
+    Returns:
+        Columns by name, in the order of the recipe.
+    """
+    made: dict[str, Column] = {}
+    for feature in declaration.recipe.features:
+        made[feature.name] = _feature_column(feature, declaration.contract, made)
+    return made
+
+
+def _feature_column(feature: Feature, contract: Contract, made: dict[str, Column]) -> Column:
+    """The column of a feature, as narrow as the verb's values allow."""
+    name, about = feature.name, feature.description
+    match feature.verb:
+        case AsIs(column) | Flag(column):
+            as_delivered = contract.by_name[column]
+            return Column(
+                name,
+                as_delivered.type,
+                about or as_delivered.description,
+                minimum=as_delivered.minimum,
+                maximum=as_delivered.maximum,
+            )
+        case Regroup():
+            return Column(name, "VARCHAR", about or f"{feature.words.label}, in groups.", categories=feature.groups)
+        case YearsSince():
+            return Column(name, "SMALLINT", about or f"{feature.words.label}, in years.", minimum=0)
+        case DaysSince():
+            return Column(name, "INTEGER", about or f"{feature.words.label}, in days.", minimum=0)
+        case Sum(of):
+            added = [made[one] if one in made else contract.by_name[one] for one in of]
+            least = 0 if all(column.minimum is not None and column.minimum >= 0 for column in added) else None
+            return Column(name, sum_type(added), about or f"{feature.words.label}.", minimum=least)
+    return Column(name, "DOUBLE", about or f"{feature.words.label}.")
+
+
+def sum_type(columns: list[Column]) -> SqlType:
+    """The narrowest type that holds the sum of some columns.
+
+    Args:
+        columns: What is added.
+
+    Returns:
+        DOUBLE where one of them has decimals.
+    """
+    if any(column.type not in WHOLE for column in columns):
+        return "DOUBLE"
+    bounds = [bound for column in columns for bound in _bounds(column)]
+    return narrowest(max(sum(bounds[0::2]), sum(bounds[1::2])))
+
+
+def _bounds(column: Column) -> tuple[float, float]:
+    """How far from 0 the values of a whole column go, downwards and upwards."""
+    limit = WHOLE[column.type]
+    least = limit if column.minimum is None else max(-column.minimum, 0)
+    return least, limit if column.maximum is None else max(column.maximum, 0)
+
+
+def _scaled_columns(recipe: Recipe) -> Iterator[Column]:
+    for feature in recipe.encoded:
+        about = f"of {feature.source} = {feature.category}" if feature.category is not None else feature.source
+        yield Column(feature.name, "DOUBLE", f"Standardised {'indicator ' if feature.category else ''}{about}.")
+
+
+def _composition_columns(recipe: Recipe) -> tuple[Column, ...]:
+    composition = recipe.business.composition
+    return (
+        SEGMENT_ID,
+        Column(
+            "category",
+            "VARCHAR",
+            "The product category.",
+            categories=tuple(composition.parts.values()) if composition else (),
+        ),
+        Column(
+            "mean_spending", "DOUBLE", "Spent on it in two years by the mean customer, in currency units.", minimum=0
+        ),
+        _share("share_of_spending", "Share of all that the segment spends."),
+    )
+
+
+def _profile_columns(recipe: Recipe, features: dict[str, Column]) -> Iterator[Column]:
+    yield replace(SEGMENT_ID, unique=True)
+    yield Column("persona", "VARCHAR", "What people call the segment; follows from its numbers.", unique=True)
+    yield Column("description", "VARCHAR", "The segment in a sentence.")
+    yield Column("customers", "BIGINT", "Customers in the segment.", minimum=1)
+    yield _share("share", "Share of all customers.")
+    for measure in ("mean", "median"):
+        for name in recipe.measured:
+            about = f"{measure.capitalize()} of `features.{name}`."
+            yield Column(f"{measure}_{name}", "DOUBLE", about, minimum=features[name].minimum)
+    for category, group in recipe.shares:
+        yield _share(share_name(category, group), f"Share with {category} = {group}.")
+    for rate, name in recipe.rates.items():
+        yield _share(rate, f"Share that {recipe.by_name[name].share}.")
+
+
+def _readable(name: str) -> str:
+    return name.replace("_", " ")

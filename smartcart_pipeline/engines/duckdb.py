@@ -12,11 +12,11 @@ import duckdb
 import narwhals as nw
 import numpy as np
 
-from smartcart_pipeline.declaration.contract import Column
-from smartcart_pipeline.declaration.tables import BEFORE, TABLES, Table
+from smartcart_pipeline.declaration.columns import Column
+from smartcart_pipeline.declaration.tables import BEFORE, Table
 from smartcart_pipeline.engines import apart
 from smartcart_pipeline.engines.apart import P, T
-from smartcart_pipeline.engines.engine import Span, Written
+from smartcart_pipeline.engines.engine import Schemas, Span, Written
 from smartcart_pipeline.engines.lineage import Columns, trace_columns
 from smartcart_pipeline.engines.sql import identifier, literal, parquet
 from smartcart_pipeline.segmentation import Rows, clustering, components, scaling
@@ -131,11 +131,12 @@ class DuckDBEngine:
         """
         return str(nw.to_native(frame).sql_query())
 
-    def trace(self, frame: nw.LazyFrame[Any]) -> "Future[Columns]":
+    def trace(self, frame: nw.LazyFrame[Any], schemas: Schemas) -> "Future[Columns]":
         """Trace each column of a frame back to the tables of the lake it reads, by its SQL.
 
         Args:
             frame: A frame of this engine.
+            schemas: The columns of each table.
 
         Returns:
             What will be, for each column, in order, its (table, column) sources, sorted.
@@ -143,9 +144,8 @@ class DuckDBEngine:
         query = self.query(frame)
         # Several tables of a step are made from the same frames; reading their SQL once is enough.
         if query not in self._traced:
-            tables = {name: table.names for name, table in TABLES.items()}
-            before = {f"{name}{BEFORE}": columns for name, columns in tables.items()}
-            self._traced[query] = apart.start(trace_columns, query, tables | before)
+            before = {f"{name}{BEFORE}": columns for name, columns in schemas.items()}
+            self._traced[query] = apart.start(trace_columns, query, {**schemas, **before})
         return self._traced[query]
 
     def rows(self, frame: nw.LazyFrame[Any]) -> Rows:
@@ -318,10 +318,9 @@ class DuckDBEngine:
             How many rows were written, and what the file's statistics say of each column.
         """
         found = frame.collect_schema().names()
-        declared = [column for column in table.columns if not (column.optional and column.name not in found)]
         extra = [name for name in found if name not in table.names] if table.carries_extra else []
         columns = [
-            *(f"{_cast(column)} AS {identifier(column.name)}" for column in declared),
+            *(f"{_cast(column)} AS {identifier(column.name)}" for column in table.columns),
             *map(identifier, extra),
         ]
         # After a join DuckDB writes row groups as they come, unless it is told not to, which keeps it to one thread.
@@ -332,7 +331,9 @@ class DuckDBEngine:
                 f"parquet, COMPRESSION snappy, ROW_GROUP_SIZE {BATCH}, DICTIONARY_SIZE_LIMIT {DICTIONARY}{in_order}, "
                 "RETURN_STATS)"
             ).fetchall()
-        return Written(rows, {column.name: _span(column, statistics[identifier(column.name)]) for column in declared})
+        return Written(
+            rows, {column.name: _span(column, statistics[identifier(column.name)]) for column in table.columns}
+        )
 
     def fit_scaler(self, encoded: nw.LazyFrame[Any], names: tuple[str, ...]) -> tuple[Scaler, np.ndarray]:
         """See `scaling.fit_scaler` and `scaling.correlate`; one pass serves both."""

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from smartcart_pipeline.engines.duckdb import DuckDBEngine
 
 Frame = nw.LazyFrame[Any]
+# The columns of each table of the lake.
+Schemas = Mapping[str, Sequence[str]]
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ class Engine(Protocol):
     def scan(self, path: Path, name: str) -> Frame: ...  # noqa: D102
     def frame(self, rows: Any) -> Frame: ...  # noqa: D102
     def declared(self, rows: Rows, table: Table) -> Frame: ...  # noqa: D102
-    def trace(self, frame: Frame) -> Future[Columns]: ...  # noqa: D102
+    def trace(self, frame: Frame, schemas: Schemas) -> Future[Columns]: ...  # noqa: D102
     def rows(self, frame: Frame) -> Rows: ...  # noqa: D102
     def fetch(self, frame: Frame) -> Any: ...  # noqa: D102
     def keep(self, frame: Frame) -> Frame: ...  # noqa: D102

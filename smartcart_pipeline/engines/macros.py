@@ -6,17 +6,20 @@ Their SQL is what DuckDB makes of the very verbs that a run is made of, so the t
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import inf
 
 import duckdb
 import narwhals as nw
 
-from smartcart_pipeline.declaration.contract import CONTRACT, LINE_COLUMNS, Column
-from smartcart_pipeline.declaration.tables import FEATURES
+from smartcart_pipeline.declaration.columns import WHOLE, Column
+from smartcart_pipeline.declaration.contract import LINE_COLUMNS, DeliveredColumn
+from smartcart_pipeline.declaration.recipe import Recipe
+from smartcart_pipeline.declaration.tables import declare_tables, feature_columns
 from smartcart_pipeline.engines.duckdb import DuckDBEngine
 from smartcart_pipeline.engines.sql import INTEGERS, identifier, literal
-from smartcart_pipeline.segmentation.cleaning import Limits, judge_customers
+from smartcart_pipeline.segmentation.cleaning import judge_customers
 from smartcart_pipeline.segmentation.model import SegmentModel, read_model, score_customers
-from smartcart_pipeline.segmentation.rules import Rule
+from smartcart_pipeline.segmentation.rules import Rule, columns_of
 from smartcart_pipeline.segmentation.scaling import encode_features
 
 # What the macros' inner queries are called: a name that no relation of an analyst has.
@@ -72,8 +75,8 @@ def compile_macros(model: SegmentModel, case_sql: str) -> list[Macro]:
             "customers",
             assignment_query(model),
             "Puts customers into segments. Takes the name of a table, view or CTE that has the columns of the contract "
-            "as in raw_customers; further ones do no harm. A missing income is imputed, age and tenure are counted to "
-            f"{model.as_of_date}, and who joined later counts as having joined then, all as in the run of this "
+            "as in raw_customers; further ones do no harm. What is missing is imputed, all is counted to "
+            f"{model.as_of_date}, and who came later counts as having come then, all as in the run of this "
             "warehouse. Rows that the contract or a limit refuses get nulls. Distance and margin have no unit.",
         ),
         Macro(
@@ -107,14 +110,18 @@ def assignment_query(model: SegmentModel) -> str:
     Returns:
         A query over `query_table(customers)`.
     """
-    scored = _translate((*LINE_COLUMNS, *CONTRACT), lambda rows: score_customers(judge_customers(rows, None), model))
-    typed = ", ".join(f"{_typed(column)} AS {column.name}" for column in CONTRACT)
-    # An income that is there but no number must not be imputed. All other columns are null then, and refused.
-    income = "TRY_CAST(income AS DOUBLE)"
-    unreadable = (
-        "coalesce(unreadable, CASE WHEN income IS NOT NULL "
-        f"AND ({income} IS NULL OR isinf({income})) THEN 'income' END)"
+    contract, recipe = model.declaration.contract, model.features
+    scored = _translate(
+        (*LINE_COLUMNS, *contract.columns), lambda rows: score_customers(judge_customers(rows, None, contract), model)
     )
+    typed = ", ".join(f"{_typed(column)} AS {column.name}" for column in contract.columns)
+    # What is there but no number must not be imputed. Other columns are null then, and refused.
+    wrong = " ".join(
+        f"WHEN {name} IS NOT NULL AND (TRY_CAST({name} AS DOUBLE) IS NULL OR isinf(TRY_CAST({name} AS DOUBLE))) "
+        f"THEN {literal(name)}"
+        for name in recipe.impute
+    )
+    unreadable = f"coalesce(unreadable, CASE {wrong} END)" if wrong else "unreadable"
     # Some relations say what could not be read, most do not.
     source = "SELECT * FROM query_table(customers) UNION ALL BY NAME SELECT NULL::VARCHAR AS unreadable WHERE false"
     return (
@@ -134,12 +141,12 @@ def _translate(columns: Sequence[Column], verb: Callable[[nw.LazyFrame], nw.Lazy
     return query
 
 
-def _typed(column: Column) -> str:
+def _typed(column: DeliveredColumn) -> str:
     """The expression that takes a value as the contract's type; null where it is none."""
     value = f"TRY_CAST({column.name} AS {column.type})"
     if column.type == "DOUBLE":
         return f"CASE WHEN isfinite({value}) THEN {value} END"
-    if column.type in ("TINYINT", "SMALLINT", "BIGINT"):
+    if column.type in WHOLE and not column.is_rounded:
         # A part of a child is no child. Which type a column has is known before its first value is looked at.
         whole = f"typeof({column.name}) IN ({', '.join(map(literal, INTEGERS))})"
         return f"CASE WHEN {whole} OR {value} = TRY_CAST({column.name} AS DOUBLE) THEN {value} END"
@@ -160,10 +167,11 @@ def explanation_query(model: SegmentModel) -> str:
     Returns:
         A query over `features` and `clusters`, of the parameter `customer_id`.
     """
-    encoded = _translate(FEATURES.columns, lambda rows: encode_features(rows, model.features))
+    columns = declare_tables(model.declaration)["features"].columns
+    encoded = _translate(columns, lambda rows: encode_features(rows, model.features))
     names = model.features.names
     features = [
-        f"({number}, {literal(name)}, {_double(mean)}, {_double(scale)}, {', '.join(_range(name, model.limits))})"
+        f"({number}, {literal(name)}, {_double(mean)}, {_double(scale)}, {', '.join(_range(name, model))})"
         for number, (name, mean, scale) in enumerate(
             zip(names, model.scaler.mean, model.scaler.scale, strict=True), start=1
         )
@@ -213,26 +221,28 @@ def _double(number: float) -> str:
     return f"{literal(repr(float(number)))}::DOUBLE"
 
 
-def _range(feature: str, limits: Limits) -> tuple[str, str]:
+def _range(feature: str, model: SegmentModel) -> tuple[str, str]:
     """The least and the greatest value a feature can have; null where no amount of it can be added or taken away."""
-    column = next((column for column in FEATURES.columns if column.name == feature), None)
+    known = model.features.by_name.get(feature)
     # Categories, and what is only so or not so.
-    if column is None or column.minimum is None or column.maximum == 1:
+    if known is None or known.is_flag:
         return "NULL::DOUBLE", "NULL::DOUBLE"
-    most = {"age": limits.max_age, "income": limits.max_income}.get(feature, float("inf"))
-    return _double(column.minimum), _double(most)
+    least = feature_columns(model.declaration)[feature].minimum
+    limits = {limit.on: limit.maximum for limit in model.features.limits if limit.maximum is not None}
+    return _double(-inf if least is None else least), _double(limits.get(feature, inf))
 
 
-def condition(rule: Rule) -> str:
+def condition(rule: Rule, recipe: Recipe) -> str:
     """A rule as SQL over the columns of `features`.
 
     Args:
         rule: The rule.
+        recipe: What it speaks of.
 
     Returns:
         A boolean expression.
     """
-    return " AND ".join(part for name in rule.columns for part in _conditions(rule, name)) or "true"
+    return " AND ".join(part for name in columns_of(rule, recipe) for part in _conditions(rule, name)) or "true"
 
 
 def _conditions(rule: Rule, name: str) -> list[str]:
@@ -253,5 +263,7 @@ def case_expression(rules: Sequence[Rule], model: SegmentModel) -> str:
     Returns:
         A `CASE` expression over the columns of `features`.
     """
-    cases = [f"WHEN {condition(rule)} THEN {literal(model.segment_ids[rule.cluster])}" for rule in rules]
+    cases = [
+        f"WHEN {condition(rule, model.features)} THEN {literal(model.segment_ids[rule.cluster])}" for rule in rules
+    ]
     return "\n".join(["CASE", *(f"    {case}" for case in cases), "END"])

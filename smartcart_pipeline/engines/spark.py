@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 import narwhals as nw
 import numpy as np
 
+from smartcart_pipeline.declaration.columns import TYPES as COLUMN_TYPES
 from smartcart_pipeline.declaration.tables import Table
 from smartcart_pipeline.engines import apart
 from smartcart_pipeline.engines.apart import P, T
 from smartcart_pipeline.engines.duckdb import DuckDBEngine, split_counts
-from smartcart_pipeline.engines.engine import Written
+from smartcart_pipeline.engines.engine import Schemas, Written
 from smartcart_pipeline.engines.lineage import Columns
 from smartcart_pipeline.segmentation import Rows
 from smartcart_pipeline.segmentation.clustering import LLOYD_STEPS, LLOYD_TOLERANCE
@@ -29,8 +30,11 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 
-# DuckDB's names of types, where Spark has others.
-TYPES = {"INTEGER": "INT", "VARCHAR": "STRING", "TIMESTAMP": "TIMESTAMP_NTZ", "INTEGER[]": "ARRAY<INT>"}
+# Spark's names of types that no column of a customer has.
+TYPES = {name: known.spark for name, known in COLUMN_TYPES.items()} | {
+    "TIMESTAMP": "TIMESTAMP_NTZ",
+    "INTEGER[]": "ARRAY<INT>",
+}
 
 DEFAULTS = {
     "spark.app.name": "smartcart",
@@ -208,10 +212,9 @@ class SparkEngine:
         from pyspark.sql import functions as sql  # noqa: PLC0415
 
         found = frame.collect_schema().names()
-        declared = [column for column in table.columns if not (column.optional and column.name not in found)]
         extra = [name for name in found if name not in table.names] if table.carries_extra else []
         columns = [
-            *(sql.col(quoted(c.name)).cast(TYPES.get(c.type, c.type)).alias(c.name) for c in declared),
+            *(sql.col(quoted(c.name)).cast(TYPES.get(c.type, c.type)).alias(c.name) for c in table.columns),
             *(sql.col(quoted(name)) for name in extra),
         ]
         native: DataFrame = nw.to_native(frame)
@@ -381,11 +384,12 @@ class SparkEngine:
             array[number] = float(value) if isinstance(value, np.floating) else value
         return array
 
-    def trace(self, frame: nw.LazyFrame[Any]) -> "Future[Columns]":
+    def trace(self, frame: nw.LazyFrame[Any], schemas: Schemas) -> "Future[Columns]":  # noqa: ARG002  (its plan knows)
         """Trace each column of a frame back to the tables of the lake it reads, by Spark's own plan.
 
         Args:
             frame: A frame of this engine.
+            schemas: The columns of each table; not needed here.
 
         Returns:
             For each column, in order, its (table, column) sources, sorted. Only what the values come from counts,

@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from smartcart_pipeline.declaration.contract import CallError, ExportError, HomeError
+from smartcart_pipeline.declaration.errors import CallError, ExportError, HomeError
 
 NEWEST, DELIVERED = "newest", "delivered"
 RULES = f"{NEWEST}, {DELIVERED}, or a pattern of the file's name such as customers-%Y%m%d.csv"

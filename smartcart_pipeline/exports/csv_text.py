@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from smartcart_pipeline.declaration.contract import ExportError
+from smartcart_pipeline.declaration.errors import ExportError
 
 CHUNK = 1 << 20
 BLOCK = 1 << 16

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from smartcart_pipeline.declaration.contract import CONTRACT, CallError, ExportError, HomeError
+from smartcart_pipeline.declaration.contract import Contract
+from smartcart_pipeline.declaration.errors import CallError, ExportError, HomeError
 from smartcart_pipeline.exports.csv_text import CHUNK, LineEnd, survey_text
 from smartcart_pipeline.exports.workbook import Cells, read_workbook
 from smartcart_pipeline.storage.arrivals import kind_of
@@ -33,6 +34,7 @@ class Export:
 
     Attributes:
         path: Where it is.
+        contract: What it was held against.
         kind: What it is.
         headers: Its column headers, in order, without surrounding space.
         content_hash: SHA-256 of the file's bytes, in hexadecimal.
@@ -46,6 +48,7 @@ class Export:
     """
 
     path: Path
+    contract: Contract
     kind: Kind
     headers: tuple[str, ...]
     content_hash: str
@@ -60,7 +63,7 @@ class Export:
     @property
     def further(self) -> tuple[int, ...]:
         """Where columns beyond the contract stand, from 0."""
-        expected = _contract_headers()
+        expected = self.contract.headers
         return tuple(number for number, header in enumerate(self.headers) if header not in expected)
 
     @property
@@ -106,11 +109,12 @@ def hash_content(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def inspect_export(path: Path) -> Export:
+def inspect_export(path: Path, contract: Contract) -> Export:
     """Find out what a file is, and hold its headers against the contract.
 
     Args:
         path: The file.
+        contract: What its columns must be.
 
     Returns:
         What it is and how to read it.
@@ -131,12 +135,14 @@ def inspect_export(path: Path) -> Export:
             raise ExportError(f"{path}: the file is empty. Deliver the export again.")
         if start.startswith(b"PAR1"):
             headers, rows = _inspect_parquet(path)
-            export = Export(path, "parquet", headers, hash_content(path), rows)
+            export = Export(path, contract, "parquet", headers, hash_content(path), rows)
         elif start.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
             workbook = read_workbook(path)
-            export = Export(path, "excel", workbook.headers, hash_content(path), workbook.rows, cells=workbook.cells)
+            export = Export(
+                path, contract, "excel", workbook.headers, hash_content(path), workbook.rows, cells=workbook.cells
+            )
         else:
-            export = _inspect_csv(path, gzipped=start.startswith(b"\x1f\x8b"))
+            export = _inspect_csv(path, contract, gzipped=start.startswith(b"\x1f\x8b"))
     except PermissionError:
         raise HomeError(f"{path}: not allowed to read this file. Give the pipeline's user the right to.") from None
     _require_headers(export)
@@ -154,7 +160,7 @@ def _inspect_parquet(path: Path) -> tuple[tuple[str, ...], int]:
         raise ExportError(f"{path}: the Parquet file is damaged ({error}). Deliver it again.") from None
 
 
-def _inspect_csv(path: Path, gzipped: bool) -> Export:
+def _inspect_csv(path: Path, contract: Contract, gzipped: bool) -> Export:
     try:
         survey = survey_text(path, gzipped)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
@@ -163,9 +169,9 @@ def _inspect_csv(path: Path, gzipped: bool) -> Export:
         raise ExportError(f"{path}: the text is UTF-16. Save it as UTF-8 and deliver it again.")
     encoding = "utf-8-sig" if survey.encoding == "utf-8" else survey.encoding
     line, *ended = re.split("[\r\n]", survey.start.decode(encoding, errors="replace"), maxsplit=1)
-    delimiter = max(DELIMITERS, key=lambda candidate: len(set(_split(line, candidate)) & _contract_headers()))
+    delimiter = max(DELIMITERS, key=lambda candidate: len(set(_split(line, candidate)) & contract.headers))
     headers = _split(line, delimiter)
-    if set(headers) & _contract_headers():
+    if set(headers) & contract.headers:
         if len(survey.start) == CHUNK and not ended:
             raise ExportError(
                 f"{path}: the header is longer than {CHUNK:,} bytes. "
@@ -179,6 +185,7 @@ def _inspect_csv(path: Path, gzipped: bool) -> Export:
             )
     return Export(
         path,
+        contract,
         "csv",
         headers,
         hash_content(path),
@@ -202,26 +209,23 @@ def _texts(cells: list[str]) -> tuple[str, ...]:
     return tuple(str(cell).strip() for cell in cells)
 
 
-def _contract_headers() -> set[str]:
-    return {column.header for column in CONTRACT}
-
-
 def _require_headers(export: Export) -> None:
-    found = export.headers
-    missing = [column.header for column in CONTRACT if column.header not in found]
-    if len(missing) == len(CONTRACT):
+    found, expected = export.headers, export.contract.headers
+    missing = [column.header for column in export.contract.columns if column.header not in found]
+    if len(missing) == len(expected):
         raise ExportError(
-            f"{export.path}: this is no customer export: none of the {len(CONTRACT)} expected columns is there. "
+            f"{export.path}: this is no customer export: none of the {len(expected)} expected columns is there. "
             f"Its first line has {len(found):,} column{'' if len(found) == 1 else 's'}. "
-            f"Expected a header line with {', '.join(sorted(_contract_headers()))}."
+            f"Expected a header line with {', '.join(sorted(expected))}."
         )
     if missing:
+        told = ", ".join(_nearest(name, found, expected) for name in missing)
         raise ExportError(
-            f"{export.path}: {len(missing)} of the {len(CONTRACT)} expected columns "
-            f"{'is' if len(missing) == 1 else 'are'} missing: {', '.join(_nearest(name, found) for name in missing)}. "
+            f"{export.path}: {len(missing)} of the {len(expected)} expected columns "
+            f"{'is' if len(missing) == 1 else 'are'} missing: {told}. "
             "Rename or add what is missing and deliver the export again."
         )
-    for name in sorted(_contract_headers()):
+    for name in sorted(expected):
         if found.count(name) > 1:
             raise ExportError(
                 f"{export.path}: column {name} stands {found.count(name)} times in the header. "
@@ -229,20 +233,7 @@ def _require_headers(export: Export) -> None:
             )
 
 
-def _nearest(name: str, found: tuple[str, ...]) -> str:
-    unknown = {header.casefold(): header for header in found if header not in _contract_headers()}
+def _nearest(name: str, found: tuple[str, ...], expected: frozenset[str]) -> str:
+    unknown = {header.casefold(): header for header in found if header not in expected}
     near = difflib.get_close_matches(name.casefold(), unknown, n=1)
     return f"{name} (nearest name found: {unknown[near[0]]!r})" if near else name
-
-
-def snake_case(header: str) -> str:
-    """A header as a name in the lake.
-
-    Args:
-        header: For example `Loyalty Tier` or `LoyaltyTier`.
-
-    Returns:
-        For example `loyalty_tier`.
-    """
-    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", header.strip())
-    return re.sub(r"\W+", "_", words, flags=re.ASCII).strip("_").lower() or "column"

@@ -8,10 +8,10 @@ from smartcart_pipeline.engines.duckdb import DuckDBEngine
 from smartcart_pipeline.engines.engine import Engine
 from smartcart_pipeline.exports import reading_duckdb
 from smartcart_pipeline.exports.inspecting import Export
-from smartcart_pipeline.exports.reading_duckdb import DateReading
+from smartcart_pipeline.exports.reading_duckdb import DateReadings
 
 
-def read_export(engine: Engine, export: Export) -> tuple[nw.LazyFrame[Any], DateReading]:
+def read_export(engine: Engine, export: Export) -> tuple[nw.LazyFrame[Any], DateReadings]:
     """The rows of an export, typed by the contract.
 
     Args:
@@ -20,7 +20,7 @@ def read_export(engine: Engine, export: Export) -> tuple[nw.LazyFrame[Any], Date
 
     Returns:
         A frame with the columns of the table `raw_customers`, good until the engine reads another export (Spark's as
-        long as the engine); and how dates are read.
+        long as the engine); and how the dates of each column of dates are read.
 
     Raises:
         ExportError: If the file cannot be read, holds no customers, or its dates read month first.

@@ -1,6 +1,6 @@
 """Reading an export with DuckDB: every value typed by the contract, or set down word for word as unreadable."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -8,24 +8,18 @@ from typing import Any
 
 import narwhals as nw
 
-from smartcart_pipeline.declaration.contract import CONTRACT, DeliveredColumn, ExportError
+from smartcart_pipeline.declaration.columns import snake_case
+from smartcart_pipeline.declaration.contract import DeliveredColumn
+from smartcart_pipeline.declaration.errors import ExportError
 from smartcart_pipeline.engines.duckdb import BATCH, DuckDBEngine
 from smartcart_pipeline.engines.sql import INTEGERS, file_literal, identifier, literal, unquoted
 from smartcart_pipeline.exports.csv_text import strange_lines
-from smartcart_pipeline.exports.inspecting import MAX_FURTHER, Export, snake_case
+from smartcart_pipeline.exports.inspecting import MAX_FURTHER, Export
 
 MISSING = ("", "na", "n/a", "nan", "null", "none")
 EARLIEST_YEAR = 1900
 
 DATE_FORMATS = {"day-first": "%d-%m-%Y", "ISO": "%Y-%m-%d", "month-first": "%m-%d-%Y"}
-EXPECTED = {
-    "BIGINT": f"a whole number up to {2**63 - 1:,}",
-    "SMALLINT": f"a whole number up to {2**15 - 1:,}",
-    "TINYINT": f"a whole number up to {2**7 - 1:,}",
-    "INTEGER": f"a number up to {2**31 - 1:,}",
-    "DOUBLE": "a number",
-    "DATE": "a date",
-}
 # What DuckDB takes of memory to set down one fault, besides three times the line, of which it keeps so much; and what
 # all of them may take.
 FAULT_BYTES, KEPT_BYTES = 1_000, 10_000
@@ -40,7 +34,7 @@ MALFORMED = {
 
 @dataclass(frozen=True)
 class DateReading:
-    """How the join dates of a file are read, and on what evidence.
+    """How the dates of a column are read, and on what evidence.
 
     Attributes:
         reading: `day-first` or `ISO`.
@@ -51,7 +45,11 @@ class DateReading:
     evidence: str
 
 
-def read_export(engine: DuckDBEngine, export: Export) -> tuple[nw.LazyFrame[Any], DateReading]:
+# By the names of the columns.
+DateReadings = Mapping[str, DateReading]
+
+
+def read_export(engine: DuckDBEngine, export: Export) -> tuple[nw.LazyFrame[Any], DateReadings]:
     """See `reading.read_export`."""
     import duckdb  # noqa: PLC0415
 
@@ -59,7 +57,11 @@ def read_export(engine: DuckDBEngine, export: Export) -> tuple[nw.LazyFrame[Any]
         types = _delivered(engine, export)
         if not _count(engine, "SELECT count(*) FROM delivered"):
             raise ExportError(f"{export.path}: the file holds a header but no customers. Deliver the export again.")
-        dates = _settle_dates(engine, export, types)
+        dates = {
+            column.name: _settle_dates(engine, export, column, types)
+            for column in export.contract.columns
+            if column.type == "DATE"
+        }
         return nw.from_native(engine.connection.sql(_typed_query(export, types, dates))), dates
     except duckdb.Error as error:
         first_line = str(error).splitlines()[0]
@@ -77,7 +79,7 @@ def _delivered(engine: DuckDBEngine, export: Export) -> dict[str, str]:
     Only columns that are read are in it: those of the contract, and further ones up to a limit.
     """
     connection = engine.connection
-    names = [*(_position(export, column) for column in CONTRACT), *extra_columns(export)]
+    names = [*(_position(export, column) for column in export.contract.columns), *extra_columns(export)]
     if export.kind == "parquet":
         # By position, because DuckDB takes columns whose names differ only in case for one.
         every = ", ".join(f"c{number}" for number in range(len(export.headers)))
@@ -257,9 +259,8 @@ def _count(engine: DuckDBEngine, query: str) -> int:
     return int(number)
 
 
-def _settle_dates(engine: DuckDBEngine, export: Export, types: dict[str, str]) -> DateReading:
-    """Find the one reading of the join dates that fits the file."""
-    column = next(column for column in CONTRACT if column.type == "DATE")
+def _settle_dates(engine: DuckDBEngine, export: Export, column: DeliveredColumn, types: dict[str, str]) -> DateReading:
+    """Find the one reading of a column's dates that fits the file."""
     name = _position(export, column)
     if types[name].startswith(("DATE", "TIMESTAMP")):
         return DateReading("ISO", f"{column.header} is delivered as a date type.")
@@ -289,20 +290,21 @@ def _settle_dates(engine: DuckDBEngine, export: Export, types: dict[str, str]) -
     return DateReading("day-first", f"{evidence}; {doubt}.")
 
 
-def _typed_query(export: Export, types: dict[str, str], dates: DateReading) -> str:
+def _typed_query(export: Export, types: dict[str, str], dates: DateReadings) -> str:
     """Three steps, each over the columns of the one before: texts, typed values, and what could not be typed."""
-    delivered = {column.name: types[_position(export, column)] for column in CONTRACT}
+    columns = export.contract.columns
+    delivered = {column.name: types[_position(export, column)] for column in columns}
     trimmed = [
         f"{_present(_position(export, column), delivered[column.name])} AS {column.name}_delivered"
-        for column in CONTRACT
+        for column in columns
     ]
-    typed = [f"{_typed(column, delivered[column.name], dates)} AS {column.name}" for column in CONTRACT]
+    typed = [f"{_typed(column, delivered[column.name], dates)} AS {column.name}" for column in columns]
     extras = extra_columns(export)
     return (
         f"WITH trimmed AS (SELECT *, {', '.join(trimmed)} FROM delivered), "
         f"typed AS (SELECT *, {', '.join(typed)} FROM trimmed) "
-        f"SELECT line_number, {', '.join(column.name for column in CONTRACT)}, "
-        f"{_unreadable(delivered, dates)} AS unreadable"
+        f"SELECT line_number, {', '.join(export.contract.names)}, "
+        f"{_unreadable(export.contract.columns, delivered, dates)} AS unreadable"
         f"{''.join(f', CAST({name} AS VARCHAR) AS {identifier(extra)}' for name, extra in extras.items())} FROM typed"
     )
 
@@ -321,17 +323,17 @@ def _is_finite(number: str) -> str:
     return f"{number} - {number} = 0"
 
 
-def _typed(column: DeliveredColumn, delivered: str, dates: DateReading) -> str:
+def _typed(column: DeliveredColumn, delivered: str, dates: DateReadings) -> str:
     """The expression that reads a delivered column as the contract's type; null where it cannot be."""
     value = f"{column.name}_delivered"
     if column.type == "VARCHAR":
         return f"CAST({value} AS VARCHAR)"
     if column.type == "DATE":
-        return _dated(value, delivered, dates)
+        return _dated(value, delivered, dates[column.name])
     if delivered in INTEGERS:
         return f"TRY_CAST({value} AS {column.type})"
     number = f"TRY_CAST({value} AS DOUBLE)"
-    if column.type in ("DOUBLE", "INTEGER"):  # amounts are integers: their cents are rounded
+    if column.type in ("DOUBLE", "FLOAT") or column.is_rounded:
         return f"CASE WHEN {_is_finite(number)} THEN TRY_CAST({number} AS {column.type}) END"
     exact = f"TRY_CAST({value} AS {column.type})"
     return f"CASE WHEN {exact} = {number} THEN {exact} END"
@@ -345,14 +347,14 @@ def _dated(value: str, delivered: str, dates: DateReading) -> str:
     return _parsed_date(_date_text(f"CAST({value} AS VARCHAR)"), dates.reading)
 
 
-def _unreadable(delivered: dict[str, str], dates: DateReading) -> str:
+def _unreadable(columns: Sequence[DeliveredColumn], delivered: dict[str, str], dates: DateReadings) -> str:
     """The expression that sets down, word for word, what could not be typed; null where all could."""
     cases = {"malformed IS NOT NULL": "malformed"}
-    for column in CONTRACT:
+    for column in columns:
         value, was = column.name, f"{column.name}_delivered"
         if column.type == "VARCHAR" or (delivered[value] == column.type and column.type != "DOUBLE"):
             continue  # every value is what it should be; but a double may be infinite
-        expected = EXPECTED[column.type] + (f" ({dates.reading})" if column.type == "DATE" else "")
+        expected = column.expected + (f" ({dates[value].reading})" if column.type == "DATE" else "")
         before, after = literal(f"{column.header} is '"), literal(f"': expected {expected}")
         cases[f"{value} IS NULL AND {was} IS NOT NULL"] = f"{before} || CAST({was} AS VARCHAR) || {after}"
     # Hardly any row has a problem: the texts are put together only where one has.
@@ -369,7 +371,7 @@ def extra_columns(export: Export) -> dict[str, str]:
     Returns:
         Where they stand (`c7` is the eighth), and a snake_case name that nothing else has.
     """
-    taken = {"line_number", "unreadable", *(column.name for column in CONTRACT)}
+    taken = {"line_number", "unreadable", *export.contract.names}
     extras = {}
     for number in export.further[:MAX_FURTHER]:
         extra = snake_case(export.headers[number])

@@ -4,31 +4,32 @@ A Parquet file of typed columns is read by the executors, each a part of it. Wha
 Parquet file with numbers or dates set down as text, is read by DuckDB in the driver and handed over as Parquet.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import narwhals as nw
 
-from smartcart_pipeline.declaration.contract import CONTRACT, DeliveredColumn
-from smartcart_pipeline.declaration.tables import RAW_CUSTOMERS
+from smartcart_pipeline.declaration.contract import DeliveredColumn
+from smartcart_pipeline.declaration.tables import declare_raw
 from smartcart_pipeline.engines.spark import TYPES, SparkEngine, quoted
 from smartcart_pipeline.engines.sql import literal
 from smartcart_pipeline.exports import reading_duckdb
 from smartcart_pipeline.exports.inspecting import Export
-from smartcart_pipeline.exports.reading_duckdb import EXPECTED, MISSING, DateReading, extra_columns
+from smartcart_pipeline.exports.reading_duckdb import MISSING, DateReading, DateReadings, extra_columns
 
 Kinds = dict[str, str]
 
 
-def read_export(engine: SparkEngine, export: Export) -> tuple[nw.LazyFrame[Any], DateReading]:
+def read_export(engine: SparkEngine, export: Export) -> tuple[nw.LazyFrame[Any], DateReadings]:
     """See `reading.read_export`; where Spark reads the file, it lies in a place that all executors see."""
     kinds = _typed_columns(export) if export.kind == "parquet" else None
     return _read_locally(engine, export) if kinds is None else _read_typed(engine, export, kinds)
 
 
-def _read_locally(engine: SparkEngine, export: Export) -> tuple[nw.LazyFrame[Any], DateReading]:
+def _read_locally(engine: SparkEngine, export: Export) -> tuple[nw.LazyFrame[Any], DateReadings]:
     frame, dates = reading_duckdb.read_export(engine.local, export)
     path = engine.shared_folder / "raw_customers.parquet"
-    engine.local.write(frame, RAW_CUSTOMERS, path)
+    engine.local.write(frame, declare_raw(export.contract), path)
     return nw.from_native(engine.session.read.parquet(str(path))), dates
 
 
@@ -38,7 +39,7 @@ def _typed_columns(export: Export) -> Kinds | None:
 
     file = parquet.ParquetFile(export.path)
     kinds = {f"c{number}": _kind(field.type) for number, field in enumerate(file.schema_arrow)}
-    fits = all(kinds[_position(export, column)] in _fitting(column) for column in CONTRACT)
+    fits = all(kinds[_position(export, column)] in _fitting(column) for column in export.contract.columns)
     distinct = len(set(export.headers)) == len(export.headers)
     return kinds if fits and distinct and "other" not in kinds.values() and file.metadata.num_rows else None
 
@@ -61,13 +62,13 @@ def _fitting(column: DeliveredColumn) -> tuple[str, ...]:
     return {"VARCHAR": ("text",), "DATE": ("date",)}.get(column.type, ("integer", "float"))
 
 
-def _read_typed(engine: SparkEngine, export: Export, kinds: Kinds) -> tuple[nw.LazyFrame[Any], DateReading]:
+def _read_typed(engine: SparkEngine, export: Export, kinds: Kinds) -> tuple[nw.LazyFrame[Any], DateReadings]:
     """Three steps, each over the columns of the one before: values, typed values, and what could not be typed."""
     extras = extra_columns(export)
-    read = [*(_position(export, column) for column in CONTRACT), *extras]
+    read = [*(_position(export, column) for column in export.contract.columns), *extras]
     headers = [f"{quoted(export.headers[int(name[1:])])} AS {name}" for name in read]
-    present = {column.name: _present(_position(export, column), kinds) for column in CONTRACT}
-    typed = {column.name: _typed(column, kinds[_position(export, column)]) for column in CONTRACT}
+    present = {column.name: _present(_position(export, column), kinds) for column in export.contract.columns}
+    typed = {column.name: _typed(column, kinds[_position(export, column)]) for column in export.contract.columns}
     frame = (
         engine.session.read.parquet(str(export.path))
         .selectExpr("_metadata.row_index + 2 AS line_number", *headers)
@@ -76,12 +77,16 @@ def _read_typed(engine: SparkEngine, export: Export, kinds: Kinds) -> tuple[nw.L
         .selectExpr(
             "line_number",
             *typed,
-            f"{_unreadable()} AS unreadable",
+            f"{_unreadable(export.contract.columns)} AS unreadable",
             *(f"CAST({name} AS STRING) AS {quoted(extra)}" for name, extra in extras.items()),
         )
     )
-    dates = next(column.header for column in CONTRACT if column.type == "DATE")
-    return nw.from_native(frame), DateReading("ISO", f"{dates} is delivered as a date type.")
+    dates = {
+        column.name: DateReading("ISO", f"{column.header} is delivered as a date type.")
+        for column in export.contract.columns
+        if column.type == "DATE"
+    }
+    return nw.from_native(frame), dates
 
 
 def _present(name: str, kinds: Kinds) -> str:
@@ -103,18 +108,18 @@ def _typed(column: DeliveredColumn, kind: str) -> str:
     if column.type == "DOUBLE":
         return f"CASE WHEN abs({number}) < double('inf') THEN {number} END"
     rounded = f"try_cast(rint({number}) AS {target})"
-    if column.type == "INTEGER":  # amounts are integers: their cents are rounded
+    if column.is_rounded:
         return rounded
     return f"CASE WHEN rint({number}) = {number} THEN {rounded} END"
 
 
-def _unreadable() -> str:
+def _unreadable(columns: Sequence[DeliveredColumn]) -> str:
     """The expression that sets down what could not be typed; null where all could."""
     cases = {
         f"{column.name} IS NULL AND {column.name}_delivered IS NOT NULL": f'concat("{column.header} is \'", '
-        f'CAST({column.name}_delivered AS STRING), "\': expected {EXPECTED[column.type]}")'
-        for column in CONTRACT
-        if column.type in EXPECTED
+        f'CAST({column.name}_delivered AS STRING), "\': expected {column.expected}")'
+        for column in columns
+        if column.type != "VARCHAR"
     }
     texts = ", ".join(f"CASE WHEN {condition} THEN {text} END" for condition, text in cases.items())
     return f"CASE WHEN {' OR '.join(f'({condition})' for condition in cases)} THEN concat_ws('; ', {texts}) END"

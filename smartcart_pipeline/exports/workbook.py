@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from smartcart_pipeline.declaration.contract import ExportError, HomeError
+from smartcart_pipeline.declaration.errors import ExportError, HomeError
 
 # A full sheet of 1,048,576 customers takes 1.9 GB and 40 seconds.
 MEMORY_BYTES = 3_000_000_000

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from smartcart_pipeline.declaration.contract import HomeError
+from smartcart_pipeline.declaration.errors import HomeError
 from smartcart_pipeline.notifications.outbox import Message
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.settings_file import read_section, require_known

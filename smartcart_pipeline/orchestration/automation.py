@@ -13,7 +13,8 @@ from typing import Any
 
 import dagster as dg
 
-from smartcart_pipeline.declaration.contract import CallError, ExportError, FaultError, HomeError
+from smartcart_pipeline.declaration.declaration import read_declaration
+from smartcart_pipeline.declaration.errors import CallError, ExportError, FaultError, HomeError
 from smartcart_pipeline.exports.as_of import NEWEST, day_of_delivery, stated_day
 from smartcart_pipeline.exports.inspecting import hash_content, inspect_export
 from smartcart_pipeline.notifications import notices, outbox
@@ -57,6 +58,8 @@ RUN_KEY = "dagster/run_key"
 FIRST_PAUSE, LONGEST_PAUSE = 60, 3_600
 # Settings on which no result depends; the content of the export counts, not its path.
 NUMBERLESS = {"input", "kept_publications", "kept_records", "wait_seconds"}
+# What the digest of the declaration says.
+DECLARED = {"recipe"}
 
 nightly_refresh = dg.define_asset_job(
     "nightly_refresh",
@@ -82,20 +85,29 @@ def run_config(settings: dict[str, Any], engine: dict[str, Any] | None = None) -
     return {"resources": resources}
 
 
-def fingerprint(content_hash: str, settings: dict[str, Any], day: date | None = None) -> str:
-    """What a run's result depends on, as a short text: the export's content, the code and the settings.
+def fingerprint(content_hash: str, settings: dict[str, Any], declared: str, day: date | None = None) -> str:
+    """What a run's result depends on, as a short text: the export's content, the code, declaration and settings.
 
     Args:
         content_hash: SHA-256 of the export.
         settings: Fields of `Settings` that are set. A default counts as not set, and so does what changes no number.
+        declared: From `digest_declaration`.
         day: From `day_of`, where the as-of day is no matter of the content.
 
     Returns:
         Sixteen hexadecimal digits.
     """
     defaults = {name: field.default for name, field in Settings.model_fields.items()}
-    chosen = {key: v for key, v in settings.items() if key not in NUMBERLESS and v not in (None, defaults.get(key))}
-    parts = [content_hash, package_version(), json.dumps(chosen, sort_keys=True), *([str(day)] if day else [])]
+    chosen = {
+        key: v for key, v in settings.items() if key not in NUMBERLESS | DECLARED and v not in (None, defaults.get(key))
+    }
+    parts = [
+        content_hash,
+        package_version(),
+        declared,
+        json.dumps(chosen, sort_keys=True),
+        *([str(day)] if day else []),
+    ]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
@@ -115,18 +127,35 @@ def day_of(export: Path, settings: dict[str, Any]) -> date | None:
     return stated_day(settings.get("as_of", NEWEST), export, day_of_delivery(export))
 
 
-def marks(content_hash: str, settings: dict[str, Any], day: date | None = None) -> dict[str, str]:
+def digest_declaration(home: Home, settings: dict[str, Any]) -> str:
+    """What runs of a home go by, as a short text.
+
+    Args:
+        home: The home.
+        settings: Fields of `Settings` that are set.
+
+    Returns:
+        The digest of the declaration; where it cannot be read, why: the run says so.
+    """
+    try:
+        return read_declaration(home.root, settings.get("recipe")).digest
+    except FaultError as error:
+        return str(error)
+
+
+def marks(content_hash: str, settings: dict[str, Any], declared: str, day: date | None = None) -> dict[str, str]:
     """The tags by which runs over an export are found again.
 
     Args:
         content_hash: SHA-256 of the export.
         settings: Fields of `Settings` that are set.
+        declared: From `digest_declaration`.
         day: From `day_of`; the same content of another day is another night.
 
     Returns:
         Tags.
     """
-    return {CONTENT: _content(content_hash, day), FINGERPRINT: fingerprint(content_hash, settings, day)}
+    return {CONTENT: _content(content_hash, day), FINGERPRINT: fingerprint(content_hash, settings, declared, day)}
 
 
 def _content(content_hash: str | None, day: date | None) -> str:
@@ -220,7 +249,7 @@ def nightly(context: dg.ScheduleEvaluationContext, home: dg.ResourceParam[Home])
         return dg.SkipReason(str(error))
     if export.parent == home.incoming and 0 <= time.time() - export.stat().st_mtime < SENSOR_SECONDS:
         return dg.SkipReason(f"{export.name} is still arriving; it will be segmented as soon as it is complete.")
-    tags = marks(hash_content(export), settings, day)
+    tags = marks(hash_content(export), settings, digest_declaration(home, settings), day)
     if any(map(is_under_way, runs_over(context.instance, tags[CONTENT]))):
         return dg.SkipReason(f"{export.name} is being segmented already.")
     last = context.instance.get_runs(
@@ -231,7 +260,8 @@ def nightly(context: dg.ScheduleEvaluationContext, home: dg.ResourceParam[Home])
     if last and last[0].tags.get(FINGERPRINT) == tags[FINGERPRINT] and shown and not is_asked(home):
         newest = kept_publications(home)[0]
         return dg.SkipReason(
-            f"{export.name} has not changed since run {last[0].run_id[:8]}, nor have the code and the settings: "
+            f"{export.name} has not changed since run {last[0].run_id[:8]}, nor have the code, the declaration and the "
+            "settings: "
             + (
                 "what is published is up to date."
                 if shown == newest
@@ -252,6 +282,7 @@ def new_export(context: dg.SensorEvaluationContext, home: dg.ResourceParam[Home]
     unblock(context.instance, home)
     home.incoming.mkdir(parents=True, exist_ok=True)
     settings = read_home(home)["settings"]
+    declared = digest_declaration(home, settings)
     seen: dict[str, Any] = json.loads(context.cursor or "{}")
     now: dict[str, Any] = {}
     requests: dict[str, dg.RunRequest] = {}
@@ -272,7 +303,11 @@ def new_export(context: dg.SensorEvaluationContext, home: dg.ResourceParam[Home]
         if known.get("published"):
             continue
         try:
-            export = None if "hash" in known else inspect_export(path)
+            export = (
+                None
+                if "hash" in known
+                else inspect_export(path, read_declaration(home.root, settings.get("recipe")).contract)
+            )
             day = day_of(path, settings)
         except ExportError as error:
             notes.append(f"{path.name} refused: {error}")
@@ -287,7 +322,7 @@ def new_export(context: dg.SensorEvaluationContext, home: dg.ResourceParam[Home]
         if export:
             known |= {"hash": export.content_hash, "rows": export.rows}
             accepted.append(accept(path, export.rows))
-        tags = marks(known["hash"], settings, day)
+        tags = marks(known["hash"], settings, declared, day)
         if tags[CONTENT] in requests:
             notes.append(f"{path.name} holds the same as another")
             continue
@@ -407,7 +442,7 @@ def refused_export(context: dg.RunFailureSensorContext, home: dg.ResourceParam[H
     # What was delivered anew since, or failed under somebody's own settings, may well be good.
     settings = read_home(home)["settings"]
     try:
-        mark = fingerprint(hash_content(export), settings, day_of(export, settings))
+        mark = fingerprint(hash_content(export), settings, digest_declaration(home, settings), day_of(export, settings))
     except ExportError:  # a pattern that was set since, and that its name does not match
         return
     if context.dagster_run.tags.get(FINGERPRINT) == mark:

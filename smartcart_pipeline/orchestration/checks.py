@@ -14,13 +14,16 @@ from typing import Any
 import dagster as dg
 import narwhals as nw
 
-from smartcart_pipeline.declaration.contract import NAMES, Column, ExportError, SqlType
-from smartcart_pipeline.declaration.tables import TABLES, Table
+from smartcart_pipeline.declaration.columns import TYPES, Column, SqlType
+from smartcart_pipeline.declaration.contract import KEY
+from smartcart_pipeline.declaration.errors import ExportError
+from smartcart_pipeline.declaration.tables import OUTLINES, Table
 from smartcart_pipeline.engines.engine import Engine, Span, Written
 from smartcart_pipeline.orchestration.faults import AT_FAULT
 from smartcart_pipeline.orchestration.settings import Settings
 from smartcart_pipeline.segmentation import components
-from smartcart_pipeline.segmentation.cleaning import is_one_of, tell_lines
+from smartcart_pipeline.segmentation.cleaning import tell_faults, tell_lines
+from smartcart_pipeline.segmentation.features import is_one_of
 from smartcart_pipeline.segmentation.history import membership_on
 from smartcart_pipeline.storage.lake import Lake
 
@@ -32,17 +35,8 @@ UNCORRELATED = 1e-6
 # A component this much narrower than the widest carries rounding errors only.
 FLAT = 1e-9
 
-DTYPES: dict[SqlType, Any] = {
-    "TINYINT": nw.Int8,
-    "SMALLINT": nw.Int16,
-    "INTEGER": nw.Int32,
-    "BIGINT": nw.Int64,
-    "FLOAT": nw.Float32,
-    "DOUBLE": nw.Float64,
-    "BOOLEAN": nw.Boolean,
-    "DATE": nw.Date,
+DTYPES: dict[SqlType, Any] = {name: getattr(nw, known.narwhals) for name, known in TYPES.items()} | {
     "TIMESTAMP": nw.Datetime,
-    "VARCHAR": nw.String,
     "INTEGER[]": nw.List(nw.Int32),
 }
 
@@ -129,7 +123,7 @@ def judge_schema(frame: nw.LazyFrame[Any], table: Table, engine: Engine, written
     """
     schema = frame.collect_schema()
     found = schema.names()
-    columns = [column for column in table.columns if column.name in found or not column.optional]
+    columns = list(table.columns)
     expected = [column.name for column in columns]
     if found[: len(expected)] != expected or (len(found) > len(expected) and not table.carries_extra):
         return Verdict(False, f"Columns are {found}, expected {expected}.", {})
@@ -224,8 +218,8 @@ def _few_rejected(lake: Lake, settings: Settings) -> Verdict:
     if not passed:
         first = lake.engine.rows(lake.read("rejected_customers").sort("line_number").head(3))
         description += (
-            f": {reasons}. {tell_lines(first)} Correct the export and deliver it again, or raise max_rejected_share. "
-            f"All refused rows with their reasons: {lake.path('rejected_customers')}"
+            f": {reasons}. {tell_lines(tell_faults(first, lake.declaration))} Correct the export and deliver it again, "
+            f"or raise max_rejected_share. All refused rows with their reasons: {lake.path('rejected_customers')}"
         )
     return Verdict(
         passed,
@@ -238,7 +232,7 @@ def _few_rejected(lake: Lake, settings: Settings) -> Verdict:
 
 def _repeats(lake: Lake, settings: Settings) -> Verdict:  # noqa: ARG001
     """Rows that repeat another but for their id are probably one customer with two ids."""
-    described = [name for name in NAMES if name != "customer_id"]
+    described = [name for name in lake.declaration.contract.names if name != KEY]
     repeats = lake.engine.count_repeats(lake.read("raw_customers"), described)
     description = f"{repeats:,} rows repeat another but for their id; they are kept." if repeats else "No row repeats."
     return Verdict(repeats == 0, description, {"repeats": repeats})
@@ -307,12 +301,16 @@ def _no_empty_segment(lake: Lake, settings: Settings) -> Verdict:  # noqa: ARG00
 
 
 def _categories_add_up(lake: Lake, settings: Settings) -> Verdict:  # noqa: ARG001
+    composition = lake.declaration.recipe.business.composition
+    if composition is None:
+        return Verdict(True, "The recipe names nothing that is made of parts.", {})
     sizes = lake.read("clusters").group_by("segment_id").agg(nw.len().alias("customers"))
     means = lake.read("category_spending").group_by("segment_id").agg(nw.col("mean_spending").sum())
     totals = lake.engine.rows(means.join(sizes, on="segment_id", how="inner"))
     spent = sum(row["mean_spending"] * row["customers"] for row in totals)
-    [known] = lake.engine.rows(lake.read("features").select(nw.col("total_spending").cast(nw.Int64).sum()))
-    expected = int(known["total_spending"] or 0)
+    total = nw.col(composition.of).cast(nw.Int64).sum().alias("total")
+    [known] = lake.engine.rows(lake.read("features").select(total))
+    expected = int(known["total"] or 0)
     description = f"{spent:,.0f} spent by category, {expected:,} by all customers"
     return Verdict(round(spent) == expected, description, {"by_category": spent, "by_customer": expected})
 
@@ -351,11 +349,11 @@ def _rules_add_up(lake: Lake, settings: Settings) -> Verdict:  # noqa: ARG001
     return Verdict(ruled == described, f"{ruled:,} meet a rule, of {described:,} customers", {"ruled": ruled})
 
 
-def _schema_check(table: Table) -> Check:
+def _schema_check(name: str) -> Check:
     def judge(lake: Lake, settings: Settings) -> Verdict:  # noqa: ARG001
-        return judge_schema(lake.read(table.name), table, lake.engine, lake.written(table.name))
+        return judge_schema(lake.read(name), lake.tables[name], lake.engine, lake.written(name))
 
-    return Check(table.name, "schema", "Columns, types, nulls, ranges, categories and keys are as declared.", judge)
+    return Check(name, "schema", "Columns, types, nulls, ranges, categories and keys are as declared.", judge)
 
 
 SEMANTIC: tuple[Check, ...] = (
@@ -366,7 +364,7 @@ SEMANTIC: tuple[Check, ...] = (
             f"The customers are those of {table.follows}, each once: nobody is lost, added or doubled.",
             _same_customers(table),
         )
-        for table in TABLES.values()
+        for table in OUTLINES.values()
         if table.follows
     ),
     Check(
@@ -425,4 +423,4 @@ def checks_of(tables: tuple[str, ...]) -> list[Check]:
     Returns:
         The schema check of each, and its semantic checks.
     """
-    return [_schema_check(TABLES[name]) for name in tables] + [check for check in SEMANTIC if check.table in tables]
+    return [_schema_check(name) for name in tables] + [check for check in SEMANTIC if check.table in tables]

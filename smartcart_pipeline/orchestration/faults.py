@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import dagster as dg
 import duckdb
 
-from smartcart_pipeline.declaration.contract import FaultError, HomeError
+from smartcart_pipeline.declaration.errors import FaultError, HomeError
 from smartcart_pipeline.engines.sql import unquoted
 
 # Whose fault a failure is, in the metadata of its event: the export's, the call's or the home's (`FaultError.whose`).

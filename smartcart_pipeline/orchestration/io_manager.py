@@ -8,8 +8,8 @@ from typing import Any
 import dagster as dg
 import duckdb
 
-from smartcart_pipeline.declaration.contract import ExportError
-from smartcart_pipeline.declaration.tables import TABLES
+from smartcart_pipeline.declaration.errors import ExportError
+from smartcart_pipeline.declaration.tables import Table
 from smartcart_pipeline.engines.lineage import Columns
 from smartcart_pipeline.engines.sql import unquoted
 from smartcart_pipeline.orchestration.faults import naming_the_fault
@@ -42,7 +42,7 @@ class LakeIOManager(dg.IOManager):
         with naming_the_fault(), _blaming_the_export(context):
             stored = self.tables.write(name, obj, lambda share: say(share * expected, f"of {expected:,} rows about "))
         say(stored.rows, "")
-        context.add_output_metadata(describe_stored(name, stored))
+        context.add_output_metadata(describe_stored(self.tables.tables[name], stored))
 
     def _expect_rows(self, context: dg.OutputContext) -> int:
         """About how many rows a table of customers will have; counted once a run, before anything is written."""
@@ -64,17 +64,16 @@ def lake_io_manager(context: dg.InitResourceContext) -> LakeIOManager:
     return LakeIOManager(context.resources.lake)
 
 
-def describe_stored(name: str, stored: Stored) -> Mapping[str, Any]:
+def describe_stored(table: Table, stored: Stored) -> Mapping[str, Any]:
     """Metadata of a table that was written.
 
     Args:
-        name: The table.
+        table: The table.
         stored: What was written.
 
     Returns:
         Row count, schema, column lineage (for Dagster, and as a table for people), path and size.
     """
-    table = TABLES[name]
     columns = [
         dg.TableColumn(
             column.name,
@@ -83,14 +82,13 @@ def describe_stored(name: str, stored: Stored) -> Mapping[str, Any]:
             constraints=dg.TableColumnConstraints(nullable=column.nullable, unique=column.unique),
         )
         for column in table.columns
-        if not column.optional or column.name in stored.lineage
     ]
     return {
         "dagster/row_count": stored.rows,
-        "dagster/table_name": name,
+        "dagster/table_name": table.name,
         "dagster/column_schema": dg.TableSchema(columns),
         "dagster/column_lineage": _column_lineage(stored.lineage),
-        "column_lineage": _lineage_table(name, stored.lineage),
+        "column_lineage": _lineage_table(table.name, stored.lineage),
         "path": dg.MetadataValue.path(stored.path),
         "bytes": stored.bytes,
     }

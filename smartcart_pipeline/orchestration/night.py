@@ -15,9 +15,10 @@ from typing import Any
 
 import dagster as dg
 
-from smartcart_pipeline.declaration.contract import CallError
-from smartcart_pipeline.declaration.recipe import RECIPES
+from smartcart_pipeline.declaration.declaration import read_declaration
+from smartcart_pipeline.declaration.recipe import Recipe
 from smartcart_pipeline.engines import apart
+from smartcart_pipeline.engines.sql import identifier
 from smartcart_pipeline.exports.as_of import NEWEST, require_rule
 from smartcart_pipeline.exports.inspecting import hash_content
 from smartcart_pipeline.orchestration.io_manager import NOTE
@@ -101,7 +102,8 @@ def run_job(
 
     Returns:
         What was made: run_id, export, as_of_date, as_of_found, recipe (of the model in force), recipe_held_back (the
-        one asked for, where that is another; else None), customers, segments, warnings, paths, seconds.
+        one asked for, where that is another; else None), customers, segments, figures (columns of the segments that
+        people look at first, and what they are called), warnings, paths, seconds.
 
     Raises:
         FaultError: If the export, the call or the home is at fault.
@@ -117,6 +119,10 @@ def run_job(
 def _run_job(home: Home, settings: dict[str, Any], quiet: bool, engine: dict[str, Any] | None) -> dict[str, Any]:
     settings = read_home(home)["settings"] | {name: value for name, value in settings.items() if value is not None}
     _require_settings(settings)
+    if "." in (settings.get("recipe") or ""):
+        # Where the run is, another folder may be the current one.
+        settings["recipe"] = str(Path(settings["recipe"]).resolve())
+    declaration = read_declaration(home.root, settings.get("recipe"))
     if not settings.get("input"):
         settings["input"] = str(find_export(home))
         for told in tell_left_alone(home):
@@ -153,7 +159,7 @@ def _run_job(home: Home, settings: dict[str, Any], quiet: bool, engine: dict[str
         # Nobody but the command itself can start it again.
         tags = {BY_COMMAND: "true", "dagster/max_retries": "0"}
         if path.is_file():
-            tags |= marks(hash_content(path), settings, day_of(path, settings))
+            tags |= marks(hash_content(path), settings, declaration.digest, day_of(path, settings))
         result = job.execute_in_process(
             run_config=run_config(settings, engine) | {"loggers": {"progress": {}}},
             instance=instance,
@@ -165,7 +171,7 @@ def _run_job(home: Home, settings: dict[str, Any], quiet: bool, engine: dict[str
                 raise fault
             require_sound(home)
             raise RunError(_why(result))
-    return _outcome(home, result) | {"seconds": round(time.monotonic() - started, 2)}
+    return _outcome(home, result, declaration.recipe) | {"seconds": round(time.monotonic() - started, 2)}
 
 
 @contextmanager
@@ -207,9 +213,6 @@ def _say(message: str) -> None:
 
 
 def _require_settings(settings: dict[str, Any]) -> None:
-    recipe = settings.get("recipe")
-    if recipe is not None and recipe not in RECIPES:
-        raise CallError(f"--recipe {recipe!r} is not known. Choose one of {', '.join(RECIPES)}.")
     require_rule(settings.get("as_of", NEWEST))
 
 
@@ -280,12 +283,16 @@ def _why(result: dg.ExecuteInProcessResult) -> str:
     return f"the run failed. Details: `smartcart dev`, run {result.run_id[:8]}."
 
 
-def _outcome(home: Home, result: dg.ExecuteInProcessResult) -> dict[str, Any]:
+def _outcome(home: Home, result: dg.ExecuteInProcessResult, recipe: Recipe) -> dict[str, Any]:
     import duckdb  # noqa: PLC0415
+
+    business = recipe.business
+    spoken_of = [name for name in (business.means, business.worth) if name]
+    figures = {f"mean_{name}": f"Mean {recipe.by_name[name].words.named}" for name in spoken_of}
 
     with duckdb.connect(str(readable(home)), read_only=True) as warehouse:
         segments = warehouse.sql(
-            "SELECT segment_id, persona, customers, share, mean_income, mean_total_spending, description "
+            f"SELECT segment_id, persona, customers, share, {', '.join(map(identifier, figures))}, description "
             "FROM profiles ORDER BY segment_id"
         ).to_arrow_table()
         [published] = warehouse.sql(
@@ -304,6 +311,7 @@ def _outcome(home: Home, result: dg.ExecuteInProcessResult) -> dict[str, Any]:
         **dict(zip(("export", "as_of_date", "as_of_found", "recipe", "recipe_held_back"), published, strict=True)),
         "customers": sum(segment["customers"] for segment in segment_rows),
         "segments": segment_rows,
+        "figures": figures,
         "warnings": [check.description for check in evaluations if not check.passed] + notes,
         "paths": {"report": str(home.report), "warehouse": str(home.warehouse), "lake": str(home.lake)},
     }

@@ -13,9 +13,9 @@ from typing import Any
 
 import dagster as dg
 
-from smartcart_pipeline.declaration.contract import BY_NAME
-from smartcart_pipeline.declaration.tables import RECORDS, TABLES
-from smartcart_pipeline.declaration.views import VIEWS
+from smartcart_pipeline.declaration.declaration import Declaration
+from smartcart_pipeline.declaration.tables import RECORDS, declare_tables
+from smartcart_pipeline.declaration.views import declare_views
 from smartcart_pipeline.engines import apart
 from smartcart_pipeline.engines.lineage import Columns, trace_columns, trace_tables
 from smartcart_pipeline.segmentation import Rows
@@ -102,7 +102,9 @@ def trace_delivery(instance: dg.DagsterInstance, file: Path) -> dict[str, Any]:
     return recorded
 
 
-def lineage_rows(made: Mapping[str, Made], run_id: str, code_version: str, published_at: datetime) -> Rows:
+def lineage_rows(
+    made: Mapping[str, Made], run_id: str, code_version: str, published_at: datetime, declaration: Declaration
+) -> Rows:
     """Rows of the table `lineage`: tables of the lake, what the publication adds to them, and views.
 
     Args:
@@ -110,12 +112,13 @@ def lineage_rows(made: Mapping[str, Made], run_id: str, code_version: str, publi
         run_id: The run that publishes.
         code_version: Hash of the pipeline's code.
         published_at: When it publishes, UTC without a zone.
+        declaration: What its tables and views hold.
 
     Returns:
         One row a table or view.
     """
-    built = {name: (code_version, sorted(TABLES) if name == "publication" else []) for name in RECORDS}
-    for name, view in VIEWS.items():
+    built = {name: (code_version, sorted(made) if name == "publication" else []) for name in RECORDS}
+    for name, view in declare_views(declaration).items():
         built[name] = (hashlib.sha256(view.sql.encode()).hexdigest()[:12], apart.call(trace_tables, view.sql))
     return [_lineage_row(name, one) for name, one in made.items()] + [
         {
@@ -174,19 +177,20 @@ def check_rows(instance: dg.DagsterInstance, made: Mapping[str, Made]) -> Rows:
     ]
 
 
-def column_lineage_rows(made: Mapping[str, Made]) -> Rows:
+def column_lineage_rows(made: Mapping[str, Made], declaration: Declaration) -> Rows:
     """Rows of the table `column_lineage`: every column, with each column it was computed from.
 
     Args:
         made: The record of each table of the lake.
+        declaration: What the tables and views hold.
 
     Returns:
         One row a column and upstream column; one with nulls where a column has none.
     """
     traced: dict[str, Columns] = {
-        **{name: _columns(name, one.metadata) for name, one in made.items()},
+        **{name: _columns(name, one.metadata, declaration) for name, one in made.items()},
         **{name: {column: [] for column in table.names} for name, table in RECORDS.items()},
-        **_views(),
+        **_views(declaration),
     }
     return [
         {"table_name": name, "column_name": column, "upstream_table": table, "upstream_column": upstream}
@@ -196,12 +200,13 @@ def column_lineage_rows(made: Mapping[str, Made]) -> Rows:
     ]
 
 
-def _columns(name: str, metadata: Mapping[str, Any]) -> Columns:
+def _columns(name: str, metadata: Mapping[str, Any], declaration: Declaration) -> Columns:
     """Sources of a table's columns; of a delivered one, its header in the export."""
     schema, lineage = metadata.get("dagster/column_schema"), metadata.get("dagster/column_lineage")
-    names = [column.name for column in schema.columns] if schema else TABLES[name].names
+    names = [column.name for column in schema.columns] if schema else declare_tables(declaration)[name].names
     if name == "raw_customers":
-        return {column: [("export", BY_NAME[column].header)] if column in BY_NAME else [] for column in names}
+        headers = {column.name: column.header for column in declaration.contract.columns}
+        return {column: [("export", headers[column])] if column in headers else [] for column in names}
     known = lineage.deps_by_column if lineage else {}
     return {
         column: [(source.asset_key.path[-1], source.column_name) for source in known.get(column, ())]
@@ -209,11 +214,11 @@ def _columns(name: str, metadata: Mapping[str, Any]) -> Columns:
     }
 
 
-def _views() -> dict[str, Columns]:
+def _views(declaration: Declaration) -> dict[str, Columns]:
     """Sources of the views' columns, read from their SQL; a view may read those before it."""
-    schemas = {name: declared.names for name, declared in TABLES.items()}
+    schemas = {name: declared.names for name, declared in declare_tables(declaration).items()}
     traced: dict[str, Columns] = {}
-    for name, view in VIEWS.items():
+    for name, view in declare_views(declaration).items():
         traced[name] = apart.call(trace_columns, view.sql, schemas)
         schemas[name] = tuple(traced[name])
     return traced

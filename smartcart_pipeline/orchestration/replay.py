@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from smartcart_pipeline.declaration.contract import HomeError
-from smartcart_pipeline.declaration.tables import BEFORE, TABLES
+from smartcart_pipeline.declaration.errors import HomeError
+from smartcart_pipeline.declaration.tables import BEFORE
 from smartcart_pipeline.engines.duckdb import DuckDBEngine
 from smartcart_pipeline.engines.sql import parquet
 from smartcart_pipeline.segmentation import migration
@@ -58,7 +58,10 @@ def replay_history(home: Home, folder: Path, engine: DuckDBEngine, band: float) 
 
 def _replay(home: Home, folder: Path, engine: DuckDBEngine, band: float) -> Replayed:
     record = read_record(home)
-    lake = Lake(home.lake, "replay", engine)
+    if record.last is None:
+        raise HomeError(f"{home.lake}: no night is kept that could be played again. Publish one: smartcart run.")
+    # Histories hold ids, whose type no night can change.
+    lake = Lake(home.lake, "replay", engine, read_version(home, record, record.last.version).model.declaration)
     first = _first_kept(lake, record)
     compared = dict.fromkeys((STAYS, MOVES, FLOWS), 0)
     other = []
@@ -130,12 +133,12 @@ def _flows(
     ]
     earlier = [row for row in kept_rows(lake, so_far, FLOWS) if row["night"] < night.night]
     dated = {"night": night.night, "as_of_date": as_of}
-    return engine.declared([*earlier, *(dated | row for row in tonights)], TABLES[FLOWS])
+    return engine.declared([*earlier, *(dated | row for row in tonights)], lake.tables[FLOWS])
 
 
 def _write(lake: Lake, folder: Path, name: str, number: int, frame: Any) -> Path:
     path = folder / f"{name}.{number}.parquet"
-    lake.engine.write(frame, TABLES[name], path)
+    lake.engine.write(frame, lake.tables[name], path)
     return path
 
 

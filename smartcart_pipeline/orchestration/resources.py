@@ -8,7 +8,8 @@ from typing import Any
 
 import dagster as dg
 
-from smartcart_pipeline.declaration.contract import HomeError
+from smartcart_pipeline.declaration.declaration import Declaration, read_declaration
+from smartcart_pipeline.declaration.errors import HomeError
 from smartcart_pipeline.engines import apart
 from smartcart_pipeline.engines.duckdb import MEMORY_LIMIT, DuckDBEngine
 from smartcart_pipeline.engines.engine import Engine
@@ -76,11 +77,18 @@ def _spark_engine(config: Mapping[str, Any], home: Home, local: DuckDBEngine) ->
     return SparkEngine(master, config.get("settings"), local, shared=home.lake, log=home.root / "spark.log")
 
 
-@dg.resource(required_resource_keys={"engine", "home"})
+@dg.resource(required_resource_keys={"home", "settings"})
+def declaration(context: dg.InitResourceContext) -> Declaration:
+    """What this run goes by; where the home's files are wrong, the run says so and does nothing else."""
+    return read_declaration(context.resources.home.root, context.resources.settings.recipe)
+
+
+@dg.resource(required_resource_keys={"declaration", "engine", "home"})
 def lake(context: dg.InitResourceContext) -> Lake:
     """The tables of this run."""
     run_id = context.run.run_id if context.run else "no-run"
-    return Lake(context.resources.home.lake, run_id, context.resources.engine)
+    resources = context.resources
+    return Lake(resources.home.lake, run_id, resources.engine, resources.declaration)
 
 
 def _defaults(home: Home) -> dict[str, Any]:
@@ -104,6 +112,7 @@ def default_resources(home: Home, **overrides: Any) -> dict[str, Any]:
     return {
         "home": home,
         "settings": Settings.configure_at_launch(**_defaults(home)),
+        "declaration": declaration,
         "engine": engine,
         "lake": lake,
         "io_manager": lake_io_manager,

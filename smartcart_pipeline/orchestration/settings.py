@@ -5,11 +5,9 @@ from typing import Any
 import dagster as dg
 from pydantic import Field, ValidationError
 
-from smartcart_pipeline.declaration.contract import HomeError
-from smartcart_pipeline.declaration.recipe import RECIPES, Recipe, RecipeName
+from smartcart_pipeline.declaration.errors import HomeError
 from smartcart_pipeline.exports.as_of import NEWEST, require_lasting
 from smartcart_pipeline.notifications.receivers import NAMES, read_notify
-from smartcart_pipeline.segmentation.cleaning import Limits
 from smartcart_pipeline.segmentation.gate import Gate, Refit
 from smartcart_pipeline.segmentation.hysteresis import Hysteresis
 from smartcart_pipeline.storage.access import NAMES as ACCESS
@@ -29,13 +27,10 @@ class Settings(dg.ConfigurableResource):
         description="The day age and tenure are counted to: newest (join date), delivered (the day of the file's "
         "modification time), a pattern of the file's name such as customers-%Y%m%d.csv, or a date, YYYY-MM-DD.",
     )
-    recipe: RecipeName = Field(
-        default="behavioural",
-        description="Which features define segments: behavioural, or reference (with the outcome).",
-    )
-    max_age: int = Field(default=90, ge=0, description="Older customers are outliers, in years.")
-    max_income: float = Field(
-        default=600_000, ge=0, description="Higher incomes are outliers, in currency units a year."
+    recipe: str | None = Field(
+        default=None,
+        description="What is made of the export: the name of a shipped recipe, or the path of a file. Default: the "
+        "home's recipe.yaml, else behavioural.",
     )
     max_rejected_share: float = Field(
         default=0.05, ge=0, le=1, description="A run with more rejected rows than this fails."
@@ -106,11 +101,6 @@ class Settings(dg.ConfigurableResource):
     )
 
     @property
-    def limits(self) -> Limits:
-        """What makes a customer an outlier."""
-        return Limits(self.max_age, self.max_income)
-
-    @property
     def gate(self) -> Gate:
         """When a challenger is promoted."""
         return Gate(
@@ -128,11 +118,6 @@ class Settings(dg.ConfigurableResource):
     def hysteresis(self) -> Hysteresis:
         """When a customer's published segment follows the raw one."""
         return Hysteresis(self.band, self.band_nights)
-
-    @property
-    def features(self) -> Recipe:
-        """The recipe in full."""
-        return RECIPES[self.recipe]
 
 
 # What a home's settings may set.

@@ -17,7 +17,7 @@ from typing import Any
 import dagster as dg
 from dagster import RunRecord
 
-from smartcart_pipeline.declaration.contract import ExportError, FaultError, HomeError
+from smartcart_pipeline.declaration.errors import ExportError, FaultError, HomeError
 from smartcart_pipeline.notifications import notices, outbox
 from smartcart_pipeline.notifications.notices import Night
 from smartcart_pipeline.notifications.outbox import Message

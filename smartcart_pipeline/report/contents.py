@@ -6,13 +6,11 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from smartcart_pipeline.declaration.contract import CATEGORIES
 from smartcart_pipeline.report import charts
 from smartcart_pipeline.report.changes import tell_changes
 from smartcart_pipeline.report.drawing import look_of
-from smartcart_pipeline.report.reading import CHANNELS, Findings
+from smartcart_pipeline.report.reading import Findings
 from smartcart_pipeline.report.wording import (
-    CHANNEL_WORDS,
     REASONS,
     Difference,
     Figure,
@@ -148,6 +146,8 @@ def put_together(findings: Findings) -> dict[str, Any]:
         The template's variables.
     """
     segments = _segments(findings)
+    contract, recipe = findings.declaration.contract, findings.declaration.recipe
+    meanings = REASONS | {limit.reason: limit.meaning for limit in recipe.limits}
     return {
         **tell_changes(findings),
         "contents": CONTENTS,
@@ -156,13 +156,14 @@ def put_together(findings: Findings) -> dict[str, Any]:
         "customers": Figure(findings.base["customers"], ",", "profiles.customers"),
         "segments": segments,
         "plotted": findings.plotted,
-        "money": _draw_money(segments, findings.plotted),
+        "money": _draw_money(segments, findings),
+        "counts_outcomes": recipe.counts_outcomes,
         "measures": list(zip(*(segment.differences for segment in segments), strict=True)),
         "largest_share": max(max(segment.share.value, segment.spending.value) for segment in segments),
         "space": _draw_space(segments, findings),
         "points": _points(segments),
-        "channels": _channels(segments, findings.channels),
-        "categories": _categories(segments, findings.categories),
+        "channels": _channels(segments, findings),
+        "categories": _categories(segments, findings),
         "everyone": Figure(findings.base["response_rate"], ".1%", "profiles.response_rate"),
         "widest": max(segment.high.value for segment in segments) * 1.05 or 1.0,
         "selected": next(row for row in findings.candidates if row["is_selected"]),
@@ -183,9 +184,12 @@ def put_together(findings: Findings) -> dict[str, Any]:
             name: Figure(findings.publication["row_counts"][table], ",", f"counts.{name}")
             for name, table in (("delivered", "raw_customers"), ("kept", "cleaned"), ("refused", "rejected_customers"))
         },
-        "imputed": Figure(findings.imputed, ",", "counts.imputed"),
+        "imputed": [
+            (contract.by_name[name].header, Figure(customers, ",", f"counts.imputed[{name}]"))
+            for name, customers in findings.imputed.items()
+        ],
         "checks": findings.checks,
-        "rejected": [row | {"meaning": REASONS[row["reason"]]} for row in findings.rejected],
+        "rejected": [row | {"meaning": meanings[row["reason"]]} for row in findings.rejected],
         "examples": findings.examples,
         "provenance": [
             (label, _plain(findings.publication[name]))
@@ -219,18 +223,18 @@ def _segments(findings: Findings) -> list[Segment]:
     ]
 
 
-def _draw_money(segments: list[Segment], plotted: Rows) -> dict[str, Any]:
-    width, height = 760, 470
-    x = charts.axis((row["income"] for row in plotted), 74, width - 24, low=0)
-    y = charts.axis((row["total_spending"] for row in plotted), height - 64, 40, low=0)
+def _draw_money(segments: list[Segment], findings: Findings) -> dict[str, Any]:
+    width, height, recipe = 760, 470, findings.declaration.recipe
+    across, upwards = recipe.business.means or recipe.business.worth, recipe.business.worth
+    x = charts.axis((row[across] for row in findings.plotted), 74, width - 24, low=0)
+    y = charts.axis((row[upwards] for row in findings.plotted), height - 64, 40, low=0)
     paths = [
-        charts.marks(
-            ((x.place(row["income"]), y.place(row["total_spending"])) for row in segment.plotted), segment.shape, 3.4
-        )
+        charts.marks(((x.place(row[across]), y.place(row[upwards])) for row in segment.plotted), segment.shape, 3.4)
         for segment in segments
     ]
+    words = {"across": recipe.by_name[across].words, "upwards": recipe.by_name[upwards].words}
     forms = {"x_form": "{:,.0f}", "y_form": "{:,.0f}"}
-    return {"width": width, "height": height, "x": x, "y": y, "paths": paths, **forms}
+    return {"width": width, "height": height, "x": x, "y": y, "paths": paths, **forms, **words}
 
 
 def _draw_space(segments: list[Segment], findings: Findings) -> dict[str, Any]:
@@ -260,7 +264,7 @@ def _draw_space(segments: list[Segment], findings: Findings) -> dict[str, Any]:
                 "x": min(max(beyond[0], 60), width - 60),
                 "y": beyond[1],
                 "explained": explained,
-                "meaning": describe_component(of),
+                "meaning": describe_component(of, findings.declaration.recipe),
             }
         )
     paths = [charts.marks(map(place, segment.plotted), segment.shape, 3.2) for segment in segments]
@@ -292,22 +296,25 @@ def _in_order(segments: list[Segment], rows: Rows) -> Rows:
     return [by_segment[segment.id] for segment in segments] + [by_segment[None]]
 
 
-def _channels(segments: list[Segment], channels: Rows) -> list[dict[str, Any]]:
-    labels = {name: CHANNEL_WORDS[name][1].capitalize() for name in CHANNELS}
-    labels["num_deals_purchases"] = "With a discount"
+def _channels(segments: list[Segment], findings: Findings) -> list[dict[str, Any]]:
+    business = findings.declaration.recipe.business
+    labels = {name: where.capitalize() for name, (_, where) in business.channels.items()}
+    if business.discounts:
+        labels[business.discounts] = "With a discount"
     return [
         {
             "label": label,
-            "figures": [share_figure("channels", row, name) for row in _in_order(segments, channels)],
+            "figures": [share_figure("channels", row, name) for row in _in_order(segments, findings.channels)],
         }
         for name, label in labels.items()
     ]
 
 
-def _categories(segments: list[Segment], categories: Rows) -> list[dict[str, Any]]:
+def _categories(segments: list[Segment], findings: Findings) -> list[dict[str, Any]]:
     rows = []
-    for category in CATEGORIES.values():
-        of = _in_order(segments, [row for row in categories if row["category"] == category])
+    composition = findings.declaration.recipe.business.composition
+    for category in composition.parts.values() if composition else ():
+        of = _in_order(segments, [row for row in findings.categories if row["category"] == category])
         shares = (share_figure("categories", row, "share_of_spending", category) for row in of)
         means = (share_figure("categories", row, "mean_spending", category) for row in of)
         figures = [(share, Figure(mean.value, ",.0f", mean.source)) for share, mean in zip(shares, means, strict=True)]

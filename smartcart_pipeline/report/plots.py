@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from smartcart_pipeline.declaration.recipe import Recipe
 from smartcart_pipeline.report.drawing import Band, Block, lay_out_flows, look_of
 from smartcart_pipeline.segmentation import Rows
 
@@ -152,31 +153,36 @@ def plot_components(rows: Rows) -> Plot:
     return _finish(figure, "Customers on the first three components, by segment")
 
 
-def plot_income_and_spending(rows: Rows, profiles: Rows) -> Plot:
-    """Income against spending, by segment.
+def plot_worth(rows: Rows, profiles: Rows, recipe: Recipe) -> Plot:
+    """What customers are worth against what they could spend, by segment.
 
     Args:
-        rows: Customers with `income`, `total_spending` and `segment_id`.
+        rows: Customers with both, and `segment_id`.
         profiles: The table `profiles`.
+        recipe: Says which features those are, and what people call them.
 
     Returns:
         The picture.
     """
     from matplotlib.ticker import StrMethodFormatter  # noqa: PLC0415  (slow to import)
 
+    worth = recipe.business.worth
+    across = recipe.business.means or worth
+    means, value = recipe.by_name[across].words, recipe.by_name[worth].words
     figure = _figure(8, 5.5, bottom=0.7 + LINE * ((len(profiles) + 1) // 2))
     axes = figure.subplots()
     for profile in profiles:
         members = [row for row in rows if row["segment_id"] == profile["segment_id"]]
-        x, y = [row["income"] for row in members], [row["total_spending"] for row in members]
+        x, y = [row[across] for row in members], [row[worth] for row in members]
         label = f"{profile['segment_id']} {profile['persona']}"
         axes.scatter(x, y, s=11, alpha=0.55, linewidths=0, label=label, **_look(profile["segment_id"]))
-    axes.set(xlabel="Yearly income", ylabel="Spending in two years", title="Income against spending")
+    title = f"{means.named.capitalize()} against {value.named}"
+    axes.set(xlabel=means.label, ylabel=value.label, title=title)
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     axes.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="lower center", frameon=False, markerscale=2, ncols=2)
-    return _finish(figure, "Income against spending, by segment")
+    return _finish(figure, f"{title}, by segment")
 
 
 def plot_sizes(profiles: Rows) -> Plot:

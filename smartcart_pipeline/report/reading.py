@@ -1,27 +1,24 @@
 """What the report needs to know, asked of the published warehouse: small results, however many customers there are."""
 
+import json
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from smartcart_pipeline.declaration.contract import HomeError
-from smartcart_pipeline.declaration.recipe import MEASURED, RATES, SHARES, share_name
+from smartcart_pipeline.declaration.declaration import Declaration
+from smartcart_pipeline.declaration.errors import HomeError
+from smartcart_pipeline.declaration.recipe import Business, Recipe, share_name
 from smartcart_pipeline.engines.duckdb import DuckDBEngine
 from smartcart_pipeline.engines.sql import literal
 from smartcart_pipeline.segmentation import Rows
 from smartcart_pipeline.segmentation.cleaning import tell_faults
+from smartcart_pipeline.segmentation.model import read_model
 
 if TYPE_CHECKING:
     import duckdb
 
-CHANNELS = ("num_web_purchases", "num_catalog_purchases", "num_store_purchases")
 EXAMPLES = 5
-
-MEANS = (
-    *(f"mean_{name}" for name in MEASURED),
-    *(share_name(column, level) for column, level in SHARES),
-    *RATES,
-)
 
 Row = dict[str, Any]
 
@@ -31,6 +28,7 @@ class Findings:
     """All that the page shows, as rows of the warehouse or of a query on it.
 
     Attributes:
+        declaration: What the night of the warehouse went by.
         publication: Which run this is, from which export.
         profiles: One row a segment, in order of its id; with its share of all spending.
         base: The same figures of all customers together.
@@ -44,7 +42,7 @@ class Findings:
         candidates: One row a candidate k.
         comparison: One row an algorithm and space.
         loadings: One row a component and feature.
-        imputed: Customers whose income was missing.
+        imputed: Customers of whom a value was missing, by column.
         rejected: One row a reason.
         examples: The first refused lines.
         checks: One row a check.
@@ -56,6 +54,7 @@ class Findings:
         drift: One row a feature, the worst first; none on the first night.
     """
 
+    declaration: Declaration
     publication: Row
     profiles: Rows
     base: Row
@@ -68,7 +67,7 @@ class Findings:
     candidates: Rows
     comparison: Rows
     loadings: Rows
-    imputed: int
+    imputed: dict[str, int]
     rejected: Rows
     examples: Rows
     checks: Rows
@@ -123,8 +122,12 @@ def _ask(connection: "duckdb.DuckDBPyConnection") -> Findings:
     nights = ask("FROM nights ORDER BY night")
     # Tables that grow by every night end with the one that this warehouse was published by.
     night = nights[-1]
-    means = ", ".join(f"sum(customers * {name}) / sum(customers) AS {name}" for name in MEANS)
+    [model] = ask("SELECT document FROM segment_model")
+    declaration = read_model(json.loads(model["document"])).declaration
+    recipe = declaration.recipe
+    means = ", ".join(f"sum(customers * {name}) / sum(customers) AS {name}" for name in _means(recipe))
     return Findings(
+        declaration=declaration,
         publication=ask("FROM publication")[0],
         profiles=ask(
             "SELECT profiles.*, spending_share FROM profiles JOIN segment_summary USING (segment_id) "
@@ -132,7 +135,7 @@ def _ask(connection: "duckdb.DuckDBPyConnection") -> Findings:
         ),
         base=ask(f"SELECT sum(customers)::BIGINT AS customers, {means} FROM profiles")[0],
         spread={row["feature"]: row["scale"] for row in ask("SELECT feature, scale FROM scaler")},
-        channels=ask(_channels("segment_id", "mean_") + " UNION ALL " + _channels("NULL", "customers * mean_")),
+        channels=_ask_channels(ask, recipe.business),
         categories=ask(CATEGORIES),
         responses=ask("FROM segment_response ORDER BY segment_id"),
         rules=ask("FROM segment_rules ORDER BY rule_number"),
@@ -140,12 +143,12 @@ def _ask(connection: "duckdb.DuckDBPyConnection") -> Findings:
         candidates=ask("FROM k_selection ORDER BY k"),
         comparison=ask("FROM algorithm_comparison ORDER BY space, algorithm DESC"),
         loadings=ask("FROM loadings ORDER BY component"),
-        imputed=ask("SELECT count(*) AS customers FROM cleaned WHERE income_imputed")[0]["customers"],
+        imputed={
+            name: ask(f"SELECT count(*) AS customers FROM cleaned WHERE {name}_imputed")[0]["customers"]
+            for name in recipe.impute
+        },
         rejected=ask("SELECT reason, count(*) AS customers FROM rejected_customers GROUP BY ALL ORDER BY 2 DESC, 1"),
-        examples=[
-            {"line_number": row["line_number"], "faults": tell_faults(row)}
-            for row in ask(f"FROM rejected_customers ORDER BY line_number LIMIT {EXAMPLES}")
-        ],
+        examples=tell_faults(ask(f"FROM rejected_customers ORDER BY line_number LIMIT {EXAMPLES}"), declaration),
         checks=ask("FROM checks ORDER BY table_name, check_name"),
         night=night,
         before=night_before(night, nights),
@@ -177,9 +180,24 @@ def night_before(night: Row, nights: Rows) -> Row | None:
     return max(earlier, key=lambda row: (row["as_of_date"], row["night"]), default=None)
 
 
-def _channels(segment: str, measure: str) -> str:
-    sums = {name: f"sum({measure}{name})" for name in (*CHANNELS, "num_deals_purchases")}
-    purchases = " + ".join(sums[name] for name in CHANNELS)
+def _means(recipe: Recipe) -> Iterator[str]:
+    """The columns of a profile that are means or shares."""
+    yield from (f"mean_{name}" for name in recipe.measured)
+    yield from (share_name(category, group) for category, group in recipe.shares)
+    yield from recipe.rates
+
+
+def _ask_channels(ask: Callable[[str], Rows], business: Business) -> Rows:
+    if not business.channels:
+        return []
+    own, everyone = _channels(business, "segment_id", "mean_"), _channels(business, "NULL", "customers * mean_")
+    return ask(f"{own} UNION ALL {everyone}")
+
+
+def _channels(business: Business, segment: str, measure: str) -> str:
+    named = [*business.channels, *([business.discounts] if business.discounts else [])]
+    sums = {name: f"sum({measure}{name})" for name in named}
+    purchases = " + ".join(sums[name] for name in business.channels)
     shares = ", ".join(f"coalesce({total} / nullif({purchases}, 0), 0) AS {name}" for name, total in sums.items())
     grouped = "" if segment == "NULL" else f" GROUP BY {segment}"
     return f"(SELECT {segment} AS segment_id, {shares} FROM profiles{grouped} ORDER BY 1)"

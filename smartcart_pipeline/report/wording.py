@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from smartcart_pipeline.report.reading import CHANNELS, Findings
+from smartcart_pipeline.declaration.recipe import EncodedFeature, Recipe, Words
+from smartcart_pipeline.report.reading import Findings
 from smartcart_pipeline.segmentation import Rows
 
 
@@ -57,94 +58,41 @@ class Measure:
     unit: str = ""
 
 
-def _mean(feature: str, label: str, more: str, less: str, form: str = ".1f", unit: str = "") -> Measure:
-    return Measure(f"mean_{feature}", feature, label, more, less, form, unit)
+def measures(recipe: Recipe) -> list[Measure]:
+    """In what segments are compared.
+
+    Args:
+        recipe: Says so, and in which words.
+
+    Returns:
+        Measures, in the order of the recipe.
+    """
+    encoded = {feature.name: feature for feature in recipe.encoded}
+    return [_measure(encoded[name], recipe.words_of(name)) for name in recipe.told]
 
 
-MEASURES = (
-    _mean("income", "Yearly income", "Earn more", "Earn less", ",.0f", " a year"),
-    _mean("total_spending", "Spending in two years", "Spend more", "Spend less", ",.0f", " in two years"),
-    _mean("age", "Age", "Are older", "Are younger", ".0f", " years"),
-    _mean("total_children", "Children at home", "Have more children at home", "Have fewer children at home"),
-    Measure(
-        "share_living_with_partner",
-        "living_with_partner",
-        "Live with a partner",
-        "Live with a partner more often",
-        "Live without a partner more often",
-        ".0%",
-        " live with one",
-    ),
-    Measure(
-        "share_education_postgraduate",
-        "education_postgraduate",
-        "Master or PhD",
-        "Hold a master's degree or PhD more often",
-        "Hold a master's degree or PhD less often",
-        ".0%",
-    ),
-    _mean(
-        *("customer_tenure_days", "Days as a customer", "Have been customers for longer", "Are newer customers"),
-        *(".0f", " days"),
-    ),
-    _mean(
-        *("recency", "Days since the last purchase", "Bought longer ago", "Bought more recently"),
-        *(".0f", " days since the last purchase"),
-    ),
-    _mean("num_store_purchases", "Purchases in a store", "Buy more in stores", "Buy less in stores", unit=" purchases"),
-    _mean(
-        *("num_catalog_purchases", "Purchases from a catalogue"),
-        *("Buy more from the catalogue", "Buy less from the catalogue"),
-        unit=" purchases",
-    ),
-    _mean(
-        *("num_web_purchases", "Purchases on the web site", "Buy more on the web site", "Buy less on the web site"),
-        unit=" purchases",
-    ),
-    _mean(
-        *("num_web_visits_month", "Web visits a month", "Visit the web site more often", "Visit the web site less"),
-        unit=" visits a month",
-    ),
-    _mean(
-        *("num_deals_purchases", "Purchases with a discount", "Use discounts more often", "Use discounts less often"),
-        unit=" purchases with a discount",
-    ),
-)
+def _measure(of: EncodedFeature, words: Words) -> Measure:
+    is_mean = of.category is None
+    return Measure(
+        column=f"{'mean' if is_mean else 'share'}_{of.name}",
+        feature=of.name,
+        label=words.label,
+        more=words.more,
+        less=words.less,
+        form=f",.{words.decimals}f" if is_mean else f".{words.decimals}%",
+        unit=f" {words.unit}" if words.unit else "",
+    )
+
 
 TOLD = 4
 # Nearer than this many standard deviations to the mean of all customers, a segment is like everyone.
 LIKE_ALL = 0.2
 
-CHANNEL_WORDS = {
-    "num_web_purchases": ("the web site", "on the web site"),
-    "num_catalog_purchases": ("the catalogue", "from the catalogue"),
-    "num_store_purchases": ("the stores", "in a store"),
-}
 # Beside its value, its response and its channel.
 MORE = 3
 # A share this many times that of all customers is worth acting on, and one divided by it too.
 MARKED = 1.1
 
-FEATURE_WORDS = {
-    "age": "age",
-    "customer_tenure_days": "time as a customer",
-    "total_spending": "spending",
-    "total_children": "children at home",
-    "income": "income",
-    "recency": "days since the last purchase",
-    "num_deals_purchases": "purchases with a discount",
-    "num_web_purchases": "purchases on the web site",
-    "num_catalog_purchases": "purchases from a catalogue",
-    "num_store_purchases": "purchases in a store",
-    "num_web_visits_month": "visits to the web site",
-    "complain": "complaints",
-    "response": "the response to the last campaign",
-    "living_with_alone": "living alone",
-    "living_with_partner": "living with a partner",
-    "education_graduate": "a first degree",
-    "education_postgraduate": "a master's degree or PhD",
-    "education_undergraduate": "no degree",
-}
 NAMED = 5
 
 REASONS = {
@@ -152,12 +100,8 @@ REASONS = {
     "missing_id": "the id is missing",
     "missing_value": "a value is missing",
     "out_of_range": "a number is out of range",
-    "unknown_category": "an education or marital status is not in the contract",
+    "unknown_category": "a value is none of those that the contract lists",
     "repeated_id": "the id stands on an earlier line",
-    "joined_after_as_of": "joined after the as-of date",
-    "born_after_as_of": "born after the as-of date",
-    "age_above_limit": "older than the limit",
-    "income_above_limit": "an income above the limit",
 }
 
 
@@ -219,7 +163,7 @@ def compare(profile: Mapping[str, Any], findings: Findings) -> list[Difference]:
         findings: What was read.
 
     Returns:
-        One difference a measure, in the order of `MEASURES`.
+        One difference a measure, in the order of `measures`.
     """
     return [
         Difference(
@@ -229,7 +173,7 @@ def compare(profile: Mapping[str, Any], findings: Findings) -> list[Difference]:
             # A recipe knows every feature named here, and a scale is never 0.
             (profile[measure.column] - findings.base[measure.column]) / findings.spread[measure.feature],
         )
-        for measure in MEASURES
+        for measure in measures(findings.declaration.recipe)
     ]
 
 
@@ -262,7 +206,7 @@ def advise(findings: Findings) -> dict[str, list[Suggestion]]:
         p["segment_id"]: [
             _value(p),
             _response(p["segment_id"], findings),
-            _channel(p["segment_id"], findings.channels),
+            _channel(p["segment_id"], findings),
         ]
         for p in findings.profiles
     }
@@ -351,10 +295,10 @@ def response_figure(answer: Mapping[str, Any], name: str) -> Figure:
 def _candidates(profile: Mapping[str, Any], findings: Findings) -> list[Suggestion | None]:
     differences = {difference.measure.feature: difference for difference in compare(profile, findings)}
     return [
-        _discounts(profile["segment_id"], findings.channels),
+        _discounts(profile["segment_id"], findings),
         _category(profile["segment_id"], findings.categories),
         _web_visits(differences),
-        *(_by_measure(differences[feature], *words) for feature, words in BY_MEASURE.items()),
+        *(_by_measure(differences[name], *words) for name, words in BY_MEASURE.items() if name in differences),
     ]
 
 
@@ -407,13 +351,14 @@ def _ratio(own: float, everyone: float) -> float:
     return own / everyone if everyone else 1.0
 
 
-def _channel(segment: str, channels: Rows) -> Suggestion:
-    own, everyone = _of(channels, segment), _of(channels, None)
-    best = max(CHANNELS, key=lambda name: _ratio(own[name], everyone[name]))
+def _channel(segment: str, findings: Findings) -> Suggestion:
+    channels = findings.declaration.recipe.business.channels
+    own, everyone = _of(findings.channels, segment), _of(findings.channels, None)
+    best = max(channels, key=lambda name: _ratio(own[name], everyone[name]))
     if _ratio(own[best], everyone[best]) < MARKED:
-        best = max(CHANNELS, key=lambda name: own[name])
+        best = max(channels, key=lambda name: own[name])
     ratio = _ratio(own[best], everyone[best])
-    place, where = CHANNEL_WORDS[best]
+    place, where = channels[best]
     why: Sentence = (
         *(share_figure("channels", own, best), f" of their purchases are made {where}, against "),
         *(share_figure("channels", everyone, best), " for all customers."),
@@ -421,18 +366,21 @@ def _channel(segment: str, channels: Rows) -> Suggestion:
     return Suggestion("channel", f"Reach them through {place}", why, ratio - 1)
 
 
-def _discounts(segment: str, channels: Rows) -> Suggestion | None:
-    own, everyone = _of(channels, segment), _of(channels, None)
-    ratio = _ratio(own["num_deals_purchases"], everyone["num_deals_purchases"])
+def _discounts(segment: str, findings: Findings) -> Suggestion | None:
+    discounts = findings.declaration.recipe.business.discounts
+    if discounts is None:
+        return None
+    own, everyone = _of(findings.channels, segment), _of(findings.channels, None)
+    ratio = _ratio(own[discounts], everyone[discounts])
     if 1 / MARKED < ratio < MARKED:
         return None
     do = "Lead with a discount" if ratio > 1 else "Do not lead with a discount"
     why: Sentence = (
         *(
-            share_figure("channels", own, "num_deals_purchases"),
+            share_figure("channels", own, discounts),
             " of their purchases are made with a discount, against ",
         ),
-        *(share_figure("channels", everyone, "num_deals_purchases"), " for all customers."),
+        *(share_figure("channels", everyone, discounts), " for all customers."),
     )
     return Suggestion("discounts", do, why, abs(ratio - 1))
 
@@ -484,19 +432,20 @@ def summarise(findings: Findings) -> str:
     return "\n".join(lines)
 
 
-def describe_component(loadings: Rows) -> str:
+def describe_component(loadings: Rows, recipe: Recipe) -> str:
     """What a component is made of mostly, to follow after its name.
 
     Args:
         loadings: Its rows of `loadings`.
+        recipe: Has the words for them.
 
     Returns:
         For example "grows with spending and income, and falls with visits to the web site".
     """
     strongest = sorted(loadings, key=lambda row: -abs(row["loading"]))[:NAMED]
     # Signs are fixed so that the strongest loading of a component is positive.
-    grows = [FEATURE_WORDS[row["feature"]] for row in strongest if row["loading"] > 0]
-    falls = [FEATURE_WORDS[row["feature"]] for row in strongest if row["loading"] <= 0]
+    grows = [recipe.words_of(row["feature"]).named for row in strongest if row["loading"] > 0]
+    falls = [recipe.words_of(row["feature"]).named for row in strongest if row["loading"] <= 0]
     return f"grows with {enumerate_names(grows)}" + (f", and falls with {enumerate_names(falls)}" if falls else "")
 
 

@@ -4,41 +4,24 @@ A row is never dropped silently: `clean_customers` keeps the rows that hold, `re
 reason. What holds is one expression; reasons are put into words only for the few rows that need one.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import reduce
-from operator import and_, or_
+from operator import and_
 from typing import Any, Protocol
 
 import narwhals as nw
 from narwhals.typing import FrameT
 
-from smartcart_pipeline.declaration.contract import BY_NAME, CONTRACT, NAMES, DeliveredColumn, ExportError
+from smartcart_pipeline.declaration.contract import KEY, Contract, DeliveredColumn
+from smartcart_pipeline.declaration.declaration import Declaration
+from smartcart_pipeline.declaration.errors import ExportError
+from smartcart_pipeline.declaration.recipe import PLACEHOLDER, Limit
 from smartcart_pipeline.segmentation import Rows
+from smartcart_pipeline.segmentation.features import is_one_of, make_features
 
-
-@dataclass(frozen=True)
-class Limits:
-    """Beyond these a customer is an extreme outlier and is left out.
-
-    Attributes:
-        max_age: Greatest age in years on the as-of date.
-        max_income: Greatest yearly income, in currency units.
-    """
-
-    max_age: int = 90
-    max_income: float = 600_000
-
-
-# What reasons say of a line that holds the contract, or whose id does not.
-BEYOND_CONTRACT = {
-    "repeated_id": "ID stands on an earlier line already",
-    "joined_after_as_of": "Dt_Customer lies after the as-of date",
-    "born_after_as_of": "Year_Birth lies after the as-of date",
-    "age_above_limit": "Year_Birth makes older than the limit",
-    "income_above_limit": "Income is above the limit",
-}
+REPEATED = "repeated_id"
 
 
 @dataclass(frozen=True)
@@ -56,25 +39,26 @@ class Problem:
     detail: nw.Expr
 
 
-def find_repeats(raw: FrameT) -> FrameT:
+def find_repeats(raw: FrameT, contract: Contract) -> FrameT:
     """Customer ids that stand on several lines, among the lines that hold the contract.
 
     Args:
         raw: Rows of the export: the contract's columns, `line_number` and `unreadable`.
+        contract: What they must hold.
 
     Returns:
         One row an id: `customer_id` and `first_line` (Int64).
     """
     return (
-        raw.filter(_holds_contract())
-        .group_by("customer_id")
+        raw.filter(_holds(contract))
+        .group_by(KEY)
         .agg(nw.len().alias("lines"), nw.col("line_number").min().alias("first_line"))
         .filter(nw.col("lines") > 1)
-        .select("customer_id", "first_line")
+        .select(KEY, "first_line")
     )
 
 
-def judge_customers(raw: FrameT, repeats: FrameT | None) -> FrameT:
+def judge_customers(raw: FrameT, repeats: FrameT | None, contract: Contract) -> FrameT:
     """Hold every row against the contract.
 
     Where a customer id repeats among rows that are otherwise good, the first line stays and the later ones are refused.
@@ -82,17 +66,18 @@ def judge_customers(raw: FrameT, repeats: FrameT | None) -> FrameT:
     Args:
         raw: Rows of the export: the contract's columns, `line_number` and `unreadable`.
         repeats: Ids from `find_repeats`; None where there are none.
+        contract: What the rows must hold.
 
     Returns:
         The same rows, without further columns, with `is_repeat` and `is_accepted` (Boolean, neither of them null).
     """
     # Further columns of the export may have any name, also one that is used here.
-    rows = raw.select("line_number", *NAMES, "unreadable")
+    rows = raw.select("line_number", *contract.names, "unreadable")
     if repeats is None:
-        return rows.with_columns(nw.lit(False).alias("is_repeat"), _holds_contract().alias("is_accepted"))
+        return rows.with_columns(nw.lit(False).alias("is_repeat"), _holds(contract).alias("is_accepted"))
     later = ~nw.col("first_line").is_null() & (nw.col("line_number") > nw.col("first_line"))
-    marked = rows.join(repeats, on="customer_id", how="left").with_columns(
-        (_holds_contract() & later).alias("is_repeat"), (_holds_contract() & ~later).alias("is_accepted")
+    marked = rows.join(repeats, on=KEY, how="left").with_columns(
+        (_holds(contract) & later).alias("is_repeat"), (_holds(contract) & ~later).alias("is_accepted")
     )
     return marked.drop("first_line")
 
@@ -104,114 +89,149 @@ class Hands(Protocol):
     def count_repeats(self, frame: Any, columns: Sequence[str]) -> int: ...  # noqa: D102
 
 
-def judge_export(raw: FrameT, hands: Hands) -> FrameT:
+def judge_export(raw: FrameT, contract: Contract, hands: Hands) -> FrameT:
     """Find the ids that repeat, and hold every row against the contract.
 
     Args:
         raw: Rows of the export: the contract's columns, `line_number` and `unreadable`.
+        contract: What they must hold.
         hands: The engine.
 
     Returns:
         Rows as from `judge_customers`; without a join where no id repeats.
     """
-    repeats = hands.keep(find_repeats(raw)) if hands.count_repeats(raw, ["customer_id"]) else None
-    return judge_customers(raw, repeats)
+    repeats = hands.keep(find_repeats(raw, contract)) if hands.count_repeats(raw, [KEY]) else None
+    return judge_customers(raw, repeats, contract)
 
 
-def summarise_accepted(judged: FrameT) -> FrameT:
+def summarise_accepted(judged: FrameT, newest: str | None, imputed: str | None) -> FrameT:
     """What cleaning must know of all accepted rows before it can treat one, in one pass over them.
 
-    The median is found among the different incomes and how many rows have each: an engine that is asked for one keeps
+    The median is found among the different values and how many rows have each: an engine that is asked for one keeps
     every single value in memory.
 
     Args:
         judged: Rows from `judge_customers`.
+        newest: A column of dates, whose newest is looked for; None for none.
+        imputed: A column whose median is looked for; None for none.
 
     Returns:
-        One row: `newest_join` (Date, the default as-of date), `income_median` (Float64) and `customers` (Int64).
+        One row: `customers` (Int64), `newest` (Date) and `median` (Float64), null where nothing was looked for.
     """
-    income, known, upto = nw.col("income"), nw.col("known"), nw.col("upto")
-    by_income = (
-        judged.filter(nw.col("is_accepted"))
-        .group_by("income")
-        .agg(nw.len().alias("customers"), nw.col("dt_customer").max().alias("newest_join"))
+    accepted = judged.filter(nw.col("is_accepted"))
+    day = nw.lit(None, dtype=nw.Date) if newest is None else nw.col(newest).cast(nw.Date)
+    if imputed is None:
+        return accepted.with_columns(day.alias("newest")).select(
+            nw.len().cast(nw.Int64).alias("customers"),
+            nw.col("newest").max(),
+            nw.lit(None, dtype=nw.Float64).alias("median"),
+        )
+    value, known, upto = nw.col("value"), nw.col("known"), nw.col("upto")
+    by_value = (
+        accepted.select(nw.col(imputed).alias("value"), day.alias("newest"))
+        .group_by("value")
+        .agg(nw.len().alias("customers"), nw.col("newest").max())
     )
-    counted = by_income.with_columns(
-        nw.when(income.is_null()).then(nw.lit(0)).otherwise(nw.col("customers")).cast(nw.Int64).alias("known"),
+    counted = by_value.with_columns(
+        nw.when(value.is_null()).then(nw.lit(0)).otherwise(nw.col("customers")).cast(nw.Int64).alias("known"),
         nw.lit(0).alias("everyone"),
     )
     ranked = counted.with_columns(
-        known.cum_sum().over("everyone", order_by="income").cast(nw.Int64).alias("upto"),
-        known.sum().over("everyone").cast(nw.Int64).alias("incomes"),
+        known.cum_sum().over("everyone", order_by="value").cast(nw.Int64).alias("upto"),
+        known.sum().over("everyone").cast(nw.Int64).alias("values"),
     )
-    # The two in the middle are one and the same where the number of incomes is odd.
-    ranks = ((nw.col("incomes") + 1) // 2, nw.col("incomes") // 2 + 1)
-    middle = [nw.when((upto - known < rank) & (rank <= upto)).then(income.cast(nw.Float64)) for rank in ranks]
+    # The two in the middle are one and the same where the number of values is odd.
+    ranks = ((nw.col("values") + 1) // 2, nw.col("values") // 2 + 1)
+    middle = [nw.when((upto - known < rank) & (rank <= upto)).then(value.cast(nw.Float64)) for rank in ranks]
     return (
         ranked.with_columns(middle[0].alias("lower"), middle[1].alias("upper"))
         .select(
-            nw.col("newest_join").max(),
+            nw.col("newest").max(),
             nw.col("lower").max(),
             nw.col("upper").max(),
             nw.col("customers").sum().cast(nw.Int64),
         )
         .select(
-            "newest_join",
-            ((nw.col("lower") + nw.col("upper")) / 2).alias("income_median"),
             nw.coalesce("customers", nw.lit(0)).alias("customers"),
+            "newest",
+            ((nw.col("lower") + nw.col("upper")) / 2).alias("median"),
         )
     )
 
 
-def require_customers(accepted: dict[str, Any], refused: Rows) -> None:
+def require_customers(customers: int, medians: Mapping[str, float | None], refused: Rows, contract: Contract) -> None:
     """Refuse an export none of whose rows holds the contract.
 
     Args:
-        accepted: The row from `summarise_accepted`.
-        refused: Some rows of `reject_customers` to name where none is accepted.
+        customers: How many rows do.
+        medians: The median of each column that is imputed.
+        refused: What is wrong with some rows, from `tell_faults`, to name where none holds.
+        contract: What they must hold.
 
     Raises:
-        ExportError: If no row is accepted, or none of the accepted tells an income.
+        ExportError: If no row is accepted, or none of the accepted tells a value that is to be imputed.
     """
-    if not accepted["customers"]:
+    if not customers:
         raise ExportError(
             "Not one row of the export holds a customer as the contract expects. "
             f"{tell_lines(refused)} Correct the export and deliver it again."
         )
-    if accepted["income_median"] is None:
-        raise ExportError(
-            "Income is missing in every row, so there is no median to stand for it. Deliver an export with incomes."
-        )
+    for name, median in medians.items():
+        if median is None:
+            header = contract.by_name[name].header
+            raise ExportError(
+                f"{header} is missing in every row, so there is no median to stand for it. Deliver an export with it."
+            )
 
 
-def tell_lines(refused: Rows) -> str:
+def tell_lines(faults: Rows) -> str:
     """What is wrong with some lines, for a message that is recorded: no value of a customer stands in it.
 
     Args:
-        refused: Rows of `reject_customers`.
+        faults: `line_number` and `faults`, from `tell_faults`.
 
     Returns:
         A sentence a line.
     """
-    return " ".join(f"Line {row['line_number']}: {tell_faults(row)}." for row in refused)
+    return " ".join(f"Line {row['line_number']}: {row['faults']}." for row in faults)
 
 
-def tell_faults(refused: dict[str, Any]) -> str:
-    """What is wrong with a line, by column and kind; the values themselves stand in `detail` and nowhere else.
+def tell_faults(refused: Rows, declaration: Declaration) -> Rows:
+    """What is wrong with lines, by column and kind; the values themselves stand in `detail` and nowhere else.
 
     Args:
-        refused: A row of `reject_customers`.
+        refused: Rows of `reject_customers`.
+        declaration: What they were held against.
 
     Returns:
-        All that is wrong with it.
+        `line_number`, and all that is wrong with it in one text, `faults`.
     """
-    unreadable = refused["unreadable"] or ""
+    return [
+        {"line_number": row["line_number"], "faults": "; ".join(_faults(row, declaration)) or row["reason"]}
+        for row in refused
+    ]
+
+
+def _faults(refused: dict[str, Any], declaration: Declaration) -> Iterator[str]:
+    contract, unreadable = declaration.contract, refused["unreadable"] or ""
     # Of a line that cannot be put into columns, what is wrong with it stands before the line itself.
-    faults = [unreadable.split(":")[0]] if unreadable.startswith("The line ") else []
-    faults += [fault for column in CONTRACT for fault in _tell_column(column, refused[column.name], unreadable)]
-    if (reason := refused["reason"]) in BEYOND_CONTRACT:
-        faults.append(BEYOND_CONTRACT[reason])
-    return "; ".join(faults) or reason
+    if unreadable.startswith("The line "):
+        yield unreadable.split(":")[0]
+    for column in contract.columns:
+        yield from _tell_column(column, refused[column.name], unreadable)
+    if refused["reason"] == REPEATED:
+        yield f"{contract.key.header} stands on an earlier line already"
+    yield from (
+        _tell_limit(limit, declaration) for limit in declaration.recipe.limits if limit.reason == refused["reason"]
+    )
+
+
+def _tell_limit(limit: Limit, declaration: Declaration) -> str:
+    """What a limit says of a line: the columns that it goes by, and what it means."""
+    named = [name for name in PLACEHOLDER.findall(limit.detail) if name in declaration.contract.by_name]
+    on = [limit.on] if limit.on in declaration.contract.by_name else named
+    headers = ", ".join(declaration.contract.by_name[name].header for name in on)
+    return f"{headers}: {limit.meaning}" if headers else limit.meaning
 
 
 def _tell_column(column: DeliveredColumn, value: Any, unreadable: str) -> Iterator[str]:
@@ -229,66 +249,75 @@ def _tell_column(column: DeliveredColumn, value: Any, unreadable: str) -> Iterat
         yield f"{column.header} is none of {', '.join(column.categories)}"
 
 
-def clean_customers(judged: FrameT, as_of: date, income_median: float, limits: Limits) -> FrameT:
-    """Keep the customers the model may learn from, with missing incomes imputed by the median.
+def clean_customers(judged: FrameT, as_of: date, medians: Mapping[str, float], declaration: Declaration) -> FrameT:
+    """Keep the customers the model may learn from, with what is missing imputed.
 
     Args:
         judged: Rows from `judge_customers`.
-        as_of: The day age and tenure are counted to.
-        income_median: Median income of the accepted rows, in currency units.
-        limits: Beyond these a customer is an outlier.
+        as_of: The day everything is counted to.
+        medians: What stands for a missing value, by column.
+        declaration: The contract, and the limits beyond which a customer is an outlier.
 
     Returns:
-        The contract's columns with no value missing, `income_imputed` (Boolean) and `as_of_date` (Date).
+        The contract's columns with nothing missing that is imputed, for each of those whether it was (`…_imputed`,
+        Boolean), and `as_of_date` (Date).
     """
-    missing = nw.col("income").is_null()
+    missing = {name: nw.col(name).is_null() for name in medians}
     return (
-        judged.filter(belongs(as_of, limits))
+        judged.filter(belongs(as_of, declaration))
         .with_columns(
-            nw.when(missing).then(nw.lit(income_median)).otherwise(nw.col("income")).alias("income"),
-            missing.alias("income_imputed"),
+            *[
+                nw.when(missing[name]).then(nw.lit(m)).otherwise(nw.col(name)).alias(name)
+                for name, m in medians.items()
+            ],
+            *[is_missing.alias(f"{name}_imputed") for name, is_missing in missing.items()],
             nw.lit(as_of, dtype=nw.Date).alias("as_of_date"),
         )
-        .select(*NAMES, "income_imputed", "as_of_date")
+        .select(*declaration.contract.names, *[f"{name}_imputed" for name in medians], "as_of_date")
     )
 
 
-def belongs(as_of: date | None, limits: Limits, newcomers: bool = False) -> nw.Expr:
+def belongs(as_of: date | None, declaration: Declaration, newcomers: bool = False) -> nw.Expr:
     """Whether a row from `judge_customers` holds the contract and lies within the limits.
 
     Args:
-        as_of: The day age and tenure are counted to; None where no row tells one, so that the contract alone counts.
-        limits: Beyond these a customer is an outlier.
-        newcomers: Whether customers may have joined after the as-of date.
+        as_of: The day everything is counted to; None where no row tells one, so that the contract alone counts.
+        declaration: Its recipe has the limits.
+        newcomers: Whether customers may have come after the as-of date.
 
     Returns:
         An expression (Boolean, never null).
     """
-    within = nw.lit(True) if as_of is None else _within_limits(as_of, limits)
-    joined = nw.lit(True) if as_of is None or newcomers else _joined_by(as_of)
-    return nw.col("is_accepted") & joined & within
+    if as_of is None:
+        return nw.col("is_accepted")
+    within = [
+        ~beyond if _is_certain(limit, declaration) else value.is_null() | ~beyond
+        for limit, value, beyond in _limits(as_of, declaration, newcomers)
+    ]
+    return reduce(and_, within, nw.col("is_accepted"))
 
 
-def reject_customers(judged: FrameT, as_of: date | None, limits: Limits, newcomers: bool = False) -> FrameT:
+def reject_customers(judged: FrameT, as_of: date | None, declaration: Declaration, newcomers: bool = False) -> FrameT:
     """The rows that do not belong, with the reason why.
 
     Args:
         judged: Rows from `judge_customers`.
-        as_of: The day age and tenure are counted to; None where no row tells one, so that the contract alone counts.
-        limits: Beyond these a customer is an outlier.
-        newcomers: Whether customers may have joined after the as-of date.
+        as_of: The day everything is counted to; None where no row tells one, so that the contract alone counts.
+        declaration: The contract and the limits.
+        newcomers: Whether customers may have come after the as-of date.
 
     Returns:
         `line_number`, the contract's columns, `unreadable`, `reason` (a code) and `detail` (all that is wrong).
     """
+    contract: Contract = declaration.contract
     repeated = Problem(
-        "repeated_id",
+        REPEATED,
         nw.col("is_repeat"),
-        _sentence("ID ", "customer_id", " stands on an earlier line already"),
+        _sentence(f"{contract.key.header} ", _shown(KEY), " stands on an earlier line already"),
     )
-    problems = [*_contract_problems(), repeated, *_limit_problems(as_of, limits, newcomers)]
+    problems = [*_contract_problems(contract), repeated, *_limit_problems(as_of, declaration, newcomers)]
     return (
-        judged.filter(~belongs(as_of, limits, newcomers))
+        judged.filter(~belongs(as_of, declaration, newcomers))
         .with_columns(
             nw.coalesce(*[nw.when(problem.condition).then(nw.lit(problem.reason)) for problem in problems]).alias(
                 "reason"
@@ -299,26 +328,13 @@ def reject_customers(judged: FrameT, as_of: date | None, limits: Limits, newcome
                 ignore_nulls=True,
             ).alias("detail"),
         )
-        .select("line_number", *NAMES, "unreadable", "reason", "detail")
+        .select("line_number", *contract.names, "unreadable", "reason", "detail")
     )
 
 
-def is_one_of(value: nw.Expr, categories: tuple[str, ...]) -> nw.Expr:
-    """Whether a value is one of a few: a comparison with each, which engines do faster than a search in a list.
-
-    Args:
-        value: The value.
-        categories: The few, at least one.
-
-    Returns:
-        An expression (Boolean; null where the value is).
-    """
-    return reduce(or_, [value == category for category in categories])
-
-
-def _holds_contract() -> nw.Expr:
+def _holds(contract: Contract) -> nw.Expr:
     """Whether a row has none of the contract's problems; never null, because false and null is false."""
-    columns = [condition for column in CONTRACT for condition in _column_conditions(column)]
+    columns = [condition for column in contract.columns for condition in _column_conditions(column)]
     return reduce(and_, [nw.col("unreadable").is_null(), *columns])
 
 
@@ -338,68 +354,72 @@ def _column_conditions(column: DeliveredColumn) -> Iterator[nw.Expr]:
         yield from (value.is_null() | condition for condition in conditions)
 
 
-def _joined_by(as_of: date) -> nw.Expr:
-    return nw.col("dt_customer").cast(nw.Date) <= nw.lit(as_of, dtype=nw.Date)
+def _limits(as_of: date, declaration: Declaration, newcomers: bool) -> Iterator[tuple[Limit, nw.Expr, nw.Expr]]:
+    """Each limit that counts, with the value that it is on, and whether that is beyond it."""
+    recipe, contract = declaration.recipe, declaration.contract
+    day = nw.lit(as_of, dtype=nw.Date)
+    made = make_features(declaration, day)
+    for limit in recipe.limits:
+        if not limit.until_as_of:
+            value = nw.col(limit.on) if limit.on in contract.by_name else made[limit.on]
+            yield limit, value, value > limit.maximum
+        elif contract.by_name[limit.on].type != "DATE":
+            yield limit, nw.col(limit.on), nw.col(limit.on) > as_of.year
+        elif not (newcomers and limit.on == recipe.newest):
+            yield limit, nw.col(limit.on), nw.col(limit.on).cast(nw.Date) > day
 
 
-def _within_limits(as_of: date, limits: Limits) -> nw.Expr:
-    """Whether a row that holds the contract is no outlier; never null."""
-    age, income = nw.lit(as_of.year) - nw.col("year_birth"), nw.col("income")
-    return (age >= 0) & (age <= limits.max_age) & (income.is_null() | (income <= limits.max_income))
+def _is_certain(limit: Limit, declaration: Declaration) -> bool:
+    """Whether what a limit is on is there in every row that holds the contract."""
+    sources = {limit.on} if limit.on in declaration.contract.by_name else declaration.columns_of(limit.on)
+    return not any(declaration.contract.by_name[name].nullable for name in sources)
 
 
-def _contract_problems() -> list[Problem]:
+def _limit_problems(as_of: date | None, declaration: Declaration, newcomers: bool) -> list[Problem]:
+    if as_of is None:
+        return []
+    return [
+        Problem(limit.reason, beyond, _fill(limit.detail, {"limit": f"{limit.maximum or 0:.9g}", "as_of": str(as_of)}))
+        for limit, _, beyond in _limits(as_of, declaration, newcomers)
+    ]
+
+
+def _contract_problems(contract: Contract) -> list[Problem]:
     return [
         Problem("unreadable_value", ~nw.col("unreadable").is_null(), nw.col("unreadable")),
-        *(problem for column in CONTRACT for problem in _column_problems(column)),
+        *(problem for column in contract.columns for problem in _column_problems(column)),
     ]
 
 
 def _column_problems(column: DeliveredColumn) -> Iterator[Problem]:
-    value = nw.col(column.name)
+    value, is_, shown = nw.col(column.name), f"{column.header} is ", _shown(column.name)
     if not column.nullable:
         # What could not be read is null too, and has been named already.
-        reason = "missing_id" if column.unique else "missing_value"
+        reason = "missing_id" if column.name == KEY else "missing_value"
         yield Problem(reason, value.is_null() & nw.col("unreadable").is_null(), nw.lit(f"{column.header} is missing"))
     if column.minimum is not None:
-        expected = f": expected {column.minimum:.9g} or more"
-        yield Problem("out_of_range", value < column.minimum, _sentence(f"{column.header} is ", column.name, expected))
+        detail = _sentence(is_, shown, f": expected {column.minimum:.9g} or more")
+        yield Problem("out_of_range", value < column.minimum, detail)
     if column.maximum is not None:
-        expected = f": expected {column.maximum:.9g} or less"
-        yield Problem("out_of_range", value > column.maximum, _sentence(f"{column.header} is ", column.name, expected))
+        detail = _sentence(is_, shown, f": expected {column.maximum:.9g} or less")
+        yield Problem("out_of_range", value > column.maximum, detail)
     if column.categories:
-        expected = f"': expected one of {', '.join(column.categories)}"
-        unknown = ~is_one_of(value, column.categories) & ~value.is_null()
-        yield Problem("unknown_category", unknown, _sentence(f"{column.header} is '", column.name, expected))
+        detail = _sentence(f"{is_}'", shown, f"': expected one of {', '.join(column.categories)}")
+        yield Problem("unknown_category", ~is_one_of(value, column.categories) & ~value.is_null(), detail)
 
 
-def _limit_problems(as_of: date | None, limits: Limits, newcomers: bool) -> list[Problem]:
-    if as_of is None:
-        return []
-    age = nw.lit(as_of.year) - nw.col("year_birth")
-    birth, joined = BY_NAME["year_birth"].header, BY_NAME["dt_customer"].header
-    late = Problem("joined_after_as_of", ~_joined_by(as_of), nw.lit(f"{joined} lies after the as-of date {as_of}"))
-    return [
-        *([] if newcomers else [late]),
-        Problem(
-            "born_after_as_of",
-            age < 0,
-            _sentence(f"{birth} ", "year_birth", f" lies after the as-of date {as_of}"),
-        ),
-        Problem(
-            "age_above_limit",
-            age > limits.max_age,
-            _sentence("Born in ", "year_birth", f": older than {limits.max_age} on {as_of}"),
-        ),
-        Problem(
-            "income_above_limit",
-            nw.col("income") > limits.max_income,
-            _sentence("Income is ", "income", f": above the limit of {limits.max_income:.0f}"),
-        ),
-    ]
+def _fill(template: str, known: Mapping[str, str]) -> nw.Expr:
+    """A sentence about a row: what stands in braces is what is known, or the value of a column."""
+    parts = PLACEHOLDER.split(template)
+    return _sentence(
+        *(part if number % 2 == 0 else known.get(part) or _shown(part) for number, part in enumerate(parts))
+    )
 
 
-def _sentence(before: str, column: str, after: str) -> nw.Expr:
-    """`before`, the column's value as text, `after`."""
-    value: Any = nw.col(column).cast(nw.String)
-    return nw.concat_str([nw.lit(before), value, nw.lit(after)])
+def _sentence(*parts: str | nw.Expr) -> nw.Expr:
+    return nw.concat_str([nw.lit(part) if isinstance(part, str) else part for part in parts])
+
+
+def _shown(column: str) -> Any:
+    """A column's value as text."""
+    return nw.col(column).cast(nw.String)

@@ -139,6 +139,18 @@ def group_means(points: np.ndarray, labels: np.ndarray, k: int) -> np.ndarray:
     return np.array([points[labels == label].mean(axis=0) for label in range(k)])
 
 
+def whole_worth(worth: str) -> nw.Expr:
+    """What a customer is worth, as a whole number: clusters are numbered by its sums.
+
+    Args:
+        worth: The feature.
+
+    Returns:
+        An expression (Int64).
+    """
+    return nw.col(worth).round().cast(nw.Int64)
+
+
 def canonical_order(spending: Rows, label: str) -> list[int]:
     """Old labels in the order of their new numbers: falling mean total spending, then rising label.
 

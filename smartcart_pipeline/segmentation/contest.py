@@ -11,9 +11,8 @@ from typing import Any, ParamSpec, Protocol, TypeVar
 import narwhals as nw
 import numpy as np
 
-from smartcart_pipeline.declaration.recipe import RecipeName
+from smartcart_pipeline.declaration.declaration import Declaration
 from smartcart_pipeline.segmentation import Rows, clustering, components, drift, identity, sampling, scaling
-from smartcart_pipeline.segmentation.cleaning import Limits
 from smartcart_pipeline.segmentation.drift import Reference
 from smartcart_pipeline.segmentation.gate import (
     Decision,
@@ -25,7 +24,7 @@ from smartcart_pipeline.segmentation.gate import (
     promote_first,
 )
 from smartcart_pipeline.segmentation.identity import Matching
-from smartcart_pipeline.segmentation.model import SegmentModel, assign_model, label_by, place_customers
+from smartcart_pipeline.segmentation.model import SegmentModel, assign_model, label_by, place_customers, read_medians
 from smartcart_pipeline.segmentation.silhouette import mean_silhouettes
 
 P = ParamSpec("P")
@@ -132,11 +131,11 @@ class Outcome:
     named: int
 
 
-def begin_model(recipe: RecipeName, figures: dict[str, Any], scaler: Rows, loadings: Rows) -> SegmentModel:
+def begin_model(declaration: Declaration, figures: dict[str, Any], scaler: Rows, loadings: Rows) -> SegmentModel:
     """Tonight's scaler and components, to which the contest finds the centroids.
 
     Args:
-        recipe: Which features it sees.
+        declaration: Which features it sees.
         figures: The row of the table `cleaning_figures`.
         scaler: All rows of the table `scaler`.
         loadings: All rows of the table `loadings`.
@@ -145,10 +144,9 @@ def begin_model(recipe: RecipeName, figures: dict[str, Any], scaler: Rows, loadi
         A model without segments.
     """
     return SegmentModel(
-        recipe=recipe,
+        declaration=declaration,
         as_of_date=figures["as_of_date"],
-        limits=Limits(figures["max_age"], figures["max_income"]),
-        income_median=figures["income_median"],
+        medians=read_medians(figures),
         scaler=scaling.read_scaler(scaler),
         components=components.read_components(loadings),
         centroids=np.empty((0, components.COMPONENTS)),
@@ -273,8 +271,10 @@ def _count(hands: Hands, tonight: Tonight, customers: Any, champion: Champion | 
     if champion is not None:
         frame = label_by(frame, champion.model, {"champion": champion.model.centroids})
         labels.append("champion")
+    # What the cluster's number goes by; whole numbers add up to the same in any order.
+    worth = challenger.features.business.worth
     labelled = label_by(frame, challenger, {"challenger": challenger.centroids}).select(
-        "customer_id", *labels, nw.col("total_spending").cast(nw.Int64).alias("spending")
+        "customer_id", *labels, clustering.whole_worth(worth).alias("spending")
     )
     # Joined last: labels are all that goes through the join.
     if tonight.previous is not None:

@@ -1,55 +1,124 @@
 """Features: what describes a customer to the model, one row a customer."""
 
+from collections.abc import Sequence
+from functools import reduce
+from operator import or_
+
 import narwhals as nw
 from narwhals.typing import FrameT
 
-from smartcart_pipeline.declaration.contract import AMOUNTS
-from smartcart_pipeline.declaration.recipe import CARRIED_OVER, OUTCOMES
-from smartcart_pipeline.segmentation.cleaning import is_one_of
+from smartcart_pipeline.declaration.columns import TYPES, Column
+from smartcart_pipeline.declaration.contract import KEY
+from smartcart_pipeline.declaration.declaration import Declaration
+from smartcart_pipeline.declaration.recipe import (
+    AsIs,
+    DaysSince,
+    Difference,
+    Feature,
+    Flag,
+    Log,
+    Ratio,
+    Regroup,
+    Sum,
+    YearsSince,
+)
+from smartcart_pipeline.declaration.tables import feature_columns, sum_type
 
-PARTNERED = ("Married", "Together")
-UNDERGRADUATE = ("Basic", "2n Cycle")
-GRADUATE = ("Graduation",)
+AS_OF = nw.col("as_of_date")
 
 
-def engineer_features(cleaned: FrameT) -> FrameT:
+def describe_customers(cleaned: FrameT, declaration: Declaration, beside: tuple[str, ...] = ()) -> FrameT:
     """Describe each customer by what the segmentation compares.
 
     Args:
         cleaned: Customers from `clean_customers`, with `as_of_date`.
+        declaration: Its recipe says which features, and how each is made.
+        beside: Further columns to keep.
 
     Returns:
-        One row a customer: `age` (years), `customer_tenure_days`, `total_spending` (currency units in two years),
-        `total_children`, `living_with` (Partner or Alone), `education` (Undergraduate, Graduate or Postgraduate),
-        income, recency, purchase and visit counts, `complain`, and `response`, an outcome.
+        One row a customer: the key, the features in the order of the recipe, and what is kept beside them.
     """
-    education = nw.col("education")
-    return cleaned.select(
-        "customer_id",
-        (nw.col("as_of_date").dt.year() - nw.col("year_birth")).alias("age"),
-        (_day_number("as_of_date") - _day_number("dt_customer")).alias("customer_tenure_days"),
-        # Amounts and children are narrow integers: widen them before they are added.
-        nw.sum_horizontal(*[nw.col(name).cast(nw.Int32) for name in AMOUNTS]).alias("total_spending"),
-        nw.sum_horizontal(*[nw.col(name).cast(nw.Int16) for name in ("kidhome", "teenhome")]).alias("total_children"),
-        nw.when(is_one_of(nw.col("marital_status"), PARTNERED))
-        .then(nw.lit("Partner"))
-        .otherwise(nw.lit("Alone"))
-        .alias("living_with"),
-        nw.when(is_one_of(education, UNDERGRADUATE))
-        .then(nw.lit("Undergraduate"))
-        .otherwise(nw.when(is_one_of(education, GRADUATE)).then(nw.lit("Graduate")).otherwise(nw.lit("Postgraduate")))
-        .alias("education"),
-        *CARRIED_OVER,
-        *OUTCOMES,
-    )
+    made = make_features(declaration, AS_OF)
+    return cleaned.select(KEY, *[expression.alias(name) for name, expression in made.items()], *beside)
 
 
-def _day_number(day: str) -> nw.Expr:
+def make_features(declaration: Declaration, as_of: nw.Expr) -> dict[str, nw.Expr]:
+    """How each feature is made from the columns of the contract.
+
+    Args:
+        declaration: The contract and the recipe.
+        as_of: The day that dates and years are counted to (Date).
+
+    Returns:
+        An expression for each feature, in order.
+    """
+    made: dict[str, nw.Expr] = {}
+    delivered, columns = declaration.contract.by_name, feature_columns(declaration)
+    for feature in declaration.recipe.features:
+        # A feature of a column's name reads the column; those after it read the feature.
+        known: dict[str, Column] = {**delivered, **{name: columns[name] for name in made}}
+        made[feature.name] = _rounded(_make(feature, made, known, as_of), feature.step)
+    return made
+
+
+def _make(feature: Feature, made: dict[str, nw.Expr], known: dict[str, Column], as_of: nw.Expr) -> nw.Expr:
+    def value(name: str) -> nw.Expr:
+        return made.get(name, nw.col(name))
+
+    match feature.verb:
+        case AsIs(column) | Flag(column):
+            made_of = nw.col(column)
+        case YearsSince(column):
+            made_of = as_of.dt.year() - nw.col(column)
+        case DaysSince(column):
+            made_of = _day_number(as_of) - _day_number(nw.col(column))
+        case Regroup(column, into, otherwise):
+            made_of = _regroup(nw.col(column), into, otherwise)
+        case Sum(of):
+            # Narrow integers are widened before they are added.
+            wide = getattr(nw, TYPES[sum_type([known[name] for name in of])].narwhals)
+            made_of = nw.sum_horizontal(*[value(name).cast(wide) for name in of])
+        case Difference(first, second):
+            made_of = value(first).cast(nw.Float64) - value(second).cast(nw.Float64)
+        case Ratio(first, second):
+            above, below = value(first).cast(nw.Float64), value(second).cast(nw.Float64)
+            made_of = nw.when(below == 0).then(nw.lit(0.0)).otherwise(above / nw.when(below != 0).then(below))
+        case Log(of):
+            made_of = (value(of).cast(nw.Float64) + 1).log()
+    return made_of
+
+
+def _regroup(value: nw.Expr, into: Sequence[tuple[str, tuple[str, ...]]], otherwise: str) -> nw.Expr:
+    group = nw.lit(otherwise)
+    for name, members in reversed(into):
+        group = nw.when(is_one_of(value, members)).then(nw.lit(name)).otherwise(group)
+    return group
+
+
+def _rounded(value: nw.Expr, step: float | None) -> nw.Expr:
+    """A number in whole steps, whose sums are the same in any order."""
+    return value if step is None else (value / step).round() * step
+
+
+def is_one_of(value: nw.Expr, categories: tuple[str, ...]) -> nw.Expr:
+    """Whether a value is one of a few: a comparison with each, which engines do faster than a search in a list.
+
+    Args:
+        value: The value.
+        categories: The few, at least one.
+
+    Returns:
+        An expression (Boolean; null where the value is).
+    """
+    return reduce(or_, [value == category for category in categories])
+
+
+def _day_number(day: nw.Expr) -> nw.Expr:
     """Days since 31 December of the year before year 1, as `date.toordinal` counts them.
 
     Engines disagree on what one date minus another is; all of them agree on a year and a day of the year.
     """
-    date = nw.col(day).cast(nw.Date)
+    date = day.cast(nw.Date)
     whole_years = date.dt.year().cast(nw.Int32) - 1
     leap_days = whole_years // 4 - whole_years // 100 + whole_years // 400
     return whole_years * 365 + leap_days + date.dt.ordinal_day().cast(nw.Int32)

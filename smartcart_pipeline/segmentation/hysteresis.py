@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import narwhals as nw
 from narwhals.typing import FrameT
 
-from smartcart_pipeline.segmentation.cleaning import is_one_of
+from smartcart_pipeline.segmentation.features import is_one_of
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ import narwhals as nw
 from narwhals.typing import FrameT
 
 from smartcart_pipeline.segmentation import Rows
-from smartcart_pipeline.segmentation.cleaning import is_one_of
+from smartcart_pipeline.segmentation.features import is_one_of
 from smartcart_pipeline.segmentation.history import membership_on
 from smartcart_pipeline.segmentation.model import SegmentModel, assign_model
 

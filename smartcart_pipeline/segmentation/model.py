@@ -16,17 +16,19 @@ import numpy as np
 from narwhals.typing import FrameT
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from smartcart_pipeline.declaration.contract import HomeError
-from smartcart_pipeline.declaration.recipe import RECIPES, Recipe, RecipeName
+from smartcart_pipeline.declaration.declaration import Declaration, read_declared
+from smartcart_pipeline.declaration.earlier import declared_before
+from smartcart_pipeline.declaration.errors import HomeError
+from smartcart_pipeline.declaration.recipe import Recipe
 from smartcart_pipeline.segmentation import Rows
-from smartcart_pipeline.segmentation.cleaning import Limits, belongs
+from smartcart_pipeline.segmentation.cleaning import belongs
 from smartcart_pipeline.segmentation.clustering import assign_segments, nearest_centroid
 from smartcart_pipeline.segmentation.components import COMPONENTS, Components
 from smartcart_pipeline.segmentation.components import NAMES as COMPONENT_NAMES
-from smartcart_pipeline.segmentation.features import engineer_features
+from smartcart_pipeline.segmentation.features import describe_customers
 from smartcart_pipeline.segmentation.scaling import Scaler
 
-FORMAT = 1
+FORMAT = 2
 ADVICE = "Take a document that this version of the pipeline wrote; a run writes a new one."
 
 
@@ -35,10 +37,9 @@ class SegmentModel:
     """All the fitted numbers needed to put any customer into a segment.
 
     Attributes:
-        recipe: Which features it sees.
-        as_of_date: The day that age and tenure are counted to.
-        limits: Beyond these a customer is an outlier and belongs to no segment.
-        income_median: Stands for a missing income, in currency units a year.
+        declaration: What a customer is, and which features it sees.
+        as_of_date: The day that everything is counted to.
+        medians: What stands for a missing value, by column.
         scaler: What standardising subtracts and divides by.
         components: The loadings that place a standardised customer on the components.
         centroids: Where the segments lie on the components, shape (k, 3), float64, by cluster number.
@@ -46,10 +47,9 @@ class SegmentModel:
         personas: What people call each, by cluster number.
     """
 
-    recipe: RecipeName
+    declaration: Declaration
     as_of_date: date
-    limits: Limits
-    income_median: float
+    medians: Mapping[str, float]
     scaler: Scaler
     components: Components
     centroids: np.ndarray
@@ -59,7 +59,7 @@ class SegmentModel:
     @property
     def features(self) -> Recipe:
         """The recipe in full."""
-        return RECIPES[self.recipe]
+        return self.declaration.recipe
 
     @property
     def centres(self) -> np.ndarray:
@@ -91,10 +91,10 @@ class SegmentModel:
         loadings = self.components.loadings.T.tolist()
         return {
             "format": FORMAT,
-            "recipe": self.recipe,
+            "recipe": self.features.name,
+            "declaration": self.declaration.document(),
             "as_of_date": self.as_of_date.isoformat(),
-            "limits": {"max_age": self.limits.max_age, "max_income": self.limits.max_income},
-            "income_median": self.income_median,
+            "medians": dict(self.medians),
             "features": [
                 row | {"loadings": weights} for row, weights in zip(self.scaler.rows(), loadings, strict=True)
             ],
@@ -118,9 +118,9 @@ class _Part(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 
 
-class _Limits(_Part):
-    max_age: int = Field(ge=0)
-    max_income: float = Field(ge=0)
+class _Declared(_Part):
+    contract: dict[str, Any]
+    recipe: dict[str, Any]
 
 
 class _Feature(_Part):
@@ -137,11 +137,11 @@ class _Segment(_Part):
 
 
 class _Document(_Part):
-    format: Literal[1]
-    recipe: RecipeName
+    format: Literal[2]
+    recipe: _Text
+    declaration: _Declared
     as_of_date: date
-    limits: _Limits
-    income_median: float = Field(ge=0)
+    medians: dict[str, float]
     features: list[_Feature]
     explained_variance_ratio: _Point
     segments: list[_Segment] = Field(min_length=1)
@@ -161,10 +161,11 @@ def read_model(document: dict[str, Any]) -> SegmentModel:
     """
     try:
         # As JSON, because there a date is a text, and whole numbers may stand for others.
-        known = _Document.model_validate_json(json.dumps(document))
+        known = _Document.model_validate_json(json.dumps(declared_before(document)))
     except (ValidationError, TypeError, ValueError) as error:
         raise HomeError(f"The segment model cannot be read: {_tell(error)}. {ADVICE}") from None
-    expected, found = RECIPES[known.recipe].names, tuple(feature.feature for feature in known.features)
+    declaration = read_declared(known.declaration.model_dump(), "The segment model")
+    expected, found = declaration.recipe.names, tuple(feature.feature for feature in known.features)
     if found != expected:
         raise HomeError(
             f"The segment model cannot be read: features are {list(found)}, expected {list(expected)}, those of the "
@@ -177,10 +178,9 @@ def read_model(document: dict[str, Any]) -> SegmentModel:
         )
     loadings = np.array([feature.loadings for feature in known.features], dtype=np.float64)
     return SegmentModel(
-        recipe=known.recipe,
+        declaration=declaration,
         as_of_date=known.as_of_date,
-        limits=Limits(known.limits.max_age, known.limits.max_income),
-        income_median=known.income_median,
+        medians=known.medians,
         scaler=Scaler(
             features=found,
             mean=tuple(feature.mean for feature in known.features),
@@ -206,11 +206,14 @@ def _tell(error: Exception) -> str:
     return "; ".join(faults[:3]) + more
 
 
-def bring_up_to_date(model: SegmentModel, figures: dict[str, Any], profiles: Rows) -> SegmentModel:
+def bring_up_to_date(
+    model: SegmentModel, declaration: Declaration, figures: dict[str, Any], profiles: Rows
+) -> SegmentModel:
     """Give a model what a later night knows better: the figures of its cleaning, and what people call the segments.
 
     Args:
         model: The model in force.
+        declaration: Tonight's. Where it has the features of the model, its limits and words are the model's, too.
         figures: The row of the table `cleaning_figures`.
         profiles: The table `profiles`: `segment_id` and `persona` of every segment.
 
@@ -220,18 +223,30 @@ def bring_up_to_date(model: SegmentModel, figures: dict[str, Any], profiles: Row
     personas = {row["segment_id"]: row["persona"] for row in profiles}
     return replace(
         model,
+        declaration=declaration if declaration.recipe.encoded == model.features.encoded else model.declaration,
         as_of_date=figures["as_of_date"],
-        limits=Limits(figures["max_age"], figures["max_income"]),
-        income_median=figures["income_median"],
+        medians={**model.medians, **read_medians(figures)},
         personas=tuple(personas[segment] for segment in model.segment_ids),
     )
+
+
+def read_medians(figures: Mapping[str, Any]) -> dict[str, float]:
+    """What stands for a missing value, from the table that keeps it.
+
+    Args:
+        figures: The row of the table `cleaning_figures`.
+
+    Returns:
+        The median of each column that is imputed.
+    """
+    return {name.removesuffix("_median"): value for name, value in figures.items() if name.endswith("_median")}
 
 
 def assign_model(features: FrameT, model: SegmentModel, beside: tuple[str, ...] = ()) -> FrameT:
     """Put every customer into a segment: place it on the components, and find the nearest centroid.
 
     Args:
-        features: Customers from `engineer_features`.
+        features: Customers from `describe_customers`.
         model: The model.
         beside: Further columns of `features` to keep.
 
@@ -252,7 +267,7 @@ def place_customers(features: FrameT, model: SegmentModel, beside: tuple[str, ..
     The same place as by `encode_features`, `standardise` and `project`, but for the last digits, for less work.
 
     Args:
-        features: Customers from `engineer_features`.
+        features: Customers from `describe_customers`.
         model: The model.
         beside: Further columns of `features` to keep.
 
@@ -283,8 +298,8 @@ def _terms(recipe: Recipe, weights: Sequence[float]) -> Iterator[nw.Expr]:
 def score_customers(judged: FrameT, model: SegmentModel) -> FrameT:
     """Put customers that the model was not fitted on into its segments.
 
-    Everything is as in the run the model comes from: a missing income is imputed by that run's median, age and tenure
-    are counted to its as-of date. Who joined after that date is counted as having joined on it.
+    Everything is as in the run the model comes from: what is missing is imputed by that run's medians, and all is
+    counted to its as-of date. Who came after that date is counted as having come on it.
 
     Args:
         judged: Rows from `judge_customers`.
@@ -294,25 +309,32 @@ def score_customers(judged: FrameT, model: SegmentModel) -> FrameT:
         The same rows, in order: `customer_id`, `segment_id`, `persona`, `distance`, `runner_up_segment_id`,
         `runner_up_persona` and `margin`; all but the id are null where the contract or a limit refuses the row.
     """
-    as_of = nw.lit(model.as_of_date, dtype=nw.Date)
-    joined, income = nw.col("dt_customer").cast(nw.Date), nw.col("income")
-    imputed = nw.when(income.is_null()).then(nw.lit(model.income_median)).otherwise(income)
+    as_of, newest = nw.lit(model.as_of_date, dtype=nw.Date), model.features.newest
+    imputed = {
+        name: nw.when(nw.col(name).is_null()).then(nw.lit(median)).otherwise(nw.col(name)).alias(name)
+        for name, median in model.medians.items()
+        if name in model.features.impute
+    }
+    if newest is not None:
+        came = nw.col(newest).cast(nw.Date)
+        imputed[newest] = nw.when(came > as_of).then(as_of).otherwise(came).alias(newest)
     known = judged.with_columns(
-        nw.when(joined > as_of).then(as_of).otherwise(joined).alias("dt_customer"),
-        # Without an income there is no place on the components, and so no segment.
-        nw.when(belongs(model.as_of_date, model.limits, newcomers=True)).then(imputed).alias("income"),
+        *imputed.values(),
         as_of.alias("as_of_date"),
+        belongs(model.as_of_date, model.declaration, newcomers=True).alias("is_accepted"),
     )
-    placed = assign_model(engineer_features(known), model)
-    return placed.select(
-        "customer_id",
-        "segment_id",
-        _persona_of("kmeans_cluster", range(len(model.personas)), model).alias("persona"),
-        "distance",
-        "runner_up_segment_id",
-        _persona_of("runner_up_segment_id", model.segment_ids, model).alias("runner_up_persona"),
-        "margin",
-    )
+    described = describe_customers(known, model.declaration, beside=("is_accepted",))
+    placed = assign_model(described, model, beside=("is_accepted",))
+    scores = {
+        "segment_id": nw.col("segment_id"),
+        "persona": _persona_of("kmeans_cluster", range(len(model.personas)), model),
+        "distance": nw.col("distance"),
+        "runner_up_segment_id": nw.col("runner_up_segment_id"),
+        "runner_up_persona": _persona_of("runner_up_segment_id", model.segment_ids, model),
+        "margin": nw.col("margin"),
+    }
+    accepted = nw.col("is_accepted")
+    return placed.select("customer_id", *[nw.when(accepted).then(value).alias(name) for name, value in scores.items()])
 
 
 def _persona_of(name: str, values: Sequence[Any], model: SegmentModel) -> nw.Expr:
@@ -325,7 +347,7 @@ def label_by(features: FrameT, model: SegmentModel, centroids: Mapping[str, np.n
     """Add the clusters that customers are in by centroids on a model's components, and keep all columns.
 
     Args:
-        features: Customers from `engineer_features`, with any further columns but `pc1`, `pc2` and `pc3`.
+        features: Customers from `describe_customers`, with any further columns but `pc1`, `pc2` and `pc3`.
         model: The model whose components they are.
         centroids: For each column to add, the centroids, shape (k, 3).
 

@@ -11,7 +11,7 @@ import narwhals as nw
 import numpy as np
 from narwhals.typing import FrameT
 
-from smartcart_pipeline.declaration.recipe import COUNTED, MEASURED, RATES, SHARES, share_name
+from smartcart_pipeline.declaration.recipe import Recipe, share_name
 from smartcart_pipeline.segmentation import Rows
 from smartcart_pipeline.segmentation.clustering import cluster_of_segment
 
@@ -19,50 +19,58 @@ from smartcart_pipeline.segmentation.clustering import cluster_of_segment
 ValueCounts = Mapping[str, tuple[np.ndarray, np.ndarray]]
 
 
-def join_members(clusters: FrameT, features: FrameT, centroids: Rows) -> FrameT:
+def join_members(clusters: FrameT, features: FrameT, centroids: Rows, recipe: Recipe) -> FrameT:
     """Each customer's features beside the published segment.
 
     Args:
         clusters: Customers with `segment_id`.
-        features: The same customers from `engineer_features`.
+        features: The same customers from `describe_customers`.
         centroids: The table `centroids`, which tells the cluster of a segment in the model in force.
+        recipe: Tells what is counted.
 
     Returns:
-        `segment_id`, `kmeans_cluster` (by which engines group several times faster) and the columns in `COUNTED`.
+        `segment_id`, `kmeans_cluster` (by which engines group several times faster) and what is counted.
     """
     segments = clusters.select("customer_id", "segment_id", cluster_of_segment(centroids).alias("kmeans_cluster"))
-    return features.join(segments, on="customer_id", how="inner").select("segment_id", "kmeans_cluster", *COUNTED)
+    return features.join(segments, on="customer_id", how="inner").select(
+        "segment_id", "kmeans_cluster", *recipe.counted
+    )
 
 
-def name_sources(members: FrameT) -> FrameT:
+def name_sources(members: FrameT, recipe: Recipe) -> FrameT:
     """What each column of a profile is computed from, under the name of that column.
 
     Args:
         members: Customers from `join_members`.
+        recipe: Tells what a profile has.
 
     Returns:
         The segment, and for each figure of a profile the feature it comes from.
     """
     return members.select(
         "segment_id",
-        *[nw.col(name).alias(f"{measure}_{name}") for measure in ("mean", "median") for name in MEASURED],
-        *[nw.col(column).alias(share_name(column, level)) for column, level in SHARES],
-        *[nw.col(name).alias(rate) for rate, name in RATES.items()],
+        *[nw.col(name).alias(f"{measure}_{name}") for measure in ("mean", "median") for name in recipe.measured],
+        *[nw.col(column).alias(share_name(column, level)) for column, level in recipe.shares],
+        *[nw.col(name).alias(rate) for rate, name in recipe.rates.items()],
     )
 
 
-def profile_segments(counts: Mapping[int, ValueCounts], centroids: Rows) -> Rows:
+def profile_segments(counts: Mapping[int, ValueCounts], centroids: Rows, recipe: Recipe) -> Rows:
     """Summarise the features of each segment.
 
     Args:
-        counts: For each cluster, how many customers have each value of each feature in `COUNTED`.
+        counts: For each cluster, how many customers have each value of each feature.
         centroids: The table `centroids`, which tells the segment of a cluster.
+        recipe: Tells what a profile has.
 
     Returns:
         One row a segment, in order of `segment_id`: that, and the columns of `summarise_customers`.
     """
     segments = {row["segment_id"]: row["kmeans_cluster"] for row in centroids}
-    return [{"segment_id": segment} | summarise_customers(counts[segments[segment]]) for segment in sorted(segments)]
+    return [
+        {"segment_id": segment} | summarise_customers(counts[cluster], recipe)
+        for segment, cluster in sorted(segments.items())
+    ]
 
 
 def merge_counts(counts: Mapping[int, ValueCounts]) -> ValueCounts:
@@ -79,27 +87,28 @@ def merge_counts(counts: Mapping[int, ValueCounts]) -> ValueCounts:
             np.concatenate([segment[name][0] for segment in counts.values()]),
             np.concatenate([segment[name][1] for segment in counts.values()]),
         )
-        for name in COUNTED
+        for name in next(iter(counts.values()))
     }
 
 
-def summarise_customers(counts: ValueCounts) -> dict[str, Any]:
+def summarise_customers(counts: ValueCounts, recipe: Recipe) -> dict[str, Any]:
     """Summarise the features of some customers.
 
     Args:
-        counts: How many of them have each value of each feature in `COUNTED`; a value may stand in several places.
+        counts: How many of them have each value of each feature; a value may stand in several places.
+        recipe: Tells what a profile has.
 
     Returns:
         `customers`, `mean_…` and `median_…` of every feature in its own unit, `share_…` of every category,
-        `response_rate` and `complaint_rate` (shares, 0 to 1).
+        and the rate of all that is 0 or 1 (shares, 0 to 1).
     """
-    customers = int(counts["response"][1].sum())
+    customers = int(next(iter(counts.values()))[1].sum())
     return {
         "customers": customers,
-        **{f"mean_{name}": _mean(counts[name]) for name in MEASURED},
-        **{f"median_{name}": _median(counts[name]) for name in MEASURED},
-        **{share_name(column, level): _count(counts[column], level) / customers for column, level in SHARES},
-        **{rate: _mean(counts[name]) for rate, name in RATES.items()},
+        **{f"mean_{name}": _mean(counts[name]) for name in recipe.measured},
+        **{f"median_{name}": _median(counts[name]) for name in recipe.measured},
+        **{share_name(column, level): _count(counts[column], level) / customers for column, level in recipe.shares},
+        **{rate: _mean(counts[name]) for rate, name in recipe.rates.items()},
     }
 
 

@@ -15,33 +15,14 @@ import narwhals as nw
 import numpy as np
 from narwhals.typing import FrameT
 
-from smartcart_pipeline.declaration.recipe import RECIPES, EncodedFeature, Recipe
+from smartcart_pipeline.declaration.recipe import EncodedFeature, Recipe
 from smartcart_pipeline.segmentation import Rows
-from smartcart_pipeline.segmentation.cleaning import is_one_of
+from smartcart_pipeline.segmentation.features import is_one_of
 from smartcart_pipeline.segmentation.model import SegmentModel, assign_model
 
-# An outcome must not define a segment, nor the rules for one.
-RULED: Recipe = RECIPES["behavioural"]
 DEPTH = 4
 # A leaf of fewer sampled customers than this share says more about the sample than about the segments.
 SMALLEST_LEAF = 0.005
-
-WORDS = {
-    "age": "age in years",
-    "customer_tenure_days": "days as a customer",
-    "total_spending": "spending in all categories together",
-    "total_children": "children at home",
-    "income": "yearly income",
-    "recency": "days since the last purchase",
-    "num_deals_purchases": "purchases with a discount",
-    "num_web_purchases": "purchases on the web site",
-    "num_catalog_purchases": "purchases from a catalogue",
-    "num_store_purchases": "purchases in a store",
-    "num_web_visits_month": "visits to the web site in the last month",
-    "complain": "complaints",
-    "living_with": "living with",
-    "education": "education",
-}
 
 
 @dataclass(frozen=True)
@@ -60,19 +41,14 @@ class Rule:
     upto: Mapping[str, int] = field(default_factory=dict)
     levels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The columns it looks at, in the order of the recipe."""
-        looked_at = {*self.above, *self.upto, *self.levels}
-        return tuple(dict.fromkeys(feature.source for feature in RULED.encoded if feature.source in looked_at))
 
-
-def fit_rules(values: np.ndarray, clusters: np.ndarray, seed: int) -> list[Rule]:
+def fit_rules(values: np.ndarray, clusters: np.ndarray, recipe: Recipe, seed: int) -> list[Rule]:
     """Fit scikit-learn's decision tree (CART, Breiman et al. 1984), at most four questions deep, and read its leaves.
 
     Args:
-        values: Customers by `RULED.names`, as `encode_features` gives them, shape (customers, features), float64.
+        values: Customers by the recipe's names, from `encode_features`, shape (customers, features), float64.
         clusters: The cluster of each, shape (customers,), integers.
+        recipe: What the rules may speak of: no outcome, as it must define neither a segment nor the rules for one.
         seed: Decides between splits that are equally good.
 
     Returns:
@@ -83,21 +59,21 @@ def fit_rules(values: np.ndarray, clusters: np.ndarray, seed: int) -> list[Rule]
 
     smallest = max(1, int(len(values) * SMALLEST_LEAF))
     fitted = DecisionTreeClassifier(max_depth=DEPTH, min_samples_leaf=smallest, random_state=seed).fit(values, clusters)
-    everyone = Rule(-1, levels=dict(RULED.categorical))
-    return sorted(_leaves(fitted.tree_, fitted.classes_, 0, everyone), key=lambda rule: rule.cluster)
+    everyone = Rule(-1, levels=dict(recipe.categorical))
+    return sorted(_leaves(fitted.tree_, fitted.classes_, 0, everyone, recipe), key=lambda rule: rule.cluster)
 
 
-def _leaves(tree: Any, classes: np.ndarray, node: int, path: Rule) -> list[Rule]:
+def _leaves(tree: Any, classes: np.ndarray, node: int, path: Rule, recipe: Recipe) -> list[Rule]:
     """The rules below a node."""
     if tree.children_left[node] < 0:
-        return [_tidy(path, int(classes[tree.value[node, 0].argmax()]))]
-    feature, threshold = RULED.encoded[tree.feature[node]], float(tree.threshold[node])
+        return [_tidy(path, int(classes[tree.value[node, 0].argmax()]), recipe)]
+    feature, threshold = recipe.encoded[tree.feature[node]], float(tree.threshold[node])
     low, high = _split(path, feature, floor(threshold))
-    rules = _leaves(tree, classes, tree.children_left[node], low) + _leaves(
-        tree, classes, tree.children_right[node], high
+    rules = _leaves(tree, classes, tree.children_left[node], low, recipe) + _leaves(
+        tree, classes, tree.children_right[node], high, recipe
     )
     same = len({rule.cluster for rule in rules}) == 1
-    return [_tidy(path, rules[0].cluster)] if same else rules
+    return [_tidy(path, rules[0].cluster, recipe)] if same else rules
 
 
 def _split(path: Rule, feature: EncodedFeature, threshold: int) -> tuple[Rule, Rule]:
@@ -114,9 +90,9 @@ def _split(path: Rule, feature: EncodedFeature, threshold: int) -> tuple[Rule, R
     )
 
 
-def _tidy(path: Rule, cluster: int) -> Rule:
+def _tidy(path: Rule, cluster: int, recipe: Recipe) -> Rule:
     """The rule of a leaf, without conditions that hold of everyone."""
-    every = dict(RULED.categorical)
+    every = dict(recipe.categorical)
     levels = {column: levels for column, levels in path.levels.items() if len(levels) < len(every[column])}
     return Rule(cluster, path.above, path.upto, levels)
 
@@ -142,7 +118,7 @@ def count_agreement(features: FrameT, rules: Sequence[Rule], model: SegmentModel
     """Hold rules against the model, in one pass over all customers.
 
     Args:
-        features: Customers from `engineer_features`.
+        features: Customers from `describe_customers`.
         rules: The rules.
         model: The model.
 
@@ -181,7 +157,7 @@ def rule_rows(rules: Sequence[Rule], counted: Rows, model: SegmentModel) -> Rows
             {
                 "rule_number": number,
                 "segment_id": model.segment_ids[rule.cluster],
-                "description": describe_rule(rule),
+                "description": describe_rule(rule, model.features),
                 "customers": customers,
                 "precision": agreed / customers if customers else 0.0,
                 "coverage": agreed / in_segment if in_segment else 0.0,
@@ -191,22 +167,38 @@ def rule_rows(rules: Sequence[Rule], counted: Rows, model: SegmentModel) -> Rows
     return rows
 
 
-def describe_rule(rule: Rule) -> str:
+def columns_of(rule: Rule, recipe: Recipe) -> tuple[str, ...]:
+    """The columns that a rule looks at.
+
+    Args:
+        rule: The rule.
+        recipe: What it may speak of.
+
+    Returns:
+        Their names, in the order of the recipe: numbers first.
+    """
+    looked_at = {*rule.above, *rule.upto, *rule.levels}
+    return tuple(dict.fromkeys(feature.source for feature in recipe.encoded if feature.source in looked_at))
+
+
+def describe_rule(rule: Rule, recipe: Recipe) -> str:
     """A rule in plain words.
 
     Args:
         rule: The rule.
+        recipe: What it speaks of.
 
     Returns:
         For example "yearly income above 40,000 and up to 60,000; living with: Partner".
     """
-    return "; ".join(_describe(rule, column) for column in rule.columns) or "everyone"
+    parts = (_describe(rule, name, recipe.by_name[name].words.condition) for name in columns_of(rule, recipe))
+    return "; ".join(parts) or "everyone"
 
 
-def _describe(rule: Rule, column: str) -> str:
+def _describe(rule: Rule, column: str, condition: str) -> str:
     if column in rule.levels:
-        return f"{WORDS[column]}: {' or '.join(rule.levels[column])}"
+        return f"{condition}: {' or '.join(rule.levels[column])}"
     above, upto = rule.above.get(column), rule.upto.get(column)
     bounds = [f"above {above:,}"] if above is not None else []
     bounds += [f"up to {upto:,}"] if upto is not None else []
-    return f"{WORDS[column]} {' and '.join(bounds)}"
+    return f"{condition} {' and '.join(bounds)}"

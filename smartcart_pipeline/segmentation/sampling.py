@@ -33,7 +33,7 @@ def sample_places(features: FrameT, points: FrameT, customers: int, seed: int) -
     """Draw customers with what describes them and where they lie.
 
     Args:
-        features: Customers from `engineer_features`.
+        features: Customers from `describe_customers`.
         points: The same customers on the components.
         customers: At most how many to draw.
         seed: Another seed draws others.

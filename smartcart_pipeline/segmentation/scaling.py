@@ -6,7 +6,7 @@ import narwhals as nw
 import numpy as np
 from narwhals.typing import FrameT
 
-from smartcart_pipeline.declaration.contract import ExportError
+from smartcart_pipeline.declaration.errors import ExportError
 from smartcart_pipeline.declaration.recipe import Recipe
 from smartcart_pipeline.segmentation import Rows
 from smartcart_pipeline.segmentation.moments import Moments
@@ -54,7 +54,7 @@ def encode_features(features: FrameT, recipe: Recipe) -> FrameT:
     """Turn features into numbers: categories become indicators of 0 and 1 (one-hot, none dropped).
 
     Args:
-        features: Customers from `engineer_features`.
+        features: Customers from `describe_customers`.
         recipe: Which features the model sees.
 
     Returns:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from smartcart_pipeline.declaration.contract import ExportError
+from smartcart_pipeline.declaration.errors import ExportError
 from smartcart_pipeline.segmentation import Rows
 from smartcart_pipeline.segmentation.silhouette import mean_silhouettes
 from smartcart_pipeline.segmentation.threads import alone

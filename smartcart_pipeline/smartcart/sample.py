@@ -23,6 +23,7 @@ What belongs here: the model and its files. What does not: rules about the colum
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,11 @@ import pyarrow.csv
 import pyarrow.parquet
 from numpy.typing import NDArray
 
-from smartcart_pipeline.declaration.contract import CONTRACT, EDUCATIONS, MARITAL_STATUSES
+from smartcart_pipeline.declaration.columns import TYPES, Column
+from smartcart_pipeline.declaration.declaration import shipped_declaration
+
+EDUCATIONS = ("Basic", "2n Cycle", "Graduation", "Master", "PhD")
+MARITAL_STATUSES = ("Single", "Together", "Married", "Divorced", "Widow", "Alone", "Absurd", "YOLO")
 
 SAMPLE_CUSTOMERS = 2_240
 SAMPLE_SEED = 15
@@ -91,16 +96,21 @@ LEVELS = PURCHASES | {
 # Where the next education of `EDUCATIONS` begins, as a rank.
 EDUCATION_STEPS = (0.024, 0.115, 0.618, 0.783)
 
-SQL_TO_ARROW = {
-    "TINYINT": pa.int8(),
-    "SMALLINT": pa.int16(),
-    "INTEGER": pa.int32(),
-    "BIGINT": pa.int64(),
-    "DOUBLE": pa.float64(),
-    "DATE": pa.date32(),
-    "VARCHAR": pa.string(),
-}
-SCHEMA = pa.schema([pa.field(c.header, SQL_TO_ARROW[c.type], nullable=c.nullable) for c in CONTRACT])
+
+@cache
+def export_schema() -> pa.Schema:
+    """The columns of an export, in order.
+
+    Returns:
+        An Arrow schema.
+    """
+    columns = shipped_declaration().contract.columns
+    return pa.schema([pa.field(c.header, _arrow(c), nullable=c.nullable) for c in columns])
+
+
+def _arrow(column: Column) -> pa.DataType:
+    made: pa.DataType = getattr(pa, TYPES[column.type].arrow)()
+    return made
 
 
 def batches(customers: int, seed: int, batch_size: int = BATCH_SIZE) -> Iterator[pa.RecordBatch]:
@@ -155,7 +165,8 @@ def write_sample(path: Path, customers: int, seed: int) -> None:
 
 
 def _write_csv(path: Path, made: Iterator[pa.RecordBatch]) -> None:
-    schema = SCHEMA.set(SCHEMA.get_field_index("Dt_Customer"), pa.field("Dt_Customer", pa.string()))
+    typed = export_schema()
+    schema = typed.set(typed.get_field_index("Dt_Customer"), pa.field("Dt_Customer", pa.string()))
     # Arrow would put every header in quotes, and no export has them.
     options = pyarrow.csv.WriteOptions(include_header=False, quoting_style="none")
     with path.open("wb") as file:
@@ -168,7 +179,7 @@ def _write_csv(path: Path, made: Iterator[pa.RecordBatch]) -> None:
 
 
 def _write_parquet(path: Path, made: Iterator[pa.RecordBatch]) -> None:
-    with pyarrow.parquet.ParquetWriter(path, SCHEMA) as writer:
+    with pyarrow.parquet.ParquetWriter(path, export_schema()) as writer:
         for batch in made:
             writer.write_batch(batch)
 
@@ -185,10 +196,10 @@ def _batch(rng: np.random.Generator, start: int, size: int) -> pa.RecordBatch:
     arrays = [
         pa.array(names[column.name]).take(pa.array(columns[column.name]))
         if column.name in names
-        else pa.array(columns[column.name], from_pandas=column.nullable).cast(SQL_TO_ARROW[column.type])
-        for column in CONTRACT
+        else pa.array(columns[column.name], from_pandas=column.nullable).cast(_arrow(column))
+        for column in shipped_declaration().contract.columns
     ]
-    return pa.record_batch(arrays, schema=SCHEMA)
+    return pa.record_batch(arrays, schema=export_schema())
 
 
 def _in_proportion(per_sample: int, size: int) -> int:

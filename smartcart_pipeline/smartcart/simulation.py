@@ -16,8 +16,7 @@ import narwhals as nw
 import numpy as np
 from numpy.typing import NDArray
 
-from smartcart_pipeline.declaration.contract import EDUCATIONS, MARITAL_STATUSES
-from smartcart_pipeline.declaration.recipe import RECIPES
+from smartcart_pipeline.declaration.declaration import shipped_declaration
 from smartcart_pipeline.segmentation import (
     Rows,
     clustering,
@@ -30,15 +29,20 @@ from smartcart_pipeline.segmentation import (
     scaling,
     selection,
 )
-from smartcart_pipeline.segmentation.cleaning import Limits
 from smartcart_pipeline.segmentation.components import Components
 from smartcart_pipeline.segmentation.contest import Champion, P, Requested, T, Tonight
-from smartcart_pipeline.segmentation.features import engineer_features
+from smartcart_pipeline.segmentation.features import describe_customers
 from smartcart_pipeline.segmentation.gate import Gate
 from smartcart_pipeline.segmentation.hysteresis import Hysteresis
 from smartcart_pipeline.segmentation.model import SegmentModel, assign_model
 from smartcart_pipeline.segmentation.moments import sum_moments
-from smartcart_pipeline.smartcart.sample import LAST_JOIN_DATE, Households, draw_households
+from smartcart_pipeline.smartcart.sample import (
+    EDUCATIONS,
+    LAST_JOIN_DATE,
+    MARITAL_STATUSES,
+    Households,
+    draw_households,
+)
 
 WORLDS = ("unchanged", "gradual", "sudden")
 ARRIVAL = 45
@@ -377,7 +381,7 @@ class Night:
 
     Attributes:
         number: From 0.
-        features: From `engineer_features`.
+        features: From `describe_customers`.
         points: The customers on tonight's components.
         sample: Some customers, with both.
         candidates: The table `k_selection`.
@@ -403,8 +407,9 @@ def describe_night(cleaned: Any, number: int, seed: int) -> Night:
     Returns:
         The night.
     """
-    recipe, memory = RECIPES["behavioural"], Memory()
-    features = engineer_features(cleaned)
+    declaration, memory = shipped_declaration(), Memory()
+    recipe = declaration.recipe
+    features = describe_customers(cleaned, declaration)
     encoded = scaling.encode_features(features, recipe)
     moments = sum_moments([memory.array(encoded, recipe.names)], recipe.names)
     scaler = scaling.fit_scaler(moments)
@@ -413,7 +418,7 @@ def describe_night(cleaned: Any, number: int, seed: int) -> Night:
     sample = sampling.sample_places(features, points, SAMPLE, seed)
     candidates = selection.choose_k(selection.evaluate_candidates(memory.array(sample, components.NAMES), seed))
     nothing = np.zeros((1, components.COMPONENTS))
-    model = SegmentModel("behavioural", as_of(number), Limits(), 0.0, scaler, fitted, nothing, ("S01",), ("none",))
+    model = SegmentModel(declaration, as_of(number), {}, scaler, fitted, nothing, ("S01",), ("none",))
     return Night(number, features, points, sample, candidates, model)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from stat import S_IMODE, S_ISLNK
 from typing import Any
 
-from smartcart_pipeline.declaration.contract import HomeError
+from smartcart_pipeline.declaration.errors import HomeError
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.settings_file import read_section
 

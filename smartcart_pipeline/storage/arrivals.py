@@ -3,7 +3,7 @@
 import stat
 from pathlib import Path
 
-from smartcart_pipeline.declaration.contract import CallError
+from smartcart_pipeline.declaration.errors import CallError
 from smartcart_pipeline.storage.home import Home
 
 SAMPLE = "smartcart_customers.csv"

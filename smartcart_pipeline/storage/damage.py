@@ -4,7 +4,7 @@ Tables of the lake that the next night needs are mended from the publication of 
 """
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,8 @@ from typing import Any
 import duckdb
 import narwhals as nw
 
-from smartcart_pipeline.declaration.contract import FaultError, HomeError
-from smartcart_pipeline.declaration.tables import TABLES
+from smartcart_pipeline.declaration.errors import FaultError, HomeError
+from smartcart_pipeline.declaration.tables import OUTLINES, Table
 from smartcart_pipeline.engines.duckdb import DuckDBEngine
 from smartcart_pipeline.engines.sql import identifier, literal, parquet
 from smartcart_pipeline.storage.home import Home, put_in_place, remove
@@ -82,12 +82,13 @@ def require_records(home: Home) -> None:
         )
 
 
-def mend_tables(home: Home, engine: DuckDBEngine) -> list[str]:
+def mend_tables(home: Home, engine: DuckDBEngine, tables: Mapping[str, Table]) -> list[str]:
     """Put tables back that the last night left to the next and that are damaged or missing; hold the home to do so.
 
     Args:
         home: The home.
         engine: What reads and writes.
+        tables: What each holds.
 
     Returns:
         What was put back, for people.
@@ -102,7 +103,7 @@ def mend_tables(home: Home, engine: DuckDBEngine) -> list[str]:
     for name, columns in _columns_of_night(home, last.run_id).items():
         found = max((home.lake / name).glob(f"[0-9]*_{last.run_id}.parquet"), default=None)
         if found is None or not _is_table(found, columns):
-            path = _put_back(home, engine, name, last.run_id, found)
+            path = _put_back(home, engine, tables[name], last.run_id, found)
             mended.append(f"{path}: was {'damaged' if found else 'missing'}, and is put back from the publication.")
     return mended
 
@@ -118,11 +119,12 @@ def _columns_of_night(home: Home, run_id: str) -> dict[str, set[str]]:
                 found = connection.execute(
                     "SELECT table_name, list(column_name) FROM duckdb_columns() GROUP BY table_name"
                 ).fetchall()
-                return {name: set(columns) for name, columns in found if name in TABLES}
-    return {name: set() for name in TABLES}
+                return {name: set(columns) for name, columns in found if name in OUTLINES}
+    return {name: set() for name in OUTLINES}
 
 
-def _put_back(home: Home, engine: DuckDBEngine, name: str, run_id: str, found: Path | None) -> Path:
+def _put_back(home: Home, engine: DuckDBEngine, table: Table, run_id: str, found: Path | None) -> Path:
+    name = table.name
     publication = _publication_with(home, name, run_id)
     path = found or home.lake / name / f"{publication.stem if publication else run_id}.parquet"
     if publication is None:
@@ -135,7 +137,7 @@ def _put_back(home: Home, engine: DuckDBEngine, name: str, run_id: str, found: P
     try:
         frame: nw.LazyFrame[Any] = nw.from_native(engine.connection.sql(f"FROM kept.{identifier(name)}"))
         path.parent.mkdir(parents=True, exist_ok=True)
-        engine.write(frame, TABLES[name], writing)
+        engine.write(frame, table, writing)
         remove(path)
         put_in_place(writing, path)
     finally:
@@ -195,7 +197,7 @@ def _damaged_tables(home: Home) -> Iterator[str]:
     for path in sorted(home.lake.glob("*/[0-9]*.parquet")):
         name = path.parent.name
         columns = of_last.get(name, set()) if last and run_of(path) == last.run_id else set()
-        if name not in TABLES or (_is_table(path, columns) and _is_readable(path)):
+        if name not in OUTLINES or (_is_table(path, columns) and _is_readable(path)):
             continue
         if not (last and run_of(path) == last.run_id):
             way_out = "Delete it, or put it back from a backup: only what is asked of that night is lost."

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from smartcart_pipeline.declaration.contract import HomeError
+from smartcart_pipeline.declaration.errors import HomeError
 
 # What a customer takes on disk, measured with ten million of them: in all tables of the lake, in those of a publication
 # and its published copy, and at most for a while beside them.

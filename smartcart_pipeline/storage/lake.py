@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import narwhals as nw
 
-from smartcart_pipeline.declaration.tables import BEFORE, TABLES, Table
+from smartcart_pipeline.declaration.declaration import Declaration
+from smartcart_pipeline.declaration.tables import BEFORE, Table, declare_tables
 from smartcart_pipeline.engines.engine import Engine, Span, Written
 from smartcart_pipeline.engines.lineage import Columns, merge_sources
 from smartcart_pipeline.segmentation import Rows
@@ -58,13 +60,20 @@ class Lake:
         root: The folder of the lake.
         run_id: The run that writes and reads. It sees its own tables, and the newest of those it did not write.
         engine: Where frames live.
+        declaration: What the run goes by.
         stored: What has been written, by table.
     """
 
     root: Path
     run_id: str
     engine: Engine
+    declaration: Declaration = field(hash=False)
     stored: dict[str, Stored] = field(default_factory=dict, compare=False)
+
+    @cached_property
+    def tables(self) -> dict[str, Table]:
+        """What its tables hold, by name."""
+        return declare_tables(self.declaration)
 
     def write(
         self, name: str, content: "nw.LazyFrame[Any] | Fitted", report: Callable[[float], None] | None = None
@@ -79,7 +88,7 @@ class Lake:
         Returns:
             What was written.
         """
-        table = TABLES[name]
+        table = self.tables[name]
         folder = self.root / name
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{next_stamp(folder)}_{self.run_id}.parquet"
@@ -88,16 +97,21 @@ class Lake:
         frame = made if isinstance(made, nw.LazyFrame) else self.engine.declared(made, table)
         # Begun before and read after: the two go on side by side.
         sources = content.sources if isinstance(content, Fitted) else [content]
-        traces = [self.engine.trace(source) for source in sources]
+        schemas = {known: declared.names for known, declared in self.tables.items()}
+        traces = [self.engine.trace(source, schemas) for source in sources]
         try:
             written = self.engine.write(frame, table, writing, report)
             put_in_place(writing, path)
         finally:
             remove(writing)
-        traced = [_of_tonight(trace.result()) for trace in traces]
+        traced = [self._of_tonight(trace.result()) for trace in traces]
         lineage = _join_traces(table, traced, is_one=not isinstance(content, Fitted))
         self.stored[name] = Stored(path, written.rows, written.spans, lineage)
         return self.stored[name]
+
+    def _of_tonight(self, traced: Columns) -> Columns:
+        """Without the sources that another night wrote: lineage is of one night."""
+        return {column: [each for each in sources if each[0] in self.tables] for column, sources in traced.items()}
 
     def read(self, name: str) -> nw.LazyFrame[Any]:
         """Read a table: this run's, else the newest.
@@ -199,8 +213,3 @@ def _join_traces(table: Table, traces: Sequence[Columns], is_one: bool) -> Colum
     everything = [] if is_one else merge_sources(traces)
     traced = {column: sources for trace in traces for column, sources in trace.items()}
     return {column: traced.get(column, everything) for column in table.names if column in traced or everything}
-
-
-def _of_tonight(traced: Columns) -> Columns:
-    """Without the sources that another night wrote: lineage is of one night."""
-    return {column: [each for each in sources if each[0] in TABLES] for column, sources in traced.items()}

@@ -18,7 +18,7 @@ from typing import Any
 import duckdb
 import numpy as np
 
-from smartcart_pipeline.declaration.contract import CallError, HomeError
+from smartcart_pipeline.declaration.errors import CallError, HomeError
 from smartcart_pipeline.segmentation import Rows
 from smartcart_pipeline.segmentation.contest import Champion, Requested
 from smartcart_pipeline.segmentation.drift import read_reference

@@ -5,7 +5,7 @@ from typing import Any
 
 import narwhals as nw
 
-from smartcart_pipeline.declaration.contract import HomeError
+from smartcart_pipeline.declaration.errors import HomeError
 from smartcart_pipeline.engines.engine import Engine
 from smartcart_pipeline.segmentation import Rows, migration
 from smartcart_pipeline.segmentation.history import begin_history, extend_history, insert_night, take_back_night

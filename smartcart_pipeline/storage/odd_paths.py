@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from smartcart_pipeline.declaration.contract import HomeError
+from smartcart_pipeline.declaration.errors import HomeError
 
 # Nobody takes these for anything but letters.
 PLAIN = re.compile(r"[\w/ .,+=~@:-]*")

@@ -14,7 +14,7 @@ from typing import Any
 
 import duckdb
 
-from smartcart_pipeline.declaration.contract import CallError, HomeError
+from smartcart_pipeline.declaration.errors import CallError, HomeError
 from smartcart_pipeline.engines.duckdb import DuckDBEngine
 from smartcart_pipeline.segmentation import Rows
 from smartcart_pipeline.storage.access import OWNERS_COPY, admit_readers, admit_to_lake

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import duckdb
 
-from smartcart_pipeline.declaration.contract import CallError
+from smartcart_pipeline.declaration.errors import CallError
 from smartcart_pipeline.engines.sql import file_literal, identifier, literal
 from smartcart_pipeline.storage.damage import require_sound
 from smartcart_pipeline.storage.home import Home

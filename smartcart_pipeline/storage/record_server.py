@@ -3,7 +3,7 @@
 import os
 from importlib.util import find_spec
 
-from smartcart_pipeline.declaration.contract import HomeError
+from smartcart_pipeline.declaration.errors import HomeError
 
 POSTGRES_URL = "SMARTCART_POSTGRES_URL"
 # How Dagster is told; it reads the address itself, so that no file holds it.

@@ -14,8 +14,9 @@ from typing import Any
 
 import duckdb
 
-from smartcart_pipeline.declaration.tables import RECORDS, TABLES, Table
-from smartcart_pipeline.declaration.views import VIEWS, View
+from smartcart_pipeline.declaration.declaration import Declaration
+from smartcart_pipeline.declaration.tables import RECORDS, Table, declare_tables
+from smartcart_pipeline.declaration.views import View, declare_views
 from smartcart_pipeline.engines.duckdb import DuckDBEngine, insert_rows
 from smartcart_pipeline.engines.macros import SCORED_FROM, create_macros
 from smartcart_pipeline.engines.sql import identifier, literal, parquet
@@ -61,6 +62,7 @@ class Contents:
 
     Attributes:
         publication: What it says of itself.
+        declaration: What its tables and views hold.
         files: The Parquet file of each table.
         lineage: Rows of its table `lineage`.
         column_lineage: Rows of its table `column_lineage`.
@@ -69,6 +71,7 @@ class Contents:
     """
 
     publication: Publication
+    declaration: Declaration
     files: Mapping[str, Path]
     lineage: Rows
     column_lineage: Rows
@@ -157,11 +160,12 @@ def files_behind_views(path: Path) -> list[Path]:
 
 def add_tables(connection: Any, contents: Contents) -> None:
     """The tables of the lake: copied, or as views where they are large."""
+    tables = declare_tables(contents.declaration)
     for name, file in contents.files.items():
         source = parquet(file)
         kind = "TABLE" if _count(connection, source) <= contents.copied_rows else "VIEW"
         connection.execute(f"CREATE {kind} {identifier(name)} AS SELECT * FROM {source}")
-        _comment(connection, kind, name, TABLES[name])
+        _comment(connection, kind, name, tables[name])
 
 
 def add_records(connection: Any, contents: Contents) -> None:
@@ -183,9 +187,9 @@ def add_records(connection: Any, contents: Contents) -> None:
         _comment(connection, "TABLE", name, table)
 
 
-def add_views(connection: Any, contents: Contents) -> None:  # noqa: ARG001  (every warehouse has the same)
+def add_views(connection: Any, contents: Contents) -> None:
     """The declared views, each over what stands before it."""
-    for name, view in VIEWS.items():
+    for name, view in declare_views(contents.declaration).items():
         connection.execute(f"CREATE VIEW {identifier(name)} AS {view.sql}")
         _comment(connection, "VIEW", name, view)
 

@@ -17,13 +17,13 @@ import duckdb
 import pandas as pd
 import pytest
 
-from smartcart_pipeline.declaration.contract import CONTRACT, ExportError, FaultError
-from smartcart_pipeline.declaration.tables import TABLES
+from smartcart_pipeline.declaration.errors import ExportError, FaultError
 from smartcart_pipeline.orchestration.automation import run_config
 from smartcart_pipeline.orchestration.definitions import build_defs
 from smartcart_pipeline.orchestration.night import open_records, prepare_home, run_job
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline_tests import forked
+from smartcart_pipeline_tests.declared import CONTRACT, TABLES
 from smartcart_pipeline_tests.terminal import watch
 
 SAMPLE = Path(__file__).parents[2] / "data" / "smartcart_customers.csv"

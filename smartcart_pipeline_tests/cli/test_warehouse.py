@@ -19,9 +19,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from smartcart_pipeline.cli.screen import FIRST_ROWS, LAST_ROWS
-from smartcart_pipeline.declaration.contract import BY_NAME, CONTRACT, CallError
-from smartcart_pipeline.declaration.tables import RECORDS, TABLES
-from smartcart_pipeline.declaration.views import VIEWS
+from smartcart_pipeline.declaration.errors import CallError
+from smartcart_pipeline.declaration.tables import RECORDS
 from smartcart_pipeline.engines.lineage import trace_tables
 from smartcart_pipeline.orchestration.definitions import build_defs
 from smartcart_pipeline.orchestration.night import open_records, run_job
@@ -31,6 +30,7 @@ from smartcart_pipeline.storage.questions import WRITERS, write_text
 from smartcart_pipeline.storage.questions import ask as asking
 from smartcart_pipeline_tests import forked
 from smartcart_pipeline_tests.conftest import SAMPLE
+from smartcart_pipeline_tests.declared import BY_NAME, CONTRACT, TABLES, VIEWS
 from smartcart_pipeline_tests.terminal import watch
 
 

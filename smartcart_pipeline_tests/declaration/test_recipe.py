@@ -1,4 +1,5 @@
-from smartcart_pipeline.declaration.recipe import OUTCOMES, RECIPES, EncodedFeature
+from smartcart_pipeline.declaration.recipe import OUTCOMES, EncodedFeature
+from smartcart_pipeline_tests.declared import RECIPES
 
 
 def test_the_behavioural_recipe_knows_no_outcome():

@@ -7,8 +7,7 @@ import duckdb
 import pytest
 from scipy.stats import binomtest
 
-from smartcart_pipeline.declaration.tables import TABLES
-from smartcart_pipeline.declaration.views import VIEWS
+from smartcart_pipeline_tests.declared import TABLES, VIEWS
 from smartcart_pipeline_tests.publishing import some_row
 
 READ = ("cleaned", "features", "clusters", "profiles")

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from smartcart_pipeline.declaration.contract import ExportError
+from smartcart_pipeline.declaration.errors import ExportError
 from smartcart_pipeline.engines import apart
 from smartcart_pipeline.segmentation import selection
 

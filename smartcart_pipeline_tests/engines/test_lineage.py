@@ -6,9 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from smartcart_pipeline.declaration.contract import AMOUNTS
-from smartcart_pipeline.declaration.recipe import RECIPES
-from smartcart_pipeline.declaration.tables import TABLES
 from smartcart_pipeline.engines.duckdb import DuckDBEngine
 from smartcart_pipeline.engines.lineage import Columns, merge_sources, trace_columns
 from smartcart_pipeline.exports.inspecting import inspect_export
@@ -25,6 +22,7 @@ from smartcart_pipeline.segmentation import (
 )
 from smartcart_pipeline.segmentation.model import SegmentModel, assign_model
 from smartcart_pipeline.storage.lake import Fitted, Lake
+from smartcart_pipeline_tests.declared import AMOUNTS, RECIPES, TABLES
 
 SCHEMAS = {"t": ("a", "b", "c"), "u": ("a", "d")}
 BEHAVIOURAL = RECIPES["behavioural"]

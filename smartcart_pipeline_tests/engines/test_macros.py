@@ -10,8 +10,6 @@ from typing import Any
 import duckdb
 import pytest
 
-from smartcart_pipeline.declaration.contract import CONTRACT
-from smartcart_pipeline.declaration.recipe import RECIPES
 from smartcart_pipeline.engines.macros import condition
 from smartcart_pipeline.orchestration.night import run_job
 from smartcart_pipeline.segmentation.cleaning import Limits
@@ -20,6 +18,7 @@ from smartcart_pipeline.segmentation.rules import Rule
 from smartcart_pipeline.smartcart.sample import write_sample
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline_tests.conftest import REAL, SAMPLE
+from smartcart_pipeline_tests.declared import CONTRACT, RECIPES
 
 GENERATED = 100_000
 RUNS = ["sample-behavioural", "real-reference", "generated-behavioural", "generated-reference"]

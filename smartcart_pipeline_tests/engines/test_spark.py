@@ -16,7 +16,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from smartcart_pipeline.declaration.tables import RECORDS, TABLES
+from smartcart_pipeline.declaration.tables import RECORDS
 from smartcart_pipeline.engines.duckdb import DuckDBEngine
 from smartcart_pipeline.exports.inspecting import inspect_export
 from smartcart_pipeline.exports.reading import read_export
@@ -26,6 +26,7 @@ from smartcart_pipeline.orchestration.settings import Settings
 from smartcart_pipeline.smartcart.sample import write_sample
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline_tests.conftest import REAL, SAMPLE
+from smartcart_pipeline_tests.declared import TABLES
 from smartcart_pipeline_tests.spark_cluster import Cluster, missing_for_spark, running_cluster
 
 if TYPE_CHECKING:

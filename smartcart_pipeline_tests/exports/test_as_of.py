@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from smartcart_pipeline.declaration.contract import CallError, ExportError, HomeError
+from smartcart_pipeline.declaration.errors import CallError, ExportError, HomeError
 from smartcart_pipeline.exports.as_of import Found, day_of_delivery, find_day, require_rule, stated_day
 from smartcart_pipeline.orchestration.settings import read_home
 from smartcart_pipeline.storage.home import Home

@@ -13,11 +13,11 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from smartcart_pipeline.declaration.contract import CONTRACT
 from smartcart_pipeline.engines.duckdb import DuckDBEngine
 from smartcart_pipeline.exports.csv_text import CHUNK, MAX_LINE_BYTES
 from smartcart_pipeline.exports.inspecting import MAX_FURTHER, inspect_export, tell_left_out
 from smartcart_pipeline.exports.reading_duckdb import read_export
+from smartcart_pipeline_tests.declared import CONTRACT
 from smartcart_pipeline_tests.exports.test_reading_duckdb import DELIVERED, HEADERS
 
 # What DuckDB may use below, and what Python with all that is imported takes beside it.
@@ -30,7 +30,7 @@ ROW = (",".join(DELIVERED.values()) + "\n").encode()
 READ = """
 import json, re, resource, sys
 from pathlib import Path
-from smartcart_pipeline.declaration.contract import ExportError
+from smartcart_pipeline.declaration.errors import ExportError
 from smartcart_pipeline.engines.duckdb import DuckDBEngine
 from smartcart_pipeline.exports.inspecting import inspect_export
 from smartcart_pipeline.exports.reading_duckdb import read_export

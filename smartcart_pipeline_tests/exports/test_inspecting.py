@@ -12,11 +12,12 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from smartcart_pipeline.declaration.contract import CONTRACT, CallError, ExportError, FaultError, HomeError
+from smartcart_pipeline.declaration.errors import CallError, ExportError, FaultError, HomeError
 from smartcart_pipeline.exports.csv_text import CHUNK, strange_lines
 from smartcart_pipeline.exports.inspecting import Export, hash_content, inspect_export, snake_case
 from smartcart_pipeline.storage.arrivals import arrivals, find_export, tell_left_alone
 from smartcart_pipeline.storage.home import Home
+from smartcart_pipeline_tests.declared import CONTRACT
 
 HEADERS = tuple(column.header for column in CONTRACT)
 ALL_HEADERS = (

@@ -15,12 +15,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from smartcart_pipeline.declaration.contract import CONTRACT, ExportError
+from smartcart_pipeline.declaration.errors import ExportError
 from smartcart_pipeline.declaration.tables import RAW_CUSTOMERS
 from smartcart_pipeline.engines.duckdb import BATCH, DuckDBEngine
 from smartcart_pipeline.exports.inspecting import inspect_export
 from smartcart_pipeline.exports.reading_duckdb import DateReading, read_export
 from smartcart_pipeline.smartcart.sample import write_sample
+from smartcart_pipeline_tests.declared import CONTRACT
 
 HEADERS = tuple(column.header for column in CONTRACT)
 NUMBERS = tuple(column.header for column in CONTRACT if column.type not in ("VARCHAR", "DATE"))

@@ -7,7 +7,7 @@ from pathlib import Path
 import openpyxl
 import pytest
 
-from smartcart_pipeline.declaration.contract import ExportError
+from smartcart_pipeline.declaration.errors import ExportError
 from smartcart_pipeline.engines.duckdb import DuckDBEngine
 from smartcart_pipeline.exports import workbook
 from smartcart_pipeline.exports.inspecting import inspect_export

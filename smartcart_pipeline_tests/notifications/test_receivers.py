@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from smartcart_pipeline.declaration.contract import FaultError
+from smartcart_pipeline.declaration.errors import FaultError
 from smartcart_pipeline.notifications import receivers
 from smartcart_pipeline.notifications.outbox import Message
 from smartcart_pipeline.notifications.receivers import ABOUT, Receiver, notify_of, send

@@ -20,8 +20,7 @@ import pytest
 from dagster._core.events import JobFailureData
 from dagster._utils.error import SerializableErrorInfo
 
-from smartcart_pipeline.declaration.contract import FaultError, HomeError
-from smartcart_pipeline.declaration.tables import TABLES
+from smartcart_pipeline.declaration.errors import FaultError, HomeError
 from smartcart_pipeline.engines.duckdb import DuckDBEngine
 from smartcart_pipeline.orchestration.automation import (
     CONTENT,
@@ -42,6 +41,7 @@ from smartcart_pipeline.smartcart.sample import write_sample
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.lake import Lake
 from smartcart_pipeline.storage.publications import kept_publications, roll_back, run_of
+from smartcart_pipeline_tests.declared import TABLES
 from smartcart_pipeline_tests.publishing import page
 
 PACKAGE = Path(__file__).parents[2] / "smartcart_pipeline"

@@ -13,8 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from smartcart_pipeline.declaration.contract import Column, ExportError
-from smartcart_pipeline.declaration.tables import TABLES, Table
+from smartcart_pipeline.declaration.columns import Column
+from smartcart_pipeline.declaration.errors import ExportError
+from smartcart_pipeline.declaration.tables import Table
 from smartcart_pipeline.engines.duckdb import DuckDBEngine
 from smartcart_pipeline.engines.engine import Written
 from smartcart_pipeline.orchestration.checks import (
@@ -32,6 +33,7 @@ from smartcart_pipeline.orchestration.settings import Settings
 from smartcart_pipeline.segmentation import Rows
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.lake import Lake
+from smartcart_pipeline_tests.declared import TABLES
 
 ARROW = {
     "TINYINT": pa.int8(),

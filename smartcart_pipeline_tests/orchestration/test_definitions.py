@@ -12,7 +12,6 @@ import dagster as dg
 import pytest
 import yaml
 
-from smartcart_pipeline.declaration.tables import TABLES
 from smartcart_pipeline.engines.duckdb import DuckDBEngine
 from smartcart_pipeline.orchestration.assets import (
     contest,
@@ -28,6 +27,7 @@ from smartcart_pipeline.orchestration.assets import (
 from smartcart_pipeline.orchestration.checks import checks_of
 from smartcart_pipeline.orchestration.definitions import build_defs, defs
 from smartcart_pipeline.storage.home import Home
+from smartcart_pipeline_tests.declared import TABLES
 
 REPOSITORY = Path(__file__).parents[2]
 

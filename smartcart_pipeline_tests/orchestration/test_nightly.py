@@ -11,9 +11,9 @@ import duckdb
 import pandas as pd
 import pytest
 
-from smartcart_pipeline.declaration.tables import TABLES
 from smartcart_pipeline.orchestration.night import run_job
 from smartcart_pipeline.storage.home import Home
+from smartcart_pipeline_tests.declared import TABLES
 
 pytestmark = pytest.mark.night
 

@@ -9,8 +9,7 @@ import duckdb
 import pytest
 import yaml
 
-from smartcart_pipeline.declaration.contract import CallError, ExportError, FaultError, HomeError
-from smartcart_pipeline.declaration.recipe import RECIPES
+from smartcart_pipeline.declaration.errors import CallError, ExportError, FaultError, HomeError
 from smartcart_pipeline.orchestration.definitions import build_defs
 from smartcart_pipeline.orchestration.faults import AT_FAULT, naming_the_fault
 from smartcart_pipeline.orchestration.settings import Settings, read_home
@@ -18,6 +17,7 @@ from smartcart_pipeline.segmentation.cleaning import Limits
 from smartcart_pipeline.segmentation.gate import Gate
 from smartcart_pipeline.segmentation.hysteresis import Hysteresis
 from smartcart_pipeline.storage.home import Home
+from smartcart_pipeline_tests.declared import RECIPES
 
 # A value of its own for everything that a home may set, none of them the default.
 OWN: dict[str, Any] = {

@@ -13,7 +13,7 @@ import dagster as dg
 import pandas as pd
 import pytest
 
-from smartcart_pipeline.declaration.contract import FaultError, HomeError
+from smartcart_pipeline.declaration.errors import FaultError, HomeError
 from smartcart_pipeline.notifications import outbox, receivers
 from smartcart_pipeline.orchestration.automation import BY_COMMAND, new_export
 from smartcart_pipeline.orchestration.definitions import build_defs

@@ -16,13 +16,13 @@ import pandas as pd
 import pytest
 from scipy.stats import binomtest
 
-from smartcart_pipeline.declaration.contract import CATEGORIES
 from smartcart_pipeline.orchestration.night import run_job
 from smartcart_pipeline.report import changes
 from smartcart_pipeline.report.wording import MEASURES
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.models import ask_for
 from smartcart_pipeline_tests.conftest import SAMPLE
+from smartcart_pipeline_tests.declared import CATEGORIES
 
 NAME = "<script>document.title='stolen'<&>\".csv"
 SCRIPT = "<script>document.title='stolen'</script>"

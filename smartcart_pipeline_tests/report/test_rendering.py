@@ -12,7 +12,7 @@ import duckdb
 import jinja2
 import pytest
 
-from smartcart_pipeline.declaration.contract import HomeError
+from smartcart_pipeline.declaration.errors import HomeError
 from smartcart_pipeline.engines.duckdb import DuckDBEngine
 from smartcart_pipeline.report import rendering
 from smartcart_pipeline.report.reading import read_findings

@@ -6,8 +6,6 @@ from typing import Any
 
 import pytest
 
-from smartcart_pipeline.declaration.contract import CATEGORIES
-from smartcart_pipeline.declaration.recipe import RECIPES
 from smartcart_pipeline.declaration.tables import REJECTED_CUSTOMERS
 from smartcart_pipeline.report.reading import CHANNELS, MEANS, Findings
 from smartcart_pipeline.report.wording import (
@@ -22,6 +20,7 @@ from smartcart_pipeline.report.wording import (
     summarise,
     tell,
 )
+from smartcart_pipeline_tests.declared import CATEGORIES, RECIPES
 
 EVERYONE = dict.fromkeys(MEANS, 10.0) | {
     "customers": 1_000,

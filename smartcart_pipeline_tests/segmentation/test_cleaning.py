@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from smartcart_pipeline.declaration.contract import CONTRACT, EDUCATIONS, MARITAL_STATUSES, NAMES, ExportError
+from smartcart_pipeline.declaration.errors import ExportError
 from smartcart_pipeline.declaration.tables import CLEANED, RAW_CUSTOMERS, REJECTED_CUSTOMERS
 from smartcart_pipeline.segmentation.cleaning import (
     Limits,
@@ -27,6 +27,7 @@ from smartcart_pipeline.segmentation.cleaning import (
     tell_lines,
 )
 from smartcart_pipeline_tests.conftest import Frames
+from smartcart_pipeline_tests.declared import CONTRACT, EDUCATIONS, MARITAL_STATUSES, NAMES
 
 ARROW = {
     "TINYINT": pa.int8(),

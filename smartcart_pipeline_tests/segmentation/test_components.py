@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from smartcart_pipeline.declaration.recipe import RECIPES, Recipe
+from smartcart_pipeline.declaration.recipe import Recipe
 from smartcart_pipeline.engines.duckdb import DuckDBEngine
 from smartcart_pipeline.exports.inspecting import inspect_export
 from smartcart_pipeline.exports.reading_duckdb import read_export
@@ -25,6 +25,7 @@ from smartcart_pipeline.segmentation.features import engineer_features
 from smartcart_pipeline.segmentation.moments import sum_moments
 from smartcart_pipeline.segmentation.scaling import correlate, encode_features, fit_scaler, standardise
 from smartcart_pipeline_tests.conftest import Frames, to_pandas
+from smartcart_pipeline_tests.declared import RECIPES
 
 
 def pipeline(features: pd.DataFrame, recipe: Recipe) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -8,7 +8,6 @@ import pandas as pd
 import pytest
 from scipy.stats import chi2_contingency, ks_2samp
 
-from smartcart_pipeline.declaration.recipe import RECIPES
 from smartcart_pipeline.segmentation import Rows
 from smartcart_pipeline.segmentation.drift import (
     Reference,
@@ -20,6 +19,7 @@ from smartcart_pipeline.segmentation.drift import (
     stability_index,
 )
 from smartcart_pipeline_tests.conftest import Frames, to_pandas
+from smartcart_pipeline_tests.declared import RECIPES
 
 RECIPE = RECIPES["behavioural"]
 

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from smartcart_pipeline.declaration.contract import AMOUNTS, MAX_AMOUNT, NAMES
+from smartcart_pipeline.declaration.contract import MAX_AMOUNT
 from smartcart_pipeline.declaration.tables import FEATURES
 from smartcart_pipeline.segmentation.features import engineer_features
 from smartcart_pipeline_tests.conftest import Frames
+from smartcart_pipeline_tests.declared import AMOUNTS, NAMES
 from smartcart_pipeline_tests.segmentation.test_cleaning import CUSTOMER, SCHEMA, Row, rows
 
 CLEANED = {name: CUSTOMER[name] for name in NAMES} | {"income_imputed": False, "as_of_date": date(2014, 6, 29)}

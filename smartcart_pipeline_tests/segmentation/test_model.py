@@ -12,13 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from smartcart_pipeline.declaration.contract import HomeError
-from smartcart_pipeline.declaration.recipe import EDUCATION_LEVELS, LIVING_WITH, RECIPES, RecipeName
+from smartcart_pipeline.declaration.errors import HomeError
+from smartcart_pipeline.declaration.recipe import RecipeName
 from smartcart_pipeline.segmentation.cleaning import Limits, judge_customers
 from smartcart_pipeline.segmentation.components import Components
 from smartcart_pipeline.segmentation.model import SegmentModel, assign_model, read_model, score_customers
 from smartcart_pipeline.segmentation.scaling import Scaler
 from smartcart_pipeline_tests.conftest import Frames, to_pandas
+from smartcart_pipeline_tests.declared import EDUCATION_LEVELS, LIVING_WITH, RECIPES
 from smartcart_pipeline_tests.segmentation.test_cleaning import CUSTOMER
 
 

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from smartcart_pipeline.declaration.recipe import EDUCATION_LEVELS
 from smartcart_pipeline.segmentation.model import assign_model
 from smartcart_pipeline.segmentation.rules import (
     DEPTH,
@@ -20,6 +19,7 @@ from smartcart_pipeline.segmentation.rules import (
 )
 from smartcart_pipeline.segmentation.scaling import encode_features
 from smartcart_pipeline_tests.conftest import Frames, to_pandas
+from smartcart_pipeline_tests.declared import EDUCATION_LEVELS
 from smartcart_pipeline_tests.segmentation.test_model import random_features, random_model
 
 

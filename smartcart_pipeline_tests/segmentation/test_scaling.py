@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from smartcart_pipeline.declaration.contract import ExportError
+from smartcart_pipeline.declaration.errors import ExportError
 from smartcart_pipeline.declaration.recipe import Recipe
 from smartcart_pipeline.segmentation import components
 from smartcart_pipeline.segmentation.components import fit_components, fix_signs, project

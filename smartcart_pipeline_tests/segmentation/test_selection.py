@@ -5,8 +5,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from smartcart_pipeline.declaration.contract import CONTRACT, ExportError
-from smartcart_pipeline.declaration.recipe import RECIPES
+from smartcart_pipeline.declaration.errors import ExportError
 from smartcart_pipeline.engines.duckdb import DuckDBEngine
 from smartcart_pipeline.segmentation.components import NAMES, fit_components, project
 from smartcart_pipeline.segmentation.features import engineer_features
@@ -14,6 +13,7 @@ from smartcart_pipeline.segmentation.sampling import sample_customers
 from smartcart_pipeline.segmentation.scaling import correlate, encode_features, fit_scaler, standardise
 from smartcart_pipeline.segmentation.selection import choose_k, evaluate_candidates, find_elbow
 from smartcart_pipeline.smartcart import sample
+from smartcart_pipeline_tests.declared import CONTRACT, RECIPES
 
 
 def blobs(centres: int, customers: int = 60, seed: int = 0) -> np.ndarray:

@@ -4,9 +4,9 @@ import narwhals as nw
 import pandas as pd
 import pytest
 
-from smartcart_pipeline.declaration.contract import AMOUNTS, CATEGORIES
 from smartcart_pipeline.segmentation.spending import category_rows, join_amounts, sum_amounts
 from smartcart_pipeline_tests.conftest import Frames, to_pandas
+from smartcart_pipeline_tests.declared import AMOUNTS, CATEGORIES
 
 CLUSTERS = pd.DataFrame(
     {"customer_id": [1, 2, 3, 4], "segment_id": ["S02", "S01", "S02", "S03"], "kmeans_cluster": [3, 2, 1, 0]}

@@ -14,8 +14,9 @@ from sklearn.decomposition import PCA
 from sklearn.metrics import adjusted_rand_score, silhouette_score
 from sklearn.preprocessing import StandardScaler
 
-from smartcart_pipeline.declaration.contract import AMOUNTS, BY_NAME, CONTRACT, DeliveredColumn
+from smartcart_pipeline.declaration.contract import DeliveredColumn
 from smartcart_pipeline.smartcart.sample import SAMPLE_CUSTOMERS, SAMPLE_SEED, SQL_TO_ARROW, batches, write_sample
+from smartcart_pipeline_tests.declared import AMOUNTS, BY_NAME, CONTRACT
 
 SHIPPED = Path(__file__).parents[2] / "data/smartcart_customers.csv"
 REAL = Path(__file__).parents[3] / "shared/data/smartcart_customers.csv"

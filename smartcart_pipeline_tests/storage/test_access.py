@@ -14,7 +14,7 @@ from stat import S_IMODE
 
 import pytest
 
-from smartcart_pipeline.declaration.contract import HomeError
+from smartcart_pipeline.declaration.errors import HomeError
 from smartcart_pipeline.engines.duckdb import DuckDBEngine
 from smartcart_pipeline.orchestration.night import prepare_home
 from smartcart_pipeline.smartcart.sample import write_sample

@@ -10,7 +10,7 @@ import duckdb
 import pytest
 from pyarrow import parquet
 
-from smartcart_pipeline.declaration.contract import HomeError
+from smartcart_pipeline.declaration.errors import HomeError
 from smartcart_pipeline.storage import damage
 from smartcart_pipeline.storage.damage import require_records, require_sound
 from smartcart_pipeline.storage.home import Home

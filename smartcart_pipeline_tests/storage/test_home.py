@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from smartcart_pipeline.declaration.contract import HomeError
+from smartcart_pipeline.declaration.errors import HomeError
 from smartcart_pipeline.storage.home import (
     LAKE_BYTES,
     SPILL_BYTES,

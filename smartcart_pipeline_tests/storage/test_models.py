@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from smartcart_pipeline.declaration.contract import CallError, HomeError
+from smartcart_pipeline.declaration.errors import CallError, HomeError
 from smartcart_pipeline.segmentation.contest import Champion
 from smartcart_pipeline.segmentation.drift import Reference
 from smartcart_pipeline.storage.home import Home

@@ -12,7 +12,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from smartcart_pipeline.declaration.contract import HomeError
+from smartcart_pipeline.declaration.errors import HomeError
 from smartcart_pipeline.engines.duckdb import DuckDBEngine
 from smartcart_pipeline.exports.inspecting import inspect_export
 from smartcart_pipeline.exports.reading_duckdb import read_export

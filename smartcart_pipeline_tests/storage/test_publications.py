@@ -9,8 +9,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from smartcart_pipeline.declaration.contract import CallError, HomeError
-from smartcart_pipeline.declaration.tables import TABLES
+from smartcart_pipeline.declaration.errors import CallError, HomeError
 from smartcart_pipeline.engines.duckdb import DuckDBEngine
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.lake import Fitted, Lake
@@ -26,6 +25,7 @@ from smartcart_pipeline.storage.publications import (
     tell_strange,
 )
 from smartcart_pipeline.storage.run_lock import HomeBusyError
+from smartcart_pipeline_tests.declared import TABLES
 from smartcart_pipeline_tests.publishing import FEW, contents, means, night, page, some_row, write_lake
 
 

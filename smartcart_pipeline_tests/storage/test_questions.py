@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from smartcart_pipeline.declaration.contract import CallError
+from smartcart_pipeline.declaration.errors import CallError
 from smartcart_pipeline.engines.duckdb import DuckDBEngine
 from smartcart_pipeline.storage import questions
 from smartcart_pipeline.storage.home import Home

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from smartcart_pipeline.declaration.contract import HomeError
+from smartcart_pipeline.declaration.errors import HomeError
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.run_lock import HomeBusyError, hold, try_to_hold
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from smartcart_pipeline.declaration.contract import HomeError
+from smartcart_pipeline.declaration.errors import HomeError
 from smartcart_pipeline.orchestration.resources import default_resources
 from smartcart_pipeline.orchestration.settings import read_home
 from smartcart_pipeline.storage.home import Home

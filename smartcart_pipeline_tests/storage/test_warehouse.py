@@ -6,12 +6,12 @@ from typing import Any
 import duckdb
 import pytest
 
-from smartcart_pipeline.declaration.tables import RECORDS, TABLES
-from smartcart_pipeline.declaration.views import VIEWS
+from smartcart_pipeline.declaration.tables import RECORDS
 from smartcart_pipeline.engines.duckdb import DuckDBEngine
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.lake import Fitted, Lake
 from smartcart_pipeline.storage.warehouse import build
+from smartcart_pipeline_tests.declared import TABLES, VIEWS
 from smartcart_pipeline_tests.publishing import contents, some_row, write_lake
 
 

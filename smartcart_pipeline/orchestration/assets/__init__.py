@@ -15,7 +15,7 @@ from typing import Any
 import dagster as dg
 import narwhals as nw
 
-from smartcart_pipeline.declaration.tables import TABLES
+from smartcart_pipeline.declaration.tables import OUTLINES
 from smartcart_pipeline.orchestration.checks import Check, checks_of
 from smartcart_pipeline.orchestration.settings import Settings
 from smartcart_pipeline.report.plots import Plot
@@ -60,7 +60,7 @@ def _out(
     name: str, group: str, verbs: tuple[ModuleType, ...], freshness_policy: dg.FreshnessPolicy | None
 ) -> dg.AssetOut:
     """What an asset says of itself, from its table's declaration."""
-    table = TABLES[name]
+    table = OUTLINES[name]
     return dg.AssetOut(
         description=f"{table.description} One row is {table.grain}.",
         group_name=group,

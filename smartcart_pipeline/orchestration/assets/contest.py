@@ -8,6 +8,7 @@ import dagster as dg
 import narwhals as nw
 import numpy as np
 
+from smartcart_pipeline.declaration.declaration import Declaration
 from smartcart_pipeline.engines.engine import Engine
 from smartcart_pipeline.orchestration.assets import makes
 from smartcart_pipeline.orchestration.faults import naming_the_fault
@@ -46,6 +47,7 @@ def promoting(
     engine: dg.ResourceParam[Engine],
     lake: dg.ResourceParam[Lake],
     home: dg.ResourceParam[Home],
+    declaration: dg.ResourceParam[Declaration],
     cleaning_figures: nw.LazyFrame,
     features: nw.LazyFrame,
     scaler: nw.LazyFrame,
@@ -69,7 +71,7 @@ def promoting(
         points=pca_components,
         sample=engine.keep(sampled_customers),
         candidates=engine.rows(k_selection),
-        fit=begin_model(settings.recipe, figures, engine.rows(scaler), engine.rows(loadings)),
+        fit=begin_model(declaration, figures, engine.rows(scaler), engine.rows(loadings)),
         previous=lake.read_of(compared.run_id, "clusters") if compared else None,
         is_newest=record.is_newest(as_of),
         seed=settings.seed,
@@ -90,7 +92,7 @@ def promoting(
         metadata={
             "in_force": outcome.in_force.version,
             "why": outcome.decision.verdict,
-            **({NOTE: held} if (held := _tell_held_recipe(outcome, settings.recipe)) else {}),
+            **({NOTE: held} if (held := _tell_held_recipe(outcome, declaration.recipe.name)) else {}),
         },
     )
     yield dg.Output(Fitted(_centroid_rows(outcome.fitted), seen), "fitted_centroids")
@@ -125,13 +127,13 @@ def _sides(criteria: Rows) -> dict[str, str]:
 def _tell_held_recipe(outcome: Outcome, asked: str) -> str | None:
     """That the model in force sees other features than were asked for, and how to have the others."""
     in_force, challenger = outcome.in_force, outcome.challenger
-    if in_force.model.recipe == asked:
+    if in_force.model.features.name == asked:
         return None
     told = (
-        f"The recipe {asked} was asked for, but the model in force, {in_force.version}, is of {in_force.model.recipe}: "
-        f"{asked} defines no segments yet. {outcome.decision.verdict}"
+        f"The recipe {asked} was asked for, but the model in force, {in_force.version}, is of "
+        f"{in_force.model.features.name}: {asked} defines no segments yet. {outcome.decision.verdict}"
     )
-    if challenger.model.recipe != asked:
+    if challenger.model.features.name != asked:
         return f"{told} The next night tries it again."
     return (
         f"{told} To have it: smartcart model promote {challenger.version} --reason …, and run again, with the setting "

@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 
 from smartcart_pipeline.declaration import contract
+from smartcart_pipeline.declaration.declaration import Declaration
 from smartcart_pipeline.engines.engine import Engine
 from smartcart_pipeline.exports import as_of, inspecting, reading_duckdb
 from smartcart_pipeline.exports.as_of import day_of_delivery, stated_day
@@ -18,6 +19,7 @@ from smartcart_pipeline.orchestration.settings import Settings
 from smartcart_pipeline.storage.arrivals import find_export
 from smartcart_pipeline.storage.damage import mend_tables
 from smartcart_pipeline.storage.home import Home, require_space
+from smartcart_pipeline.storage.lake import Lake
 
 
 @makes("ingest", {"raw_customers": (as_of, contract, inspecting, reading_duckdb)})
@@ -26,13 +28,15 @@ def raw_customers(
     settings: Settings,
     engine: dg.ResourceParam[Engine],
     home: dg.ResourceParam[Home],
+    lake: dg.ResourceParam[Lake],
+    declaration: dg.ResourceParam[Declaration],
 ) -> Iterator[dg.Output[Any]]:
     """One row a line of the export, as delivered."""
     with naming_the_fault():
         # First of all that a night does: what the last one left must be whole.
-        for told in mend_tables(home, engine.local):
+        for told in mend_tables(home, engine.local, lake.tables):
             context.log.warning(told)
-        export = inspect_export(find_export(home, settings.input))
+        export = inspect_export(find_export(home, settings.input), declaration.contract)
         delivered_on = day_of_delivery(export.path)
         stated = stated_day(settings.as_of, export.path, delivered_on)
         require_space(home, export.rows, settings.copied_rows)
@@ -49,8 +53,8 @@ def raw_customers(
             "format": export.format,
             "delivered_on": str(delivered_on),
             "as_of_stated": str(stated or "the newest join date"),
-            "date_reading": dates.reading,
-            "date_evidence": dates.evidence,
+            "date_reading": "; ".join(dict.fromkeys(each.reading for each in dates.values())),
+            "date_evidence": " ".join(each.evidence for each in dates.values()),
         },
         data_version=dg.DataVersion(export.content_hash[:12]),
     )

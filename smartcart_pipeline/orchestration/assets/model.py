@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 import narwhals as nw
 
+from smartcart_pipeline.declaration.declaration import Declaration
 from smartcart_pipeline.engines import apart
 from smartcart_pipeline.engines.engine import Engine
 from smartcart_pipeline.orchestration.assets import makes, picture
@@ -18,10 +19,13 @@ from smartcart_pipeline.storage.lake import Fitted
 
 @makes("model", {"pca_components": (components,), "loadings": (components,)})
 def projecting(
-    settings: Settings, engine: dg.ResourceParam[Engine], scaled: nw.LazyFrame, correlations: nw.LazyFrame
+    engine: dg.ResourceParam[Engine],
+    declaration: dg.ResourceParam[Declaration],
+    scaled: nw.LazyFrame,
+    correlations: nw.LazyFrame,
 ) -> Iterator[dg.Output[Any]]:
     """`pca_components`: one row a customer. `loadings`: one row a component and feature."""
-    names = settings.features.names
+    names = declaration.recipe.names
     fitted = engine.fit_components(scaled, scaling.read_correlations(engine.rows(correlations), names), names)
     explained = dict(zip(components.NAMES, fitted.explained_variance_ratio, strict=True))
     facts = {"explained_variance_ratio": explained}

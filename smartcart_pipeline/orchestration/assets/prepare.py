@@ -8,7 +8,10 @@ from typing import Any
 import dagster as dg
 import narwhals as nw
 
-from smartcart_pipeline.declaration import contract, recipe
+from smartcart_pipeline.declaration import contract
+from smartcart_pipeline.declaration import recipe as recipes
+from smartcart_pipeline.declaration.contract import KEY
+from smartcart_pipeline.declaration.declaration import Declaration
 from smartcart_pipeline.engines import apart
 from smartcart_pipeline.engines.engine import Engine
 from smartcart_pipeline.exports import as_of
@@ -37,68 +40,71 @@ def cleaning_rules(
     settings: Settings,
     engine: dg.ResourceParam[Engine],
     lake: dg.ResourceParam[Lake],
+    declaration: dg.ResourceParam[Declaration],
     raw_customers: nw.LazyFrame,
 ) -> Iterator[dg.Output[Any]]:
     """`cleaned`: a customer. `rejected_customers`: a refused line. `cleaning_figures`: what both went by."""
     delivered = trace_delivery(context.instance, lake.path("raw_customers"))
-    judged = cleaning.judge_export(raw_customers, engine)
+    judged = cleaning.judge_export(raw_customers, declaration.contract, engine)
+    newest, imputed = declaration.recipe.newest, declaration.recipe.impute
     with naming_the_fault():
-        accepted = engine.rows(cleaning.summarise_accepted(judged))[0]
-        refused = cleaning.reject_customers(judged, None, settings.limits).sort("line_number").head(3)
-        cleaning.require_customers(accepted, [] if accepted["customers"] else engine.rows(refused))
+        passes = [cleaning.summarise_accepted(judged, newest, name) for name in imputed or (None,)]
+        accepted = [engine.rows(each)[0] for each in passes]
+        medians = {name: found["median"] for name, found in zip(imputed, accepted, strict=False)}
+        refused = cleaning.reject_customers(judged, None, declaration).sort("line_number").head(3)
+        faults = [] if accepted[0]["customers"] else cleaning.tell_faults(engine.rows(refused), declaration)
+        cleaning.require_customers(accepted[0]["customers"], medians, faults, declaration.contract)
         found = find_day(
             settings.as_of,
             Path(delivered["export"]),
             date.fromisoformat(delivered["delivered_on"]),
-            accepted["newest_join"],
+            accepted[0]["newest"],
         )
     day = found.day
-    cleaned = cleaning.clean_customers(judged, day, accepted["income_median"], settings.limits)
-    rejected = cleaning.reject_customers(judged, day, settings.limits)
-    figures = {
-        "as_of_date": day,
-        "income_median": accepted["income_median"],
-        "max_age": settings.max_age,
-        "max_income": settings.max_income,
-    }
+    cleaned = cleaning.clean_customers(judged, day, medians, declaration)
+    rejected = cleaning.reject_customers(judged, day, declaration)
+    maxima = {f"max_{limit.on}": limit.maximum for limit in declaration.recipe.limits if limit.maximum is not None}
+    named = {f"{name}_median": median for name, median in medians.items()}
+    figures = {"as_of_date": day, **named, **maxima}
     yield dg.Output(
         cleaned,
         "cleaned",
         metadata={
             "as_of_date": str(day),
             "as_of_found": found.how,
-            "income_median": accepted["income_median"],
+            **named,
             **({NOTE: found.note} if found.note else {}),
         },
     )
     yield dg.Output(rejected.sort("line_number"), "rejected_customers")
-    yield dg.Output(Fitted([figures], [raw_customers.select("dt_customer", "income")]), "cleaning_figures")
+    seen = [name for name in (newest, *imputed) if name] or [KEY]
+    yield dg.Output(Fitted([figures], [raw_customers.select(*seen)]), "cleaning_figures")
 
 
 @makes("prepare", {"features": (contract, feature_verbs)})
-def features(cleaned: nw.LazyFrame) -> Iterator[dg.Output[Any]]:
+def features(declaration: dg.ResourceParam[Declaration], cleaned: nw.LazyFrame) -> Iterator[dg.Output[Any]]:
     """One row a customer."""
-    yield dg.Output(feature_verbs.engineer_features(cleaned), "features")
+    yield dg.Output(feature_verbs.describe_customers(cleaned, declaration), "features")
 
 
 @makes(
     "prepare",
     {
-        "scaled": (recipe, scaling),
-        "scaler": (recipe, moments, scaling),
-        "correlations": (recipe, moments, scaling),
+        "scaled": (recipes, scaling),
+        "scaler": (recipes, moments, scaling),
+        "correlations": (recipes, moments, scaling),
     },
 )
 def standardising(
-    settings: Settings, engine: dg.ResourceParam[Engine], features: nw.LazyFrame
+    engine: dg.ResourceParam[Engine], declaration: dg.ResourceParam[Declaration], features: nw.LazyFrame
 ) -> Iterator[dg.Output[Any]]:
     """`scaled`: one row a customer. `scaler`: one row a feature. `correlations`: one row a pair of features."""
-    encoded = scaling.encode_features(features, settings.features)
-    names = settings.features.names
+    recipe = declaration.recipe
+    encoded, names = scaling.encode_features(features, recipe), recipe.names
     with naming_the_fault():
         scaler, correlations = engine.fit_scaler(encoded, names)
     drawn = apart.start(plot_correlations, correlations, names)
-    facts = {"recipe": settings.recipe, "features": len(names)}
+    facts: dict[str, str | int] = {"recipe": recipe.name, "features": len(names)}
     yield dg.Output(scaling.standardise(encoded, scaler), "scaled", metadata=facts)
     yield dg.Output(Fitted(scaler.rows(), [encoded.select(*names)]), "scaler")
     yield dg.Output(

@@ -8,7 +8,8 @@ import dagster as dg
 import narwhals as nw
 
 from smartcart_pipeline.declaration import tables, views
-from smartcart_pipeline.declaration.tables import TABLES
+from smartcart_pipeline.declaration.declaration import Declaration
+from smartcart_pipeline.declaration.tables import OUTLINES
 from smartcart_pipeline.engines import macros
 from smartcart_pipeline.engines.engine import Engine
 from smartcart_pipeline.orchestration import provenance
@@ -46,7 +47,7 @@ HANDED_ON = ("features", "contested_models", "clusters", "segment_membership", "
 
 
 @dg.asset(
-    deps=list(TABLES),
+    deps=list(OUTLINES),
     description="The DuckDB file that analysts open: all tables of one run, swapped in whole.",
     group_name="publish",
     owners=OWNERS,
@@ -59,9 +60,10 @@ def warehouse(
     engine: dg.ResourceParam[Engine],
     lake: dg.ResourceParam[Lake],
     home: dg.ResourceParam[Home],
+    declaration: dg.ResourceParam[Declaration],
 ) -> dg.MaterializeResult[Any]:
     """One file of all tables, each at its own grain."""
-    files = {name: lake.path(name) for name in TABLES}
+    files = {name: lake.path(name) for name in OUTLINES}
     with naming_the_fault():
         record = read_record(home)
     made = trace_files(context.instance, files)
@@ -69,9 +71,11 @@ def warehouse(
     night = _describe_night(engine, lake, record, delivered["content_hash"])
     is_new = night != record.last
     publication = _describe(engine, lake, made, delivered, night)
-    lineage = lineage_rows(made, publication.run_id, publication.code_version, publication.published_at)
+    lineage = lineage_rows(made, publication.run_id, publication.code_version, publication.published_at, declaration)
     checks = check_rows(context.instance, made)
-    contents = Contents(publication, files, lineage, column_lineage_rows(made), settings.copied_rows, checks)
+    contents = Contents(
+        publication, declaration, files, lineage, column_lineage_rows(made, declaration), settings.copied_rows, checks
+    )
     with naming_the_fault():
         pending = _prepare_record(engine, lake, home, record, night) if is_new else None
         done = publish(engine.local, contents, home, settings.kept_publications)

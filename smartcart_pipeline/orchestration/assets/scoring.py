@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 import narwhals as nw
 
+from smartcart_pipeline.declaration.declaration import Declaration
 from smartcart_pipeline.engines import apart, macros
 from smartcart_pipeline.engines.engine import Engine
 from smartcart_pipeline.orchestration.assets import makes
@@ -20,6 +21,7 @@ from smartcart_pipeline.storage.lake import Fitted
 @makes("segments", {"segment_model": (model,)})
 def segment_model(
     engine: dg.ResourceParam[Engine],
+    declaration: dg.ResourceParam[Declaration],
     cleaning_figures: nw.LazyFrame,
     contested_models: nw.LazyFrame,
     profiles: nw.LazyFrame,
@@ -29,10 +31,10 @@ def segment_model(
     named = profiles.select("segment_id", "persona")
     with naming_the_fault():
         champion = read_models(engine, contested_models)["in_force"]
-    gathered = model.bring_up_to_date(champion.model, figures, engine.rows(named))
+    gathered = model.bring_up_to_date(champion.model, declaration, figures, engine.rows(named))
     row = {
         "model_version": champion.version,
-        "recipe": gathered.recipe,
+        "recipe": gathered.features.name,
         "as_of_date": gathered.as_of_date,
         "segments": len(gathered.segment_ids),
         "document": json.dumps(gathered.document()),
@@ -57,13 +59,15 @@ def segment_rules(
     known = model.read_model(json.loads(row["document"]))
     sample = engine.keep(sampled_customers)
     clusters = model.assign_model(sample, known).select("customer_id", "kmeans_cluster")
-    labelled = scaling.encode_features(sample, rules.RULED).join(clusters, on="customer_id", how="inner")
-    values = engine.array(labelled.sort("customer_id"), [*rules.RULED.names, "kmeans_cluster"])
-    fitted = apart.call(rules.fit_rules, values[:, :-1], values[:, -1].astype(int), settings.seed)
+    # An outcome must not define a segment, nor the rules for one.
+    ruled = known.features.without_outcomes
+    labelled = scaling.encode_features(sample, ruled).join(clusters, on="customer_id", how="inner")
+    values = engine.array(labelled.sort("customer_id"), [*ruled.names, "kmeans_cluster"])
+    fitted = apart.call(rules.fit_rules, values[:, :-1], values[:, -1].astype(int), ruled, settings.seed)
     judged = rules.rule_rows(fitted, engine.rows(rules.count_agreement(features, fitted, known)), known)
     case_sql = macros.case_expression(fitted, known)
     rows = [
-        row | {"condition": macros.condition(rule), "case_sql": case_sql}
+        row | {"condition": macros.condition(rule, ruled), "case_sql": case_sql}
         for row, rule in zip(judged, fitted, strict=True)
     ]
     yield dg.Output(

@@ -12,14 +12,14 @@ import narwhals as nw
 import numpy as np
 import pyarrow as pa
 
-from smartcart_pipeline.declaration.recipe import COUNTED
-from smartcart_pipeline.declaration.tables import CLUSTERS, PLOTTED_CUSTOMERS
+from smartcart_pipeline.declaration.declaration import Declaration
+from smartcart_pipeline.declaration.tables import OUTLINES
 from smartcart_pipeline.engines import apart
 from smartcart_pipeline.engines.engine import Engine
 from smartcart_pipeline.orchestration.assets import makes, picture
 from smartcart_pipeline.orchestration.faults import naming_the_fault
 from smartcart_pipeline.orchestration.settings import Settings
-from smartcart_pipeline.report.plots import plot_components, plot_income_and_spending, plot_sizes
+from smartcart_pipeline.report.plots import plot_components, plot_sizes, plot_worth
 from smartcart_pipeline.segmentation import (
     Rows,
     clustering,
@@ -61,6 +61,7 @@ def clustering_customers(
     engine: dg.ResourceParam[Engine],
     lake: dg.ResourceParam[Lake],
     home: dg.ResourceParam[Home],
+    declaration: dg.ResourceParam[Declaration],
     cleaning_figures: nw.LazyFrame,
     contested_models: nw.LazyFrame,
     fitted_centroids: nw.LazyFrame,
@@ -75,12 +76,12 @@ def clustering_customers(
         in_force = read_models(engine, contested_models)["in_force"].model
         before = read_compared(engine, contested_models, read_record(home))
     fit = replace(
-        begin_model(settings.recipe, figures, engine.rows(scaler), engine.rows(loadings)),
+        begin_model(declaration, figures, engine.rows(scaler), engine.rows(loadings)),
         centroids=engine.array(fitted_centroids.sort("kmeans_cluster"), components.NAMES),
     )
     customers = engine.rows(features.select(nw.len().alias("customers")))[0]["customers"]
     sample = engine.keep(sampled_customers)
-    ward = _fit_ward(engine, sample, len(fit.centroids), settings, customers)
+    ward = _fit_ward(engine, sample, fit, settings, customers)
     measured = sampling.sample_customers(sample, settings.comparison_customers, settings.seed)
     compared = _compare(engine, measured, fit, ward, {"kmeans": customers, "agglomerative": ward.fitted_customers})
     shown: Any = sampling.sample_customers(sample, PLOTTED, settings.seed)
@@ -91,7 +92,7 @@ def clustering_customers(
     placed = _place(features, in_force, fit, ward)
     published = hysteresis.settle_segments(placed, previous, in_force.segment_ids, settings.hysteresis)
     yield dg.Output(
-        published.select(*CLUSTERS.names),
+        published.select(*OUTLINES["clusters"].names),
         "clusters",
         metadata={"k": len(in_force.centroids), "components": picture(seen.result())},
     )
@@ -99,7 +100,7 @@ def clustering_customers(
     yield dg.Output(Fitted(places, [contested_models.select("document")]), "centroids")
     comparison = compared.result()
     yield dg.Output(
-        Fitted(comparison, [sampled_customers.drop("customer_id", "response")]),
+        Fitted(comparison, [sampled_customers.drop("customer_id", *declaration.recipe.unseen)]),
         "algorithm_comparison",
         metadata={"adjusted_rand_index": comparison[0]["adjusted_rand_index"]},
     )
@@ -109,6 +110,8 @@ def clustering_customers(
 def illustrating(
     settings: Settings,
     engine: dg.ResourceParam[Engine],
+    lake: dg.ResourceParam[Lake],
+    declaration: dg.ResourceParam[Declaration],
     clusters: nw.LazyFrame,
     centroids: nw.LazyFrame,
     sampled_customers: nw.LazyFrame,
@@ -118,10 +121,15 @@ def illustrating(
     drawn: Any = sampling.sample_customers(sampled_customers, PLOTTED, settings.seed)
     shown = drawn.join(clusters, on="customer_id", how="inner")
     places = engine.rows(centroids)
-    members = spending.join_amounts(clusters, cleaned, places)
-    rows = spending.category_rows(engine.rows(spending.sum_amounts(members)), places)
-    yield dg.Output(shown.select(*PLOTTED_CUSTOMERS.names).sort("customer_id"), "plotted_customers")
-    yield dg.Output(Fitted(rows, [spending.name_sources(members)]), "category_spending")
+    yield dg.Output(shown.select(*lake.tables["plotted_customers"].names).sort("customer_id"), "plotted_customers")
+    composition = declaration.recipe.business.composition
+    if composition is None:
+        yield dg.Output(Fitted([]), "category_spending")
+        return
+    amounts = tuple(composition.parts)
+    members = spending.join_amounts(clusters, cleaned, places, amounts)
+    rows = spending.category_rows(engine.rows(spending.sum_amounts(members, amounts)), places, composition.parts)
+    yield dg.Output(Fitted(rows, [spending.name_sources(members, amounts)]), "category_spending")
 
 
 def read_models(engine: Engine, contested_models: Frame) -> dict[str, Champion]:
@@ -154,6 +162,7 @@ def read_compared(engine: Engine, contested_models: Frame, record: Record) -> Pu
 @makes("segments", {"profiles": (profiling, personas)}, freshness_policy=FRESHNESS)
 def profiles(
     engine: dg.ResourceParam[Engine],
+    declaration: dg.ResourceParam[Declaration],
     clusters: nw.LazyFrame,
     centroids: nw.LazyFrame,
     features: nw.LazyFrame,
@@ -161,16 +170,17 @@ def profiles(
 ) -> Iterator[dg.Output[Any]]:
     """One row a segment."""
     places = engine.rows(centroids)
-    members = profiling.join_members(clusters, features, places)
-    counts = engine.count_values(members, "kmeans_cluster", COUNTED)
-    base = profiling.summarise_customers(profiling.merge_counts(counts))
-    rows = personas.name_segments(profiling.profile_segments(counts, places), base)
+    recipe = declaration.recipe
+    members = profiling.join_members(clusters, features, places, recipe)
+    counts = engine.count_values(members, "kmeans_cluster", recipe.counted)
+    base = profiling.summarise_customers(profiling.merge_counts(counts), recipe)
+    rows = personas.name_segments(profiling.profile_segments(counts, places, recipe), base, recipe)
     pictures = {
-        "income_and_spending": apart.start(plot_income_and_spending, engine.rows(plotted_customers), rows),
+        "income_and_spending": apart.start(plot_worth, engine.rows(plotted_customers), rows, recipe),
         "sizes": apart.start(plot_sizes, rows),
     }
     yield dg.Output(
-        Fitted(rows, [profiling.name_sources(members)]),
+        Fitted(rows, [profiling.name_sources(members, recipe)]),
         "profiles",
         metadata={
             "personas": {row["segment_id"]: row["persona"] for row in rows},
@@ -179,10 +189,11 @@ def profiles(
     )
 
 
-def _fit_ward(engine: Engine, sample: Frame, k: int, settings: Settings, customers: int) -> Ward:
-    """Ward's clusters of a sample, numbered in the canonical order: by what its customers spend."""
+def _fit_ward(engine: Engine, sample: Frame, fit: SegmentModel, settings: Settings, customers: int) -> Ward:
+    """Ward's clusters of a sample, numbered in the canonical order: by what its customers are worth."""
+    k, worth = len(fit.centroids), clustering.whole_worth(fit.features.business.worth)
     fitted = sampling.sample_customers(sample, settings.ward_customers, settings.seed)
-    values = engine.array(fitted, [*components.NAMES, "total_spending"])
+    values = engine.array(fitted.with_columns(worth.alias("worth")), [*components.NAMES, "worth"])
     points, found = values[:, :-1], apart.call(clustering.fit_ward, values[:, :-1], k)
     spent = [
         {"ward_label": label, "customers": 1, "spending": spending}

@@ -1,0 +1,149 @@
+"""The declaration: a contract and a recipe that fit each other, as one value that is handed on."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
+
+from smartcart_pipeline.declaration.contract import Contract
+from smartcart_pipeline.declaration.errors import CallError
+from smartcart_pipeline.declaration.files import nearest, refusal
+from smartcart_pipeline.declaration.reading_contract import build_contract, read_contract
+from smartcart_pipeline.declaration.reading_recipe import build_recipe, read_recipe
+from smartcart_pipeline.declaration.recipe import Recipe, read_by
+
+# What a home without files of its own segments: SmartCart's export.
+SHIPPED = Path(__file__).parents[1] / "smartcart"
+CONTRACT_FILE, RECIPE_FILE = "contract.yaml", "recipe.yaml"
+DEFAULT = "behavioural"
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """What an export is, and what is made of it.
+
+    Attributes:
+        contract: What every column of the export must be.
+        recipe: What is made of them.
+    """
+
+    contract: Contract
+    recipe: Recipe
+
+    def document(self) -> dict[str, Any]:
+        """Both as plain data, fit for JSON; `read_declared` reads it."""
+        return {"contract": dict(self.contract.source), "recipe": dict(self.recipe.source)}
+
+    def columns_of(self, name: str) -> frozenset[str]:
+        """The columns of the contract that something comes from.
+
+        Args:
+            name: A column, or a feature.
+
+        Returns:
+            Their names.
+        """
+        feature = self.recipe.by_name.get(name)
+        if feature is None:
+            return frozenset({name})
+        # A feature of a column's name is made from that column.
+        sources = read_by(feature.verb)
+        return frozenset(column for of in sources for column in ({of} if of == name else self.columns_of(of)))
+
+    @cached_property
+    def digest(self) -> str:
+        """A short digest of all that both say."""
+        return digest_of(self.document())
+
+
+def digest_of(document: Mapping[str, Any]) -> str:
+    """A short digest of plain data.
+
+    Args:
+        document: The data.
+
+    Returns:
+        Sixteen hexadecimal digits; the same whatever the order of keys.
+    """
+    return hashlib.sha256(json.dumps(document, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def read_declaration(folder: Path, recipe: str | None = None) -> Declaration:
+    """The declaration that a home goes by.
+
+    Args:
+        folder: The home. Its own `contract.yaml` and `recipe.yaml`, where they are there, come before the shipped ones.
+        recipe: The name of a shipped recipe, or the path of a file, instead.
+
+    Returns:
+        The declaration.
+
+    Raises:
+        DeclarationError: If a file is wrong: it names the file, the place, and what was expected.
+        CallError: If there is no such recipe.
+    """
+    own = folder / CONTRACT_FILE
+    contract = read_contract(own if own.is_file() else SHIPPED / CONTRACT_FILE)
+    return Declaration(contract, read_recipe(_find_recipe(folder, recipe), contract))
+
+
+def _find_recipe(folder: Path, recipe: str | None) -> Path:
+    own = folder / RECIPE_FILE
+    if recipe is None:
+        return own if own.is_file() else SHIPPED / f"{DEFAULT}.yaml"
+    shipped = shipped_recipes()
+    if recipe in shipped:
+        return shipped[recipe]
+    path = Path(recipe)
+    if path.suffix in (".yaml", ".yml") and path.is_file():
+        return path
+    raise CallError(
+        f"--recipe {recipe!r} is not known{nearest(recipe, tuple(shipped))}. Or name a file that ends in .yaml."
+    )
+
+
+def shipped_recipes() -> dict[str, Path]:
+    """The recipes that come with the pipeline.
+
+    Returns:
+        Their files, by name, the default first.
+    """
+    found = {path.stem: path for path in sorted(SHIPPED.glob("*.yaml")) if path.name != CONTRACT_FILE}
+    return {DEFAULT: found.pop(DEFAULT)} | found
+
+
+@cache
+def shipped_declaration(recipe: str = DEFAULT) -> Declaration:
+    """What a home without files of its own goes by.
+
+    Args:
+        recipe: One of `shipped_recipes`.
+
+    Returns:
+        The declaration.
+    """
+    contract = read_contract(SHIPPED / CONTRACT_FILE)
+    return Declaration(contract, read_recipe(shipped_recipes()[recipe], contract))
+
+
+def read_declared(document: Mapping[str, Any], whose: str) -> Declaration:
+    """A declaration, from the plain data that keeps it.
+
+    Args:
+        document: What `Declaration.document` gave.
+        whose: Where it is kept, for messages.
+
+    Returns:
+        The declaration.
+
+    Raises:
+        DeclarationError: If it is not whole.
+    """
+    contract, faults = build_contract(Path(whose), document["contract"])
+    recipe, wrong = build_recipe(Path(whose), document["recipe"], contract)
+    if faults or wrong:
+        raise refusal(Path(whose), [*faults, *wrong])
+    return Declaration(contract, recipe)

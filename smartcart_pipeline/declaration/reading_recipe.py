@@ -1,0 +1,385 @@
+"""Reading a recipe, and holding it against the contract that it is for."""
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from smartcart_pipeline.declaration.columns import WHOLE, why_no_name
+from smartcart_pipeline.declaration.contract import Contract
+from smartcart_pipeline.declaration.files import (
+    BusinessPart,
+    FeaturePart,
+    LimitPart,
+    RecipeFile,
+    WordsPart,
+    load,
+    nearest,
+    refusal,
+    validate,
+)
+from smartcart_pipeline.declaration.recipe import (
+    FINE,
+    PLACEHOLDER,
+    AsIs,
+    Business,
+    Composition,
+    DaysSince,
+    Difference,
+    Feature,
+    Flag,
+    Limit,
+    Log,
+    Ratio,
+    Recipe,
+    Regroup,
+    Role,
+    Sum,
+    Verb,
+    Words,
+    YearsSince,
+    read_by,
+)
+
+VERBS = ("column", "flag", "years_since", "days_since", "sum", "difference", "ratio", "log", "regroup")
+# What every model is projected onto has three dimensions.
+FEWEST = 3
+
+
+def read_recipe(path: Path, contract: Contract) -> Recipe:
+    """A recipe, from its file.
+
+    Args:
+        path: The file; a recipe that it is based on lies beside it.
+        contract: The contract that it is for.
+
+    Returns:
+        The recipe.
+
+    Raises:
+        DeclarationError: If the file is no recipe, or one that does not fit the contract.
+    """
+    found = load(path)
+    head = found.get("recipe")
+    base = head.get("based_on") if isinstance(head, dict) else None
+    if base is not None:
+        basis = path.with_name(f"{base}.yaml")
+        if not basis.is_file() or basis == path:
+            near = nearest(str(base), sorted(other.stem for other in path.parent.glob("*.yaml") if other != path))
+            raise refusal(path, [f"recipe.based_on is {base!r}: there is no {basis.name} beside it{near}"])
+        found = {key: value for key, value in load(basis).items() if key != "recipe"} | found
+    recipe, faults = build_recipe(path, found, contract)
+    if faults:
+        raise refusal(path, faults)
+    return recipe
+
+
+def build_recipe(path: Path, found: dict[str, Any], contract: Contract) -> tuple[Recipe, list[str]]:
+    """A recipe, from the plain data of its file.
+
+    Args:
+        path: The file.
+        found: What it says.
+        contract: The contract that it is for.
+
+    Returns:
+        The recipe, and what is wrong with it.
+
+    Raises:
+        DeclarationError: If the data is no recipe at all.
+    """
+    said: RecipeFile = validate(path, found, RecipeFile)
+    faults = []
+    if said.recipe.contract != contract.name:
+        faults.append(f"recipe.contract is {said.recipe.contract!r}, but the contract is called {contract.name!r}")
+    features: list[Feature] = []
+    sections: tuple[tuple[str, Mapping[str, FeaturePart], Role], ...] = (
+        ("features", said.features, "feature"),
+        ("described", said.described, "described"),
+        ("outcomes", said.outcomes, "outcome"),
+    )
+    for section, parts, role in sections:
+        for name, part in parts.items():
+            faults += _read_feature(f"{section}.{name}", name, part, role, contract, features, said)
+    limits, wrong = _read_limits(said.clean.limits, contract, features)
+    recipe = Recipe(
+        name=said.recipe.name,
+        features=tuple(features),
+        business=_read_business(said.business),
+        newest=said.as_of.newest if said.as_of else None,
+        impute=tuple(said.clean.impute),
+        limits=tuple(limits),
+        told=tuple(said.report.told),
+        summary=tuple(said.report.summary),
+        beside=tuple(said.report.beside),
+        counts_outcomes=said.counts_outcomes,
+        source=found,
+    )
+    return recipe, [*faults, *wrong, *_judge(recipe, contract)]
+
+
+def _read_feature(
+    place: str, name: str, part: FeaturePart, role: Role, contract: Contract, features: list[Feature], said: RecipeFile
+) -> Iterator[str]:
+    """Add a feature to those before it, and tell what is wrong with it."""
+    if why := why_no_name(name):
+        yield f"{place}: {name!r} {why}"
+    if any(feature.name == name for feature in features):
+        yield f"{place}: there is a feature of this name already"
+    verbs = [verb for verb in VERBS if getattr(part, verb) is not None]
+    if len(verbs) != 1:
+        found = " and ".join(verbs) or "none"
+        yield f"{place}: expected one verb, found {found}: one of {', '.join(VERBS)}"
+        return
+    if verbs[0] == "regroup":
+        yield from _judge_groups(place, part, contract)
+        if not (part.into and part.otherwise):
+            return
+    elif part.into or part.otherwise or part.levels:
+        yield f"{place}: into, otherwise and levels go with the verb regroup only"
+    verb = _read_verb(verbs[0], part)
+    yield from _judge_sources(f"{place}.{verbs[0]}", name, verb, contract, features, said.clean.impute)
+    if isinstance(verb, Flag) and not part.rate:
+        yield f"{place}.rate is missing: what the mean of its 0s and 1s is called"
+    words = _read_words(name, part.words)
+    features.append(
+        Feature(
+            name=name,
+            verb=verb,
+            words=words,
+            description=part.description or "",
+            role=role,
+            step=part.step or (FINE if isinstance(verb, Ratio | Log) else None),
+            rate=part.rate or "",
+            share=part.share or f"{words.named} is 1",
+            levels={
+                group: _read_words(f"{words.named}: {group}", part.levels.get(group, WordsPart()))
+                for group in (verb.levels if isinstance(verb, Regroup) else ())
+            },
+        )
+    )
+
+
+def _read_verb(verb: str, part: FeaturePart) -> Verb:
+    value = getattr(part, verb)
+    match verb:
+        case "sum":
+            return Sum(tuple(value))
+        case "difference":
+            return Difference(*value)
+        case "ratio":
+            return Ratio(*value)
+        case "regroup":
+            groups = (part.into or {}).items()
+            return Regroup(value, tuple((group, tuple(of)) for group, of in groups), part.otherwise or "")
+    simple: dict[str, type[AsIs | Flag | YearsSince | DaysSince | Log]] = {
+        "column": AsIs, "flag": Flag, "years_since": YearsSince, "days_since": DaysSince, "log": Log,
+    }  # fmt: skip
+    return simple[verb](value)
+
+
+def _read_words(name: str, part: WordsPart) -> Words:
+    plain = name.replace("_", " ")
+    label = part.label or f"{plain[:1].upper()}{plain[1:]}"
+    named = part.named or f"{label[:1].lower()}{label[1:]}"
+    return Words(
+        label=label,
+        named=named,
+        condition=part.condition or named,
+        more=part.more or f"Have more {named}",
+        less=part.less or f"Have less {named}",
+        mean=part.mean or f"with a mean {named.replace('{', '(').replace('}', ')')} of {{value}} {part.unit}".rstrip(),
+        short=tuple(part.short or ()),
+        unit=part.unit,
+        decimals=part.decimals,
+    )
+
+
+def _read_business(part: BusinessPart) -> Business:
+    composition = Composition(part.composition.of, part.composition.parts) if part.composition else None
+    return Business(
+        worth=part.worth,
+        means=part.means,
+        recency=part.recency,
+        tenure=part.tenure,
+        discounts=part.discounts,
+        composition=composition,
+        channels={name: (place, where) for name, (place, where) in part.channels.items()},
+        household={str(who): name for who, name in part.household.items()},
+    )
+
+
+def _judge_groups(place: str, part: FeaturePart, contract: Contract) -> Iterator[str]:
+    if not part.into:
+        yield f"{place}.into is missing: which values go into which group"
+    if not part.otherwise:
+        yield f"{place}.otherwise is missing: the group of all other values"
+    column = contract.by_name.get(part.regroup or "")
+    if column is None or not part.into:
+        return
+    if not column.categories:
+        yield f"{place}.regroup: {column.name} has no enum in the contract, so its values are not known"
+        return
+    grouped = [value for values in part.into.values() for value in values]
+    for value in dict.fromkeys(grouped):
+        if value not in column.categories:
+            yield f"{place}.into: {value!r} is no value of {column.name}{nearest(value, column.categories)}"
+        elif grouped.count(value) > 1:
+            yield f"{place}.into: {value!r} stands in two groups"
+    groups = [*part.into, part.otherwise]
+    for group in part.levels:
+        if group not in groups:
+            yield f"{place}.levels: there is no group {group!r}{nearest(group, [g for g in groups if g])}"
+
+
+def _judge_sources(
+    place: str, name: str, verb: Verb, contract: Contract, features: list[Feature], imputed: Mapping[str, Any]
+) -> Iterator[str]:
+    """Whether what a verb reads is there, of the kind that it needs, and never missing."""
+    made = {feature.name: feature for feature in features}
+    for source in read_by(verb):
+        column = contract.by_name.get(source)
+        if column is None and source not in made:
+            known = [*contract.names[1:], *made]
+            yield f"{place}: there is no column or earlier feature {source!r}{nearest(source, known)}"
+        elif column is not None and (source == name or source not in made):
+            if column.name == contract.key.name:
+                yield f"{place}: {source} is the key, which describes nobody"
+            if column.nullable and source not in imputed:
+                yield f"{place}: {source} may be missing: make it required, or impute it under clean.impute"
+            if not _fits(verb, column.type, column.minimum, column.maximum):
+                yield f"{place}: {source} is {_expects(verb)} only, and the contract says {column.type}"
+        elif source in made and made[source].is_category:
+            yield f"{place}: {source} is a category, expected a number"
+
+
+def _fits(verb: Verb, kind: str, least: float | None, most: float | None) -> bool:
+    match verb:
+        case DaysSince():
+            return kind == "DATE"
+        case YearsSince():
+            return kind in WHOLE
+        case Regroup():
+            return kind == "VARCHAR"
+        case Flag():
+            return kind in WHOLE and (least, most) == (0, 1)
+    return kind in WHOLE or kind in ("DOUBLE", "FLOAT")
+
+
+def _expects(verb: Verb) -> str:
+    match verb:
+        case DaysSince():
+            return "for a date"
+        case YearsSince():
+            return "for a year, a whole number"
+        case Regroup():
+            return "for a text"
+        case Flag():
+            return "for a whole number from 0 to 1"
+    return "for a number"
+
+
+def _read_limits(parts: list[LimitPart], contract: Contract, features: list[Feature]) -> tuple[list[Limit], list[str]]:
+    limits, faults = [], []
+    made = {feature.name: feature for feature in features}
+    for number, part in enumerate(parts, start=1):
+        place = f"clean.limits[{number}]"
+        if (part.column is None) == (part.feature is None):
+            faults.append(f"{place}: expected a column or a feature, one of the two")
+            continue
+        on = part.column or part.feature or ""
+        known = contract.names if part.column else tuple(made)
+        if on not in known:
+            faults.append(f"{place}: there is no {'column' if part.column else 'feature'} {on!r}{nearest(on, known)}")
+            continue
+        if (part.maximum is None) == (part.until is None):
+            faults.append(f"{place}: expected maximum or until, one of the two")
+        kind = contract.by_name[on].type if part.column else "VARCHAR" if made[on].is_category else "DOUBLE"
+        if part.maximum is not None and kind in ("VARCHAR", "DATE"):
+            faults.append(f"{place}.maximum: {on} is no number")
+        if part.until and (not part.column or kind not in ("DATE", *WHOLE)):
+            faults.append(f"{place}.until: {on} is no column of dates or years")
+        if not re.fullmatch("[a-z][a-z0-9_]*", part.reason):
+            faults.append(f"{place}.reason is {part.reason!r}: expected small letters, digits and underscores")
+        known_here = (*contract.names, "limit", "as_of")
+        faults += [
+            f"{place}.detail: {{{name}}} is no column{nearest(name, contract.names)}"
+            for name in PLACEHOLDER.findall(part.detail)
+            if name not in known_here
+        ]
+        limits.append(Limit(on, part.reason, part.meaning, part.detail, part.maximum, part.until is not None))
+    reasons = [limit.reason for limit in limits]
+    faults += [
+        f"clean.limits: the reason {r} stands at two of them"
+        for r in sorted({r for r in reasons if reasons.count(r) > 1})
+    ]
+    return limits, faults
+
+
+def _judge(recipe: Recipe, contract: Contract) -> Iterator[str]:
+    """What is wrong with a recipe as a whole."""
+    if len(recipe.names) < FEWEST:
+        yield (
+            f"features: the model sees {len(recipe.names)} columns, expected {FEWEST} or more; a category counts as many "
+            "as it has groups"
+        )
+    yield from _judge_columns(recipe, contract)
+    numbers = [feature.name for feature in recipe.features if not feature.is_category]
+    for what, known, named in (
+        ("number among the features", numbers, _named(recipe)),
+        ("column", contract.names, _named_columns(recipe)),
+        ("column that the model sees", recipe.names, _named_indicators(recipe)),
+    ):
+        for place, name in named:
+            if name not in known:
+                yield f"{place}: there is no {what} {name!r}{nearest(name, known)}"
+    taken = [*recipe.names, *recipe.rates]
+    for name in sorted({name for name in taken if taken.count(name) > 1}):
+        yield f"features: two columns would be called {name}"
+
+
+def _judge_columns(recipe: Recipe, contract: Contract) -> Iterator[str]:
+    """What is wrong with the columns that a night is counted to, and that are imputed."""
+    newest = contract.by_name.get(recipe.newest or "")
+    if newest and (newest.type != "DATE" or newest.nullable):
+        yield f"as_of.newest: {newest.name} is no required date"
+    for name in recipe.impute:
+        column = contract.by_name.get(name)
+        if column and column.type != "DOUBLE":
+            yield f"clean.impute: {name} is {column.type}, and a median may have decimals: expected logicalType number"
+
+
+def _named_columns(recipe: Recipe) -> Iterator[tuple[str, str]]:
+    """Where a recipe names a column of the contract."""
+    if recipe.newest is not None:
+        yield "as_of.newest", recipe.newest
+    for name in recipe.impute:
+        yield "clean.impute", name
+    for name in recipe.business.composition.parts if recipe.business.composition else ():
+        yield "business.composition.parts", name
+    for name in recipe.beside:
+        yield "report.beside", name
+
+
+def _named_indicators(recipe: Recipe) -> Iterator[tuple[str, str]]:
+    """Where a recipe names a column that the model sees."""
+    for name in recipe.told:
+        yield "report.told", name
+    if "partner" in recipe.business.household:
+        yield "business.household.partner", recipe.business.household["partner"]
+
+
+def _named(recipe: Recipe) -> Iterator[tuple[str, str]]:
+    """Where a recipe names a feature that must be a number."""
+    business = recipe.business
+    for role in ("worth", "means", "recency", "tenure", "discounts"):
+        if (name := getattr(business, role)) is not None:
+            yield f"business.{role}", name
+    if business.composition:
+        yield "business.composition.of", business.composition.of
+    for name in business.channels:
+        yield "business.channels", name
+    for name in recipe.summary:
+        yield "report.summary", name
+    if "children" in business.household:
+        yield "business.household.children", business.household["children"]
