@@ -87,7 +87,7 @@ def read_declaration(folder: Path, recipe: str | None = None) -> Declaration:
     """
     own = folder / CONTRACT_FILE
     contract = read_contract(own if own.is_file() else SHIPPED / CONTRACT_FILE)
-    return Declaration(contract, read_recipe(_find_recipe(folder, recipe), contract))
+    return Declaration(contract, read_recipe(_find_recipe(folder, recipe), contract, shipped_recipes()))
 
 
 def _find_recipe(folder: Path, recipe: str | None) -> Path:
@@ -126,7 +126,7 @@ def shipped_declaration(recipe: str = DEFAULT) -> Declaration:
         The declaration.
     """
     contract = read_contract(SHIPPED / CONTRACT_FILE)
-    return Declaration(contract, read_recipe(shipped_recipes()[recipe], contract))
+    return Declaration(contract, read_recipe(shipped_recipes()[recipe], contract, shipped_recipes()))
 
 
 def read_declared(document: Mapping[str, Any], whose: str) -> Declaration:

@@ -46,12 +46,13 @@ VERBS = ("column", "flag", "years_since", "days_since", "sum", "difference", "ra
 FEWEST = 3
 
 
-def read_recipe(path: Path, contract: Contract) -> Recipe:
+def read_recipe(path: Path, contract: Contract, shipped: Mapping[str, Path]) -> Recipe:
     """A recipe, from its file.
 
     Args:
-        path: The file; a recipe that it is based on lies beside it.
+        path: The file.
         contract: The contract that it is for.
+        shipped: The recipes that it may be based on, by name, besides those that lie beside it.
 
     Returns:
         The recipe.
@@ -63,11 +64,11 @@ def read_recipe(path: Path, contract: Contract) -> Recipe:
     head = found.get("recipe")
     base = head.get("based_on") if isinstance(head, dict) else None
     if base is not None:
-        basis = path.with_name(f"{base}.yaml")
-        if not basis.is_file() or basis == path:
-            near = nearest(str(base), sorted(other.stem for other in path.parent.glob("*.yaml") if other != path))
-            raise refusal(path, [f"recipe.based_on is {base!r}: there is no {basis.name} beside it{near}"])
-        found = {key: value for key, value in load(basis).items() if key != "recipe"} | found
+        known = {**shipped, **{other.stem: other for other in path.parent.glob("*.yaml")}}
+        others = {name: other for name, other in known.items() if other != path}
+        if base not in others:
+            raise refusal(path, [f"recipe.based_on: there is no recipe {base!r}{nearest(str(base), sorted(others))}"])
+        found = {key: value for key, value in load(others[base]).items() if key != "recipe"} | found
     recipe, faults = build_recipe(path, found, contract)
     if faults:
         raise refusal(path, faults)
@@ -251,6 +252,8 @@ def _judge_sources(
                 yield f"{place}: {source} is {_expects(verb)} only, and the contract says {column.type}"
         elif source in made and made[source].is_category:
             yield f"{place}: {source} is a category, expected a number"
+        if isinstance(verb, Log) and _may_be_negative(source, contract, made):
+            yield f"{place}: {source} may be negative, and has no logarithm then"
 
 
 def _fits(verb: Verb, kind: str, least: float | None, most: float | None) -> bool:
@@ -264,6 +267,17 @@ def _fits(verb: Verb, kind: str, least: float | None, most: float | None) -> boo
         case Flag():
             return kind in WHOLE and (least, most) == (0, 1)
     return kind in WHOLE or kind in ("DOUBLE", "FLOAT")
+
+
+def _may_be_negative(name: str, contract: Contract, made: Mapping[str, Feature]) -> bool:
+    if name not in made:
+        column = contract.by_name.get(name)
+        return column is not None and (column.minimum is None or column.minimum < 0)
+    verb = made[name].verb
+    if not isinstance(verb, AsIs | Sum | Ratio):
+        return isinstance(verb, Difference)
+    others = {other: feature for other, feature in made.items() if other != name}
+    return any(_may_be_negative(of, contract, others) for of in read_by(verb))
 
 
 def _expects(verb: Verb) -> str:
@@ -320,8 +334,8 @@ def _judge(recipe: Recipe, contract: Contract) -> Iterator[str]:
     """What is wrong with a recipe as a whole."""
     if len(recipe.names) < FEWEST:
         yield (
-            f"features: the model sees {len(recipe.names)} columns, expected {FEWEST} or more; a category counts as many "
-            "as it has groups"
+            f"features: the model sees {len(recipe.names)} columns, expected {FEWEST} or more; a category counts as "
+            "many as it has groups"
         )
     yield from _judge_columns(recipe, contract)
     numbers = [feature.name for feature in recipe.features if not feature.is_category]
@@ -340,6 +354,14 @@ def _judge(recipe: Recipe, contract: Contract) -> Iterator[str]:
 
 def _judge_columns(recipe: Recipe, contract: Contract) -> Iterator[str]:
     """What is wrong with the columns that a night is counted to, and that are imputed."""
+    limited = {limit.on for limit in recipe.limits if limit.until_as_of}
+    for feature in recipe.features:
+        verb = feature.verb
+        if isinstance(verb, YearsSince | DaysSince) and verb.column in contract.by_name and verb.column not in limited:
+            yield (
+                f"features.{feature.name}: {verb.column} may lie after the as-of date: put a limit on it, with until: "
+                "as_of, under clean.limits"
+            )
     newest = contract.by_name.get(recipe.newest or "")
     if newest and (newest.type != "DATE" or newest.nullable):
         yield f"as_of.newest: {newest.name} is no required date"

@@ -13,6 +13,7 @@ import narwhals as nw
 import numpy as np
 
 from smartcart_pipeline.declaration.columns import Column
+from smartcart_pipeline.declaration.contract import KEY
 from smartcart_pipeline.declaration.tables import BEFORE, Table
 from smartcart_pipeline.engines import apart
 from smartcart_pipeline.engines.apart import P, T
@@ -33,6 +34,8 @@ BITMAP = 2**28
 # customers no smaller, and takes an eighth longer to write.
 DICTIONARY = 5_000
 REPORT_SECONDS = 2.0
+# A text id as a number of 60 bits, by its MD5, which every engine reckons alike.
+TEXT_NUMBER = f"CAST('0x' || substr(md5({KEY}), 1, 15) AS BIGINT)"
 NUMBERS = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "FLOAT", "DOUBLE"}
 
 
@@ -243,7 +246,7 @@ class DuckDBEngine:
 
         Args:
             frame: A frame of this engine.
-            columns: The columns to compare; what is missing in a single whole number repeats nothing.
+            columns: The columns to compare; what is missing in a single one repeats nothing.
 
         Returns:
             How many rows there are beyond the different ones.
@@ -251,8 +254,9 @@ class DuckDBEngine:
         if len(columns) == 1 and frame.collect_schema()[columns[0]].is_integer():
             return self._count_repeated_numbers(frame, columns[0])
         hashed = f"hash({', '.join(map(identifier, columns))})"
+        there = f" WHERE {identifier(columns[0])} IS NOT NULL" if len(columns) == 1 else ""
         [(repeats,)] = self.connection.execute(
-            f"SELECT count(*) - count(DISTINCT {hashed}) FROM ({self.query(frame)})"
+            f"SELECT count(*) - count(DISTINCT {hashed}) FROM ({self.query(frame)}){there}"
         ).fetchall()
         return int(repeats)
 
@@ -278,13 +282,14 @@ class DuckDBEngine:
             group: A column that parts them, if they are to agree part by part.
 
         Returns:
-            One row, or one a group, in its order: the group, `customers`, `ids` (the sum of the ids) and `hashed` (all
-            ids' hashes, one crossed with the other).
+            One row, or one a group, in its order: the group, `customers`, `ids` (the sum of the ids, of texts that of
+            their numbers) and `hashed` (all ids' hashes, one crossed with the other).
         """
         grouped = f"{identifier(group)}, " if group else ""
+        number = KEY if frame.collect_schema()[KEY].is_integer() else TEXT_NUMBER
         summed = self.connection.sql(
-            f"SELECT {grouped}count(*) AS customers, sum(customer_id)::VARCHAR AS ids, "
-            f"bit_xor(hash(customer_id)) AS hashed FROM ({self.query(frame)}) GROUP BY ALL ORDER BY ALL"
+            f"SELECT {grouped}count(*) AS customers, sum({number})::VARCHAR AS ids, "
+            f"bit_xor(hash({KEY})) AS hashed FROM ({self.query(frame)}) GROUP BY ALL ORDER BY ALL"
         )
         return self.rows(nw.from_native(summed))
 

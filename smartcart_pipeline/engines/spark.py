@@ -15,6 +15,7 @@ import narwhals as nw
 import numpy as np
 
 from smartcart_pipeline.declaration.columns import TYPES as COLUMN_TYPES
+from smartcart_pipeline.declaration.contract import KEY
 from smartcart_pipeline.declaration.tables import Table
 from smartcart_pipeline.engines import apart
 from smartcart_pipeline.engines.apart import P, T
@@ -51,6 +52,8 @@ DEFAULTS = {
     "spark.sql.parquet.compression.codec": "snappy",
 }
 VECTOR = "vector"
+# A text id as a number of 60 bits, by its MD5: the same as DuckDB's.
+TEXT_NUMBER = f"CAST(conv(substr(md5({KEY}), 1, 15), 16, 10) AS BIGINT)"
 LOOPBACK = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
 
 
@@ -279,18 +282,18 @@ class SparkEngine:
         )
 
     def count_repeats(self, frame: nw.LazyFrame[Any], columns: Sequence[str]) -> int:
-        """Count the rows that repeat an earlier one in some columns, by a hash of 64 bits.
+        """Count the rows that repeat an earlier one in some columns, by a hash of 64 bits if there are several.
 
         Args:
             frame: A frame of this engine.
-            columns: The columns to compare; what is missing in a single whole number repeats nothing.
+            columns: The columns to compare; what is missing in a single one repeats nothing.
 
         Returns:
             How many rows there are beyond the different ones.
         """
         from pyspark.sql import functions as sql  # noqa: PLC0415
 
-        if len(columns) == 1 and frame.collect_schema()[columns[0]].is_integer():
+        if len(columns) == 1:
             counted = nw.to_native(frame).agg(
                 (sql.count(quoted(columns[0])) - sql.count_distinct(quoted(columns[0]))).alias("repeats")
             )
@@ -306,13 +309,15 @@ class SparkEngine:
         from pyspark.sql import functions as sql  # noqa: PLC0415
 
         groups = [quoted(group)] if group else []
+        is_whole = frame.collect_schema()[KEY].is_integer()
+        number = sql.col(KEY) if is_whole else sql.expr(TEXT_NUMBER)
         summed = (
             nw.to_native(frame)
             .groupBy(*groups)
             .agg(
                 sql.count("*").alias("customers"),
-                sql.sum(sql.col("customer_id").cast("decimal(20)")).cast("string").alias("ids"),
-                sql.bit_xor(sql.xxhash64("customer_id")).alias("hashed"),
+                sql.sum(number.cast("decimal(20)")).cast("string").alias("ids"),
+                sql.bit_xor(sql.xxhash64(KEY)).alias("hashed"),
             )
             .sort(*groups, "customers")
         )

@@ -38,8 +38,9 @@ if TYPE_CHECKING:
 
 BATCH_ROWS = 50_000
 
-# What makes a spreadsheet take a text for a formula.
+# What makes a spreadsheet take a text for a formula, unless it is a number with a sign, as an id may be.
 FORMULA = r"^[=+\-@\t\r]"
+SIGNED = r"^[+\-][0-9][0-9.,]*$"
 
 
 # Types that a file has no value for, or a wrong one: such values are written as DuckDB says them.
@@ -217,11 +218,12 @@ def _in_words(value: object) -> str:
 def _neutralise(column: Any) -> Any:
     import pyarrow.compute as pc  # noqa: PLC0415
 
-    return pc.replace_substring_regex(column, pattern=f"({FORMULA})", replacement=r"'\1")
+    neutral = pc.replace_substring_regex(column, pattern=f"({FORMULA})", replacement=r"'\1")
+    return pc.if_else(pc.match_substring_regex(column, SIGNED), column, neutral)
 
 
 def _neutral(text: str) -> str:
-    return f"'{text}" if re.match(FORMULA, text) else text
+    return f"'{text}" if re.match(FORMULA, text) and not re.match(SIGNED, text) else text
 
 
 def write_json(answer: "pa.RecordBatchReader", file: BinaryIO) -> None:

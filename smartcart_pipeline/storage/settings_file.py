@@ -18,6 +18,8 @@ from smartcart_pipeline.storage.home import Home
 # What concerns one run only.
 OF_A_RUN = {"input"}
 STORAGES = ("sqlite", "postgres")
+# What earlier versions took here.
+MOVED = ("max_age", "max_income")
 
 
 def read_settings(home: Home, known: Mapping[str, Iterable[str]]) -> dict[str, dict[str, Any]]:
@@ -69,6 +71,11 @@ def require_known(path: Path, what: str, found: Iterable[Any], known: Iterable[s
     """
     names = sorted(known)
     for name in map(str, found):
+        if name in MOVED:
+            raise HomeError(
+                f"{path}: {name} is no {what} any more, it is a limit of the recipe: put it under clean.limits in a "
+                "recipe.yaml beside this file. See docs/guides/declaration.md."
+            )
         if name not in names:
             near = difflib.get_close_matches(name, names, n=1)
             meant = f" Did you mean {near[0]}?" if near else ""

@@ -1,0 +1,515 @@
+"""Every way in which a contract or a recipe can be wrong, with the message that people get."""
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from smartcart_pipeline.declaration.declaration import (
+    SHIPPED,
+    Declaration,
+    read_declaration,
+    read_declared,
+    shipped_declaration,
+)
+from smartcart_pipeline.declaration.errors import CallError, HomeError
+from smartcart_pipeline.declaration.files import DeclarationError
+from smartcart_pipeline_tests.declared import BEHAVIOURAL, CONTRACT, REFERENCE
+
+Change = Callable[[Any], Any]
+
+SHIPPED_CONTRACT = yaml.safe_load((SHIPPED / "contract.yaml").read_text(encoding="utf-8"))
+SHIPPED_RECIPE = yaml.safe_load((SHIPPED / "behavioural.yaml").read_text(encoding="utf-8"))
+
+
+def put(*place: str | int, value: Any) -> Change:
+    """Put a value at a place; counted from 0 in lists."""
+
+    def change(said: Any) -> None:
+        for step in place[:-1]:
+            said = said[step]
+        said[place[-1]] = value
+
+    return change
+
+
+def drop(*place: str | int) -> Change:
+    """Take away what stands at a place."""
+
+    def change(said: Any) -> None:
+        for step in place[:-1]:
+            said = said[step]
+        del said[place[-1]]
+
+    return change
+
+
+def column(name: str, /, **values: Any) -> Change:
+    """Change a column of the contract; what is set to None is taken away."""
+
+    def change(said: Any) -> None:
+        [found] = [each for each in said["schema"][0]["properties"] if each["name"] == name]
+        for key, value in values.items():
+            if value is None:
+                found.pop(key, None)
+            else:
+                found[key] = value
+
+    return change
+
+
+def feature(name: str, section: str = "features", /, **values: Any) -> Change:
+    """Put a feature in the place of another, or add one."""
+    return put(section, name, value=values)
+
+
+def read(home: Path, contract: Any = None, recipe: Any = None) -> Declaration:
+    """The declaration of a home with files of its own."""
+    for name, said in (("contract.yaml", contract), ("recipe.yaml", recipe)):
+        if said is not None:
+            text = said if isinstance(said, str) else yaml.safe_dump(said, sort_keys=False)
+            (home / name).write_text(text, encoding="utf-8")
+    return read_declaration(home)
+
+
+WRONG_CONTRACTS: dict[str, tuple[Change, str]] = {
+    "a misspelt key at the top": (put("statuss", value="active"), "statuss is not known (nearest: status)"),
+    "a misspelt key of a column": (
+        column("income", requird=True),
+        "schema[1].properties[5].requird is not known (nearest: required)",
+    ),
+    "a misspelt bound": (
+        column("income", logicalTypeOptions={"minimun": 3}),
+        "schema[1].properties[5] (income).logicalTypeOptions.minimun is not supported (nearest: minimum)",
+    ),
+    "a misspelt type": (
+        column("income", logicalType="nummber", logicalTypeOptions={}),
+        "schema[1].properties[5] (income).logicalType is 'nummber' (nearest: number)",
+    ),
+    "no type": (
+        column("recency", logicalType=None, logicalTypeOptions={}),
+        "schema[1].properties[9] (recency).logicalType is None: expected one of integer, number, string, date",
+    ),
+    "an older standard": (
+        put("apiVersion", value="v2.2.2"),
+        "apiVersion is 'v2.2.2': expected one of v3.1.0, v3.2.0",
+    ),
+    "another kind": (put("kind", value="Contract"), "kind is 'Contract': expected DataContract"),
+    "no name": (drop("name"), "name is missing: it is what recipes call the contract"),
+    "no table": (put("schema", value=[]), "schema has 0 tables: expected one, that of the customers"),
+    "two tables": (
+        lambda said: said["schema"].append(copy.deepcopy(said["schema"][0])),
+        "schema has 2 tables: expected one, that of the customers",
+    ),
+    "no columns": (
+        put("schema", 0, "properties", value=[]),
+        "schema[1].properties is missing: expected the columns of the export",
+    ),
+    "no key": (
+        column("customer_id", primaryKey=None),
+        "schema[1]: the primary key is missing: expected primaryKey: true at the one column that tells customers apart",
+    ),
+    "two keys": (
+        column("recency", primaryKey=True),
+        (
+            "schema[1]: the primary key are customer_id, recency: expected primaryKey: true at the one column that tells "
+            "customers apart"
+        ),
+    ),
+    "a key of dates": (
+        lambda said: (
+            column("dt_customer", primaryKey=True)(said),
+            column("customer_id", primaryKey=None, name="number")(said),
+        ),
+        "schema[1]: the primary key is a date: expected logicalType integer or string",
+    ),
+    "a column twice": (column("kidhome", name="teenhome"), "schema[1]: two columns have the name 'teenhome'"),
+    "a header twice": (
+        column("kidhome", physicalName="Teenhome"),
+        "schema[1]: two columns have the physicalName 'Teenhome'",
+    ),
+    "a name of SQL's": (
+        column("kidhome", name="order"),
+        "schema[1].properties[6] (order).name: 'order' is a keyword of SQL: add a word to it",
+    ),
+    "a name of ours": (
+        column("kidhome", name="least"),
+        "schema[1].properties[6] (least).name: 'least' is a name that the pipeline uses itself: choose another",
+    ),
+    "a name that is none": (
+        column("kidhome", name="Kid Home"),
+        (
+            "schema[1].properties[6] (Kid Home).name: 'Kid Home' is no name: expected small letters, digits and "
+            "underscores, a letter first, 60 at most"
+        ),
+    ),
+    "a column without a name": (column("kidhome", name=None), "schema[1].properties[6].name is missing"),
+    "bounds the wrong way": (
+        column("income", logicalTypeOptions={"minimum": 10, "maximum": 1}),
+        "schema[1].properties[5] (income): minimum is 10, above the maximum 1",
+    ),
+    "a bound that is no number": (
+        column("income", logicalTypeOptions={"minimum": "0"}),
+        "schema[1].properties[5] (income).logicalTypeOptions.minimum is '0': expected a number",
+    ),
+    "a bound of a text": (
+        column("education", logicalTypeOptions={"maximum": 5}),
+        "schema[1].properties[3] (education).logicalTypeOptions.maximum: only a number can have one",
+    ),
+    "a list of numbers": (
+        column("recency", enum=[{"value": 1}]),
+        "schema[1].properties[9] (recency).enum: only a string can have one",
+    ),
+    "a list with a number": (
+        column("education", enum=[{"value": "Basic"}, {"value": 2}]),
+        "schema[1].properties[3] (education).enum: 2 is no text: put it in quotation marks",
+    ),
+    "a list with a value twice": (
+        column("education", enum=[{"value": "Basic"}, {"value": "Basic"}]),
+        "schema[1].properties[3] (education).enum lists a value twice",
+    ),
+    "another rounding": (
+        column("mnt_wines", customProperties=[{"property": "rounding", "value": "down"}]),
+        "schema[1].properties[10] (mnt_wines).customProperties: rounding is 'down': expected nearest",
+    ),
+    "a misspelt custom property": (
+        column("mnt_wines", customProperties=[{"property": "roundin", "value": "nearest"}]),
+        "schema[1].properties[10] (mnt_wines).customProperties: 'roundin' is not known (nearest: rounding)",
+    ),
+    "rounding of what has decimals": (
+        column("income", customProperties=[{"property": "rounding", "value": "nearest"}]),
+        "schema[1].properties[5] (income).customProperties: rounding is for integers only",
+    ),
+    "rules that nobody would check": (
+        column("income", quality=[{"metric": "nullValues", "mustBe": 0}]),
+        "schema[1].properties[5] (income).quality is not supported: take it out",
+    ),
+    "something of another kind": (
+        column("income", required="sometimes"),
+        "schema[1].properties[5].required is 'sometimes': should be a valid boolean",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", WRONG_CONTRACTS)
+def test_a_wrong_contract_is_refused_with_its_place(tmp_path: Path, what: str) -> None:
+    change, told = WRONG_CONTRACTS[what]
+    said = copy.deepcopy(SHIPPED_CONTRACT)
+    change(said)
+    with pytest.raises(DeclarationError) as caught:
+        read(tmp_path, contract=said)
+    assert str(caught.value).startswith(f"{tmp_path / 'contract.yaml'}: ")
+    assert told in str(caught.value)
+    assert str(caught.value).endswith(". Correct the file.")
+
+
+WRONG_RECIPES: dict[str, tuple[Change, str]] = {
+    "a misspelt section": (put("featurs", value={}), "featurs is not known (nearest: features)"),
+    "a misspelt key of a feature": (
+        feature("age", years_sinc="year_birth"),
+        "features.age.years_sinc is not known (nearest: years_since)",
+    ),
+    "a misspelt word": (
+        put("features", "age", "words", "lable", value="Age"),
+        "features.age.words.lable is not known (nearest: label)",
+    ),
+    "no head": (drop("recipe"), "recipe is missing"),
+    "for another contract": (
+        put("recipe", "contract", value="customers"),
+        "recipe.contract is 'customers', but the contract is called 'smartcart_customers'",
+    ),
+    "no verb": (
+        feature("age", description="Age."),
+        (
+            "features.age: expected one verb, found none: one of column, flag, years_since, days_since, sum, difference, "
+            "ratio, log, regroup"
+        ),
+    ),
+    "two verbs": (
+        feature("age", years_since="year_birth", column="recency"),
+        "features.age: expected one verb, found column and years_since",
+    ),
+    "a column that is not there": (
+        feature("age", years_since="yearbirth"),
+        "features.age.years_since: there is no column or earlier feature 'yearbirth' (nearest: year_birth)",
+    ),
+    "a later feature": (
+        feature("age", sum=["total_spending", "recency"]),
+        "features.age.sum: there is no column or earlier feature 'total_spending'",
+    ),
+    "a sum of one": (feature("age", sum=["recency"]), "features.age.sum is a list: "),
+    "the key": (feature("age", column="customer_id"), "features.age.column: customer_id is the key"),
+    "a sum of texts": (
+        feature("age", sum=["education", "recency"]),
+        "features.age.sum: education is for a number only, and the contract says VARCHAR",
+    ),
+    "days since a number": (
+        feature("age", days_since="recency"),
+        "features.age.days_since: recency is for a date only, and the contract says SMALLINT",
+    ),
+    "a flag of more than two": (
+        feature("age", flag="recency", rate="recency_rate"),
+        "features.age.flag: recency is for a whole number from 0 to 1 only",
+    ),
+    "a flag without a rate": (
+        feature("complain", flag="complain"),
+        "features.complain.rate is missing: what the mean of its 0s and 1s is called",
+    ),
+    "a value that may be missing": (
+        drop("clean", "impute", "income"),
+        "features.income.column: income may be missing: make it required, or impute it under clean.impute",
+    ),
+    "a group of nobody": (
+        put("features", "living_with", "into", "Partner", value=["Maried"]),
+        "features.living_with.into: 'Maried' is no value of marital_status (nearest: Married)",
+    ),
+    "a value in two groups": (
+        put("features", "education", "into", value={"A": ["Basic"], "B": ["Basic"]}),
+        "features.education.into: 'Basic' stands in two groups",
+    ),
+    "words of no group": (
+        put("features", "living_with", "levels", "Partners", value={"named": "x"}),
+        "features.living_with.levels: there is no group 'Partners' (nearest: Partner)",
+    ),
+    "no other group": (
+        drop("features", "education", "otherwise"),
+        "features.education.otherwise is missing: the group of all other values",
+    ),
+    "groups of a number": (
+        feature("age", years_since="year_birth", otherwise="old"),
+        "features.age: into, otherwise and levels go with the verb regroup only",
+    ),
+    "a logarithm of less than nothing": (
+        lambda said: (
+            feature("gap", difference=["recency", "num_web_purchases"])(said),
+            feature("bent", log="gap")(said),
+        ),
+        "features.bent.log: gap may be negative",
+    ),
+    "a date that may lie after the as-of date": (
+        drop("clean", "limits", 1),
+        (
+            "features.age: year_birth may lie after the as-of date: put a limit on it, with until: as_of, under "
+            "clean.limits"
+        ),
+    ),
+    "a feature twice": (
+        feature("age", "outcomes", flag="response", rate="age_rate"),
+        "outcomes.age: there is a feature of this name already",
+    ),
+    "a feature of a name of ours": (
+        feature("distance", column="recency"),
+        "features.distance: 'distance' is a name that the pipeline uses itself: choose another",
+    ),
+    "two few features": (
+        put("features", value={"recency": {"column": "recency"}}),
+        "features: the model sees 1 columns, expected 3 or more; a category counts as many as it has groups",
+    ),
+    "a step of nothing": (feature("age", years_since="year_birth", step=0), "features.age.step is 0: "),
+    "a day of no date": (put("as_of", "newest", value="recency"), "as_of.newest: recency is no required date"),
+    "a day of no column": (
+        put("as_of", "newest", value="dt_customr"),
+        "as_of.newest: there is no column 'dt_customr' (nearest: dt_customer)",
+    ),
+    "a median of whole numbers": (
+        put("clean", "impute", "recency", value="median"),
+        "clean.impute: recency is SMALLINT, and a median may have decimals: expected logicalType number",
+    ),
+    "another way to impute": (put("clean", "impute", "income", value="mean"), "clean.impute.income is 'mean': "),
+    "a limit on nothing": (
+        put("clean", "limits", 2, "feature", value="agee"),
+        "clean.limits[3]: there is no feature 'agee' (nearest: age)",
+    ),
+    "a limit on two": (
+        put("clean", "limits", 2, "column", value="income"),
+        "clean.limits[3]: expected a column or a feature, one of the two",
+    ),
+    "a limit without a bound": (
+        drop("clean", "limits", 2, "maximum"),
+        "clean.limits[3]: expected maximum or until, one of the two",
+    ),
+    "a limit of a text": (
+        put("clean", "limits", 3, "column", value="education"),
+        "clean.limits[4].maximum: education is no number",
+    ),
+    "a reason that is no code": (
+        put("clean", "limits", 2, "reason", value="Too old"),
+        "clean.limits[3].reason is 'Too old': expected small letters, digits and underscores",
+    ),
+    "a reason twice": (
+        put("clean", "limits", 2, "reason", value="income_above_limit"),
+        "clean.limits: the reason income_above_limit stands at two of them",
+    ),
+    "a detail of no column": (
+        put("clean", "limits", 2, "detail", value="Born in {yearbirth}"),
+        "clean.limits[3].detail: {yearbirth} is no column (nearest: year_birth)",
+    ),
+    "worth of no feature": (
+        put("business", "worth", value="total_spendings"),
+        "business.worth: there is no number among the features 'total_spendings' (nearest: total_spending)",
+    ),
+    "worth of a category": (
+        put("business", "worth", value="education"),
+        "business.worth: there is no number among the features 'education'",
+    ),
+    "a part of no column": (
+        put("business", "composition", "parts", "mnt_wine", value="wine"),
+        "business.composition.parts: there is no column 'mnt_wine' (nearest: mnt_wines)",
+    ),
+    "a report of what nobody sees": (
+        put("report", "told", value=["living_with"]),
+        "report.told: there is no column that the model sees 'living_with' (nearest: living_with_",
+    ),
+    "a household of others": (
+        put("business", "household", "pets", value="total_children"),
+        "business.household.pets",
+    ),
+    "words of another kind": (
+        put("features", "age", "words", "label", value=5),
+        "features.age.words.label is 5: should be a valid string",
+    ),
+    "a mean without its value": (
+        put("features", "age", "words", "mean", value="of many years"),
+        "features.age.words.mean is 'of many years': ",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", WRONG_RECIPES)
+def test_a_wrong_recipe_is_refused_with_its_place(tmp_path: Path, what: str) -> None:
+    change, told = WRONG_RECIPES[what]
+    said = copy.deepcopy(SHIPPED_RECIPE)
+    change(said)
+    with pytest.raises(DeclarationError) as caught:
+        read(tmp_path, recipe=said)
+    assert str(caught.value).startswith(f"{tmp_path / 'recipe.yaml'}: ")
+    assert told in str(caught.value)
+    assert str(caught.value).endswith(". Correct the file.")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "expected keys and values, found nothing. See the shipped files."),
+        ("- a\n- b\n", "expected keys and values, found a list. See the shipped files."),
+        ("a: [1\n", "this is no YAML: expected ',' or ']', but got '<stream end>', in line 2. Correct the file."),
+        ("a: 1\nb: 2\na: 3\n", "this is no YAML: 'a' is said twice, in line 3. Correct the file."),
+        ("a: !!python/object/apply:os.system [true]\n", "this is no YAML: could not determine a constructor"),
+    ],
+    ids=["empty", "a list", "not closed", "a key twice", "code"],
+)
+@pytest.mark.parametrize("name", ["contract", "recipe"])
+def test_a_file_that_says_nothing_is_refused(tmp_path: Path, name: str, text: str, told: str) -> None:
+    with pytest.raises(DeclarationError) as caught:
+        read(tmp_path, **{name: text})
+    assert f"{tmp_path / name}.yaml: {told}" in str(caught.value)
+
+
+def test_a_file_of_another_encoding_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "recipe.yaml").write_bytes("recipe: {name: größer}".encode("latin-1"))
+    with pytest.raises(DeclarationError, match=r"recipe\.yaml: the text is not UTF-8\. Save it as UTF-8\."):
+        read_declaration(tmp_path)
+
+
+def test_of_many_faults_the_first_are_told_and_the_rest_counted(tmp_path: Path) -> None:
+    said = copy.deepcopy(SHIPPED_RECIPE)
+    said["report"]["told"] = [f"none_{number}" for number in range(8)]
+    with pytest.raises(DeclarationError) as caught:
+        read(tmp_path, recipe=said)
+    assert str(caught.value).count("there is no column that the model sees") == 5
+    assert str(caught.value).endswith("(and 3 more). Correct the file.")
+
+
+def test_a_home_goes_by_its_own_files_first(tmp_path: Path) -> None:
+    contract, recipe = copy.deepcopy(SHIPPED_CONTRACT), copy.deepcopy(SHIPPED_RECIPE)
+    column("income", physicalName="Yearly_Income")(contract)
+    put("recipe", "name", value="ours")(recipe)
+    put("clean", "limits", 2, "maximum", value=70)(recipe)
+    declared = read(tmp_path, contract, recipe)
+    assert declared.contract.by_name["income"].header == "Yearly_Income"
+    assert (declared.recipe.name, declared.recipe.limits[2].maximum) == ("ours", 70)
+    assert read_declaration(tmp_path, "reference").recipe.name == "reference"
+
+
+def test_a_home_without_files_goes_by_the_shipped_ones(tmp_path: Path) -> None:
+    assert read_declaration(tmp_path) == BEHAVIOURAL
+    assert read_declaration(tmp_path, "reference") == REFERENCE
+    assert REFERENCE.digest != BEHAVIOURAL.digest
+
+
+def test_a_recipe_can_be_named_by_its_path(tmp_path: Path) -> None:
+    said = copy.deepcopy(SHIPPED_RECIPE)
+    put("recipe", "name", value="mine")(said)
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump(said, sort_keys=False), encoding="utf-8")
+    assert read_declaration(tmp_path / "home", str(path)).recipe.name == "mine"
+
+
+@pytest.mark.parametrize("recipe", ["behaviour", "missing.yaml", ""])
+def test_a_recipe_that_is_not_there_is_named_with_the_nearest(tmp_path: Path, recipe: str) -> None:
+    with pytest.raises(CallError) as caught:
+        read_declaration(tmp_path, recipe)
+    near = " (nearest: behavioural)" if recipe == "behaviour" else ": expected one of behavioural, reference"
+    assert str(caught.value) == f"--recipe {recipe!r} is not known{near}. Or name a file that ends in .yaml."
+
+
+def test_a_recipe_that_is_based_on_nothing_is_refused(tmp_path: Path) -> None:
+    told = r"recipe\.based_on: there is no recipe 'behaviour' \(nearest: behavioural\)"
+    with pytest.raises(DeclarationError, match=told):
+        read(tmp_path, recipe="recipe: {name: x, contract: y, based_on: behaviour}")
+
+
+def test_a_home_can_change_a_shipped_recipe_in_one_thing(tmp_path: Path) -> None:
+    head = {"name": "ours", "contract": "smartcart_customers", "based_on": "behavioural"}
+    clean = copy.deepcopy(SHIPPED_RECIPE["clean"])
+    clean["limits"][2]["maximum"] = 80
+    declared = read(tmp_path, recipe={"recipe": head, "clean": clean})
+    assert [limit.maximum for limit in declared.recipe.limits] == [None, None, 80, 600_000]
+    assert declared.recipe.features == BEHAVIOURAL.recipe.features
+
+
+def test_a_recipe_says_only_what_differs_from_the_one_that_it_is_based_on() -> None:
+    assert (REFERENCE.recipe.features, REFERENCE.recipe.limits) == (
+        BEHAVIOURAL.recipe.features,
+        BEHAVIOURAL.recipe.limits,
+    )
+    assert REFERENCE.recipe.counts_outcomes
+    assert not BEHAVIOURAL.recipe.counts_outcomes
+
+
+@pytest.mark.parametrize("recipe", ["behavioural", "reference"])
+def test_a_declaration_that_is_kept_is_the_same(recipe: str) -> None:
+    declared = shipped_declaration(recipe)
+    again = read_declared(declared.document(), "a model")
+    assert (again, again.digest) == (declared, declared.digest)
+
+
+def test_a_kept_declaration_that_is_damaged_names_where_it_is_kept() -> None:
+    document = copy.deepcopy(BEHAVIOURAL.document())
+    drop("features", "age")(document["recipe"])
+    with pytest.raises(HomeError, match=r"^a model: clean\.limits\[3\]: there is no feature 'age'"):
+        read_declared(document, "a model")
+
+
+def test_any_column_can_be_the_key(tmp_path: Path) -> None:
+    said = copy.deepcopy(SHIPPED_CONTRACT)
+    column("customer_id", name="member", physicalName="Member No")(said)
+    declared = read(tmp_path, contract=said)
+    assert (declared.contract.key.name, declared.contract.key.header) == ("customer_id", "Member No")
+
+
+def test_types_are_as_narrow_as_the_bounds_where_the_contract_names_no_type_of_ours(tmp_path: Path) -> None:
+    said = copy.deepcopy(SHIPPED_CONTRACT)
+    for name in ("recency", "complain", "customer_id"):
+        column(name, physicalType="NUMBER(38,0)")(said)
+    column("recency", logicalTypeOptions={"minimum": 0, "maximum": 40_000})(said)
+    found = read(tmp_path, contract=said).contract.by_name
+    assert [found[name].type for name in ("recency", "complain", "customer_id")] == ["INTEGER", "TINYINT", "BIGINT"]
+
+
+def test_the_shipped_contract_names_every_column_of_the_sample() -> None:
+    header = (Path(__file__).parents[2] / "data" / "smartcart_customers.csv").read_text().splitlines()[0]
+    assert header.split(",") == [each.header for each in CONTRACT]
