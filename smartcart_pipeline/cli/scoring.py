@@ -21,6 +21,7 @@ from smartcart_pipeline.segmentation.cleaning import judge_export, reject_custom
 from smartcart_pipeline.segmentation.model import SegmentModel, read_model, score_customers
 from smartcart_pipeline.storage.home import put_in_place
 from smartcart_pipeline.storage.questions import WRITERS
+from smartcart_pipeline.storage.warehouse import open_warehouse
 
 STANDARD_OUTPUT = "-"
 # Rejected rows whose faults are told at once.
@@ -59,7 +60,7 @@ def published_model(publication: Path) -> tuple[str, SegmentModel]:
         HomeError: If it holds no model that can be read.
     """
     try:
-        with duckdb.connect(str(publication), read_only=True) as connection:
+        with open_warehouse(publication) as connection:
             [(version, document)] = connection.execute("SELECT model_version, document FROM segment_model").fetchall()
         return version, read_model(json.loads(document))
     except duckdb.CatalogException:

@@ -33,6 +33,7 @@ OURS = frozenset(
         "everyone",
         "first_line",
         "first_version",
+        "id_number",
         "is_accepted",
         "is_repeat",
         "kmeans_cluster",

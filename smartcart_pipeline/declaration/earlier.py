@@ -5,11 +5,13 @@ from typing import Any
 
 from smartcart_pipeline.declaration.declaration import shipped_declaration, shipped_recipes
 
+MEDIAN = "_median"
+
 
 def declared_before(document: Mapping[str, Any]) -> dict[str, Any]:
     """A document of a segment model, whose format may be the first.
 
-    That one knew the shipped recipes only, by their names, and kept the limits of age and income beside them.
+    That one knew the shipped recipes only, by their names, and kept limits and the median beside them.
 
     Args:
         document: The document.
@@ -19,12 +21,18 @@ def declared_before(document: Mapping[str, Any]) -> dict[str, Any]:
     """
     if document.get("format") != 1 or document.get("recipe") not in shipped_recipes():
         return dict(document)
-    kept = {key: value for key, value in document.items() if key not in ("limits", "income_median")}
+    medians = {key: value for key, value in document.items() if key.endswith(MEDIAN)}
+    kept = {key: value for key, value in document.items() if key != "limits" and key not in medians}
     declared = shipped_declaration(str(document["recipe"])).document()
     maxima = {name.removeprefix("max_"): value for name, value in dict(document.get("limits") or {}).items()}
     limits = [_with_maximum(limit, maxima) for limit in declared["recipe"]["clean"]["limits"]]
     declared["recipe"] = {**declared["recipe"], "clean": {**declared["recipe"]["clean"], "limits": limits}}
-    return {**kept, "format": 2, "declaration": declared, "medians": {"income": document.get("income_median")}}
+    return {
+        **kept,
+        "format": 2,
+        "declaration": declared,
+        "medians": {key.removesuffix(MEDIAN): value for key, value in medians.items()},
+    }
 
 
 def _with_maximum(limit: dict[str, Any], maxima: Mapping[str, Any]) -> dict[str, Any]:

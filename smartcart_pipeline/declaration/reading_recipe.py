@@ -21,6 +21,7 @@ from smartcart_pipeline.declaration.files import (
 from smartcart_pipeline.declaration.recipe import (
     FINE,
     PLACEHOLDER,
+    VERBS,
     AsIs,
     Business,
     Composition,
@@ -41,7 +42,6 @@ from smartcart_pipeline.declaration.recipe import (
     read_by,
 )
 
-VERBS = ("column", "flag", "years_since", "days_since", "sum", "difference", "ratio", "log", "regroup")
 # What every model is projected onto has three dimensions.
 FEWEST = 3
 
@@ -162,21 +162,15 @@ def _read_feature(
 
 
 def _read_verb(verb: str, part: FeaturePart) -> Verb:
-    value = getattr(part, verb)
-    match verb:
-        case "sum":
-            return Sum(tuple(value))
-        case "difference":
-            return Difference(*value)
-        case "ratio":
-            return Ratio(*value)
-        case "regroup":
-            groups = (part.into or {}).items()
-            return Regroup(value, tuple((group, tuple(of)) for group, of in groups), part.otherwise or "")
-    simple: dict[str, type[AsIs | Flag | YearsSince | DaysSince | Log]] = {
-        "column": AsIs, "flag": Flag, "years_since": YearsSince, "days_since": DaysSince, "log": Log,
-    }  # fmt: skip
-    return simple[verb](value)
+    value, kind = getattr(part, verb), VERBS[verb]
+    if kind is Regroup:
+        groups = (part.into or {}).items()
+        return Regroup(value, tuple((group, tuple(of)) for group, of in groups), part.otherwise or "")
+    if kind is Sum:
+        return Sum(tuple(value))
+    read: Any = kind
+    verb_made: Verb = read(*(value if isinstance(value, list) else [value]))
+    return verb_made
 
 
 def _read_words(name: str, part: WordsPart) -> Words:

@@ -98,6 +98,18 @@ class Regroup:
 
 
 Verb = AsIs | Flag | YearsSince | DaysSince | Sum | Difference | Ratio | Log | Regroup
+# By the key that a recipe names each by.
+VERBS: dict[str, type[Verb]] = {
+    "column": AsIs,
+    "flag": Flag,
+    "years_since": YearsSince,
+    "days_since": DaysSince,
+    "sum": Sum,
+    "difference": Difference,
+    "ratio": Ratio,
+    "log": Log,
+    "regroup": Regroup,
+}
 
 
 def read_by(verb: Verb) -> tuple[str, ...]:

@@ -6,6 +6,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Literal, get_args
 
 from smartcart_pipeline.declaration.columns import WHOLE, Column, SqlType, narrowest
 from smartcart_pipeline.declaration.contract import KEY, LINE_COLUMNS, Contract
@@ -22,6 +23,11 @@ from smartcart_pipeline.declaration.recipe import (
     YearsSince,
     share_name,
 )
+
+# Where tables stand in the warehouse: what analysts work with, how customers come into segments, what earlier nights
+# have left, and what can be traced.
+Schema = Literal["main", "model", "history", "audit"]
+SCHEMAS: tuple[Schema, ...] = get_args(Schema)
 
 # A table as another night wrote it is called so in queries, behind its own name.
 BEFORE = "_before"
@@ -40,6 +46,7 @@ class Table:
         carries_extra: Whether further columns of the export are carried along behind the declared ones, as text.
         follows: The table that has the very same customers, one row each.
         grows: Whether it holds all nights: nobody counts its keys anew each night, and a replay gives the same bytes.
+        schema: Where it stands in the warehouse: one of `SCHEMAS`.
     """
 
     name: str
@@ -50,6 +57,7 @@ class Table:
     carries_extra: bool = False
     follows: str | None = None
     grows: bool = False
+    schema: Schema = "main"
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -89,6 +97,7 @@ REJECTED_CUSTOMERS = Table(
     "Lines that the contract or a cleaning rule refuses, with the reason.",
     DECLARED,
     key=("line_number",),
+    schema="audit",
 )
 
 CLEANED = Table(
@@ -105,6 +114,7 @@ CLEANING_FIGURES = Table(
     "What cleaning went by. New customers are cleaned by the same figures.",
     DECLARED,
     key=("as_of_date",),
+    schema="model",
 )
 
 FEATURES = Table(
@@ -137,6 +147,7 @@ SCALER = Table(
         Column("scale", "DOUBLE", "Standard deviation of the feature (n), in its own unit; 1 if it never varies."),
     ),
     key=("feature",),
+    schema="model",
 )
 CORRELATIONS = Table(
     "correlations",
@@ -154,6 +165,7 @@ CORRELATIONS = Table(
         ),
     ),
     key=("feature", "other_feature"),
+    schema="model",
 )
 
 _POINT = tuple(
@@ -188,6 +200,7 @@ LOADINGS = Table(
         ),
     ),
     key=("component", "feature"),
+    schema="model",
 )
 
 SAMPLED_CUSTOMERS = Table(
@@ -196,6 +209,7 @@ SAMPLED_CUSTOMERS = Table(
     "A seeded sample: k is chosen, fits are begun and algorithms are compared on these customers or some of them.",
     DECLARED,
     key=(KEY,),
+    schema="model",
 )
 
 K_SELECTION = Table(
@@ -275,8 +289,10 @@ CENTROIDS = Table(
         *_POINT,
     ),
     key=("segment_id",),
+    schema="model",
 )
 
+DECLARATION = Column("declaration", "VARCHAR", "Digest of the contract and the recipe that the night went by.")
 NIGHT = Column("night", "INTEGER", "Number of the night, from 1, in the order of publication.", minimum=1)
 MODEL_VERSION = Column("model_version", "VARCHAR", "A version of the segment model: v1, v2, …")
 
@@ -300,6 +316,7 @@ CONTESTED_MODELS = Table(
         Column("document", "VARCHAR", "All of the model as JSON, with what later nights are held against."),
     ),
     key=("part",),
+    schema="model",
 )
 
 FITTED_CENTROIDS = Table(
@@ -311,6 +328,7 @@ FITTED_CENTROIDS = Table(
         *_POINT,
     ),
     key=("kmeans_cluster",),
+    schema="model",
 )
 
 NIGHTS = Table(
@@ -325,6 +343,7 @@ NIGHTS = Table(
         Column("customers", "BIGINT", "Customers that were published.", minimum=1),
         Column("segments", "INTEGER", "Segments of the model.", minimum=1),
         Column("verdict", "VARCHAR", "Why the challenger was promoted or held, in plain words."),
+        replace(DECLARATION, nullable=True),
         Column(
             "replaces_night",
             "INTEGER",
@@ -335,6 +354,7 @@ NIGHTS = Table(
         ),
     ),
     key=("night",),
+    schema="history",
 )
 
 PROMOTION_DECISIONS = Table(
@@ -354,6 +374,7 @@ PROMOTION_DECISIONS = Table(
         Column("verdict", "VARCHAR", "Why, in plain words; the same in all rows of a night."),
     ),
     key=("night", "criterion"),
+    schema="history",
 )
 
 SEGMENT_EVENTS = Table(
@@ -382,6 +403,7 @@ SEGMENT_EVENTS = Table(
         Column("share_of_new", "DOUBLE", "Their share of the new segment.", nullable=True, minimum=0, maximum=1),
     ),
     key=("night", "segment_id"),
+    schema="history",
 )
 
 FEATURE_DRIFT = Table(
@@ -407,6 +429,7 @@ FEATURE_DRIFT = Table(
         Column("vanished_categories", "VARCHAR", "Categories that nobody has any more."),
     ),
     key=("night", "feature"),
+    schema="history",
 )
 
 SEGMENT_MEMBERSHIP = Table(
@@ -422,6 +445,7 @@ SEGMENT_MEMBERSHIP = Table(
     ),
     key=(KEY, "valid_from"),
     grows=True,
+    schema="history",
 )
 
 _FROM = Column("from_segment_id", "VARCHAR", "The published segment before.")
@@ -453,6 +477,7 @@ SEGMENT_MOVES = Table(
         ),
     ),
     key=(KEY,),
+    schema="history",
 )
 
 SEGMENT_MIGRATION = Table(
@@ -476,6 +501,7 @@ SEGMENT_MIGRATION = Table(
         Column("customers", "BIGINT", "How many.", minimum=1),
     ),
     key=("night", "period", "from_segment_id", "to_segment_id", "cause"),
+    schema="history",
 )
 
 ALGORITHM_COMPARISON = Table(
@@ -505,6 +531,7 @@ ALGORITHM_COMPARISON = Table(
         ),
     ),
     key=("algorithm", "space"),
+    schema="model",
 )
 
 
@@ -518,6 +545,7 @@ PLOTTED_CUSTOMERS = Table(
     "A seeded sample of at most 2,000 customers: enough to see the shape of a scatter plot, few enough to see a point.",
     DECLARED,
     key=(KEY,),
+    schema="model",
 )
 
 CATEGORY_SPENDING = Table(
@@ -548,6 +576,7 @@ SEGMENT_MODEL = Table(
         Column("document", "VARCHAR", "The model as JSON."),
     ),
     key=("model_version",),
+    schema="model",
 )
 
 SEGMENT_RULES = Table(
@@ -569,11 +598,53 @@ SEGMENT_RULES = Table(
         Column("case_sql", "VARCHAR", "All rules as one SQL expression that gives the segment; the same in all rows."),
     ),
     key=("rule_number",),
+    schema="model",
+)
+
+DECLARED_COLUMNS = Table(
+    "declared_columns",
+    "a column of the export",
+    "What every column of the export must be, as the contract of the run says.",
+    (
+        Column("name", "VARCHAR", "Its name in tables.", unique=True),
+        Column("header", "VARCHAR", "Its header in the export.", unique=True),
+        Column("type", "VARCHAR", "Its type in tables."),
+        Column("is_required", "BOOLEAN", "Whether a value must be there."),
+        Column("is_key", "BOOLEAN", "Whether it tells customers apart."),
+        Column("minimum", "DOUBLE", "The least value allowed.", nullable=True),
+        Column("maximum", "DOUBLE", "The greatest value allowed.", nullable=True),
+        Column("categories", "VARCHAR[]", "The only values allowed; empty where any is."),
+        Column("classification", "VARCHAR", "How personal it is, in the company's words.", nullable=True),
+        Column("description", "VARCHAR", "What it holds."),
+    ),
+    key=("name",),
+    schema="audit",
+)
+
+DECLARED_FEATURES = Table(
+    "declared_features",
+    "a feature",
+    "What is made of the columns, as the recipe of the run says, and what people call it.",
+    (
+        Column("name", "VARCHAR", "Its name in tables.", unique=True),
+        Column("role", "VARCHAR", "What it is for.", categories=("feature", "outcome", "described")),
+        Column("is_seen", "BOOLEAN", "Whether the model sees it."),
+        Column("verb", "VARCHAR", "How it is made."),
+        Column("reads", "VARCHAR[]", "The columns and features that it is made from."),
+        Column("step", "DOUBLE", "What it is rounded to.", nullable=True),
+        Column("label", "VARCHAR", "What people call it."),
+        Column("unit", "VARCHAR", "What stands behind a value.", nullable=True),
+        Column("description", "VARCHAR", "What it says of a customer."),
+    ),
+    key=("name",),
+    schema="audit",
 )
 
 OUTLINES: dict[str, Table] = {
     table.name: table
     for table in (
+        DECLARED_COLUMNS,
+        DECLARED_FEATURES,
         RAW_CUSTOMERS,
         REJECTED_CUSTOMERS,
         CLEANED,
@@ -626,10 +697,12 @@ PUBLICATION = Table(
             "The recipe that was asked for, of tonight's fit; another one where the model in force was kept.",
         ),
         Column("code_version", "VARCHAR", "Hash of the pipeline's code."),
+        DECLARATION,
         Column("model_version", "VARCHAR", "Version of the segment model in force: v1, v2, …"),
         Column("row_counts", "MAP(VARCHAR, BIGINT)", "Rows of each table, by name: row_counts['cleaned']."),
     ),
     key=("run_id",),
+    schema="audit",
 )
 
 LINEAGE = Table(
@@ -648,6 +721,7 @@ LINEAGE = Table(
         Column("upstream_assets", "VARCHAR[]", "The tables it was made from, by name."),
     ),
     key=("asset",),
+    schema="audit",
 )
 
 COLUMN_LINEAGE = Table(
@@ -666,6 +740,7 @@ COLUMN_LINEAGE = Table(
         Column("upstream_column", "VARCHAR", "The column there; of an export, its header.", nullable=True),
     ),
     key=("table_name", "column_name", "upstream_table", "upstream_column"),
+    schema="audit",
 )
 
 CHECKS = Table(
@@ -680,6 +755,7 @@ CHECKS = Table(
         Column("found", "VARCHAR", "What was found, in words."),
     ),
     key=("table_name", "check_name"),
+    schema="audit",
 )
 
 # What the publication itself writes into the warehouse, beside the tables of the lake.

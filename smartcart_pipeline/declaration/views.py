@@ -11,7 +11,7 @@ from smartcart_pipeline.declaration.columns import Column
 from smartcart_pipeline.declaration.contract import KEY
 from smartcart_pipeline.declaration.declaration import Declaration
 from smartcart_pipeline.declaration.recipe import Feature, Recipe
-from smartcart_pipeline.declaration.tables import SEGMENT_ID, declare_tables
+from smartcart_pipeline.declaration.tables import SEGMENT_ID, Schema, declare_tables
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class View:
         description: What it holds, and by which rule.
         columns: Its columns, in order.
         sql: One SELECT.
+        schema: Where it stands in the warehouse.
     """
 
     name: str
@@ -31,6 +32,7 @@ class View:
     description: str
     columns: tuple[Column, ...]
     sql: str
+    schema: Schema = "main"
 
 
 Columns = dict[str, Column]

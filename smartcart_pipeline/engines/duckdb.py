@@ -23,6 +23,7 @@ from smartcart_pipeline.engines.sql import identifier, literal, parquet
 from smartcart_pipeline.segmentation import Rows, clustering, components, scaling
 from smartcart_pipeline.segmentation.components import Components
 from smartcart_pipeline.segmentation.moments import Moments, sum_moments
+from smartcart_pipeline.segmentation.sampling import ID_NUMBER
 from smartcart_pipeline.segmentation.scaling import Scaler
 
 # Customers per array handed to a fit: large enough to be fast, small enough to stay out of the way.
@@ -184,6 +185,20 @@ class DuckDBEngine:
             The same rows, from memory.
         """
         return self.frame(self.fetch(frame))
+
+    def number_ids(self, frame: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
+        """Set a number beside each customer's id: the id itself, or 60 bits of the MD5 of a text (RFC 1321).
+
+        Args:
+            frame: Rows with `customer_id`.
+
+        Returns:
+            The same rows with `id_number` (Int64).
+        """
+        if frame.collect_schema()[KEY].is_integer():
+            return frame.with_columns(nw.col(KEY).alias(ID_NUMBER))
+        numbered: nw.LazyFrame[Any] = nw.from_native(nw.to_native(frame).project(f"*, {TEXT_NUMBER} AS {ID_NUMBER}"))
+        return numbered
 
     def arrays(self, frame: nw.LazyFrame[Any], columns: Sequence[str]) -> Iterator[np.ndarray]:
         """Stream columns of a frame, in its order.

@@ -72,6 +72,7 @@ class Engine(Protocol):
     def rows(self, frame: Frame) -> Rows: ...  # noqa: D102
     def fetch(self, frame: Frame) -> Any: ...  # noqa: D102
     def keep(self, frame: Frame) -> Frame: ...  # noqa: D102
+    def number_ids(self, frame: Frame) -> Frame: ...  # noqa: D102
     def array(self, frame: Frame, columns: Sequence[str]) -> np.ndarray: ...  # noqa: D102
     def write(  # noqa: D102
         self, frame: Frame, table: Table, path: Path, report: Callable[[float], None] | None = None

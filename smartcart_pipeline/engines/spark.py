@@ -25,6 +25,7 @@ from smartcart_pipeline.engines.lineage import Columns
 from smartcart_pipeline.segmentation import Rows
 from smartcart_pipeline.segmentation.clustering import LLOYD_STEPS, LLOYD_TOLERANCE
 from smartcart_pipeline.segmentation.components import COMPONENTS, NAMES, Components, fix_signs
+from smartcart_pipeline.segmentation.sampling import ID_NUMBER
 from smartcart_pipeline.segmentation.scaling import Scaler, require_differences
 
 if TYPE_CHECKING:
@@ -177,6 +178,15 @@ class SparkEngine:
             The same rows, from the driver's memory: no lost executor takes them along.
         """
         return self.frame(self.fetch(frame))
+
+    def number_ids(self, frame: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
+        """See `DuckDBEngine.number_ids`; the numbers are the same."""
+        if frame.collect_schema()[KEY].is_integer():
+            return frame.with_columns(nw.col(KEY).alias(ID_NUMBER))
+        numbered: nw.LazyFrame[Any] = nw.from_native(
+            nw.to_native(frame).selectExpr("*", f"{TEXT_NUMBER} AS {ID_NUMBER}")
+        )
+        return numbered
 
     def array(self, frame: nw.LazyFrame[Any], columns: Sequence[str]) -> np.ndarray:
         """Fetch columns of a frame that is known to be small enough.

@@ -4,6 +4,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from smartcart_pipeline.declaration.tables import SCHEMAS
+
 if TYPE_CHECKING:
     import duckdb
 
@@ -45,6 +47,20 @@ def literal(text: str) -> str:
         The quoted literal.
     """
     return "'" + text.replace("'", "''") + "'"
+
+
+def see_all(connection: "duckdb.DuckDBPyConnection", database: str) -> None:
+    """Have the tables of a warehouse found by their plain names, in whatever schema they stand.
+
+    Args:
+        connection: A connection to it.
+        database: What the connection calls it.
+    """
+    known = connection.execute("SELECT schema_name FROM duckdb_schemas() WHERE database_name = ?", [database])
+    # Earlier versions had the first schema only.
+    found = {name for (name,) in known.fetchall()}
+    path = ",".join(f"{identifier(database)}.{schema}" for schema in SCHEMAS if schema in found)
+    connection.execute(f"SET search_path = {literal(path)}")
 
 
 def file_literal(path: Path) -> str:

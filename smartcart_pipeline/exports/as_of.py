@@ -68,7 +68,7 @@ def stated_day(rule: str, export: Path, delivered_on: date) -> date | None:
         ) from None
 
 
-def find_day(rule: str, export: Path, delivered_on: date, newest_join: date) -> Found:
+def find_day(rule: str, export: Path, delivered_on: date, newest_join: date | None) -> Found:
     """The day that age and tenure of an export are counted to.
 
     A delivery is never counted to a day before its newest join date: time zones and copies move the time of a file, and
@@ -78,16 +78,21 @@ def find_day(rule: str, export: Path, delivered_on: date, newest_join: date) -> 
         rule: The setting `as_of`.
         export: The file.
         delivered_on: From `day_of_delivery`.
-        newest_join: Its newest join date.
+        newest_join: Its newest join date; None where the recipe names no column of dates.
 
     Returns:
         The day, and how it was found.
 
     Raises:
-        FaultError: As `stated_day`.
+        FaultError: As `stated_day`; and if nothing tells a day.
     """
     stated = stated_day(rule, export, delivered_on)
-    if stated is None:
+    if stated is None and newest_join is None:
+        raise HomeError(
+            "The recipe names no column whose newest date is the day to count to (as_of.newest). Name one there, or "
+            f"set as_of in settings.yaml to another rule: {DELIVERED}, or a pattern of the file's name."
+        )
+    if stated is None and newest_join is not None:
         return Found(newest_join, "the newest join date")
     if rule != DELIVERED:
         return Found(stated, f"the file's name, by {rule}" if _is_pattern(rule) else "as asked for")

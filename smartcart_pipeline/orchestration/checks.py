@@ -38,6 +38,7 @@ FLAT = 1e-9
 DTYPES: dict[SqlType, Any] = {name: getattr(nw, known.narwhals) for name, known in TYPES.items()} | {
     "TIMESTAMP": nw.Datetime,
     "INTEGER[]": nw.List(nw.Int32),
+    "VARCHAR[]": nw.List(nw.String),
 }
 
 

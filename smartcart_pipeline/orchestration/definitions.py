@@ -8,6 +8,7 @@ import dagster as dg
 
 from smartcart_pipeline.orchestration.assets import (
     contest,
+    declare,
     history,
     ingest,
     model,
@@ -37,6 +38,7 @@ def build_defs(home: Home, **overrides: Any) -> dg.Definitions:
     """
     return dg.Definitions(
         assets=[
+            declare.declaring,
             ingest.raw_customers,
             prepare.cleaning_rules,
             prepare.features,

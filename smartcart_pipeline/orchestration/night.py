@@ -33,6 +33,7 @@ from smartcart_pipeline.storage.publications import readable
 from smartcart_pipeline.storage.record_server import POSTGRES, require_server, tell_server
 from smartcart_pipeline.storage.run_lock import hold
 from smartcart_pipeline.storage.settings_file import read_storage
+from smartcart_pipeline.storage.warehouse import open_warehouse
 
 CHECKED = dg.DagsterEventType.ASSET_CHECK_EVALUATION.value
 
@@ -284,13 +285,11 @@ def _why(result: dg.ExecuteInProcessResult) -> str:
 
 
 def _outcome(home: Home, result: dg.ExecuteInProcessResult, recipe: Recipe) -> dict[str, Any]:
-    import duckdb  # noqa: PLC0415
-
     business = recipe.business
     spoken_of = [name for name in (business.means, business.worth) if name]
     figures = {f"mean_{name}": f"Mean {recipe.by_name[name].words.named}" for name in spoken_of}
 
-    with duckdb.connect(str(readable(home)), read_only=True) as warehouse:
+    with open_warehouse(readable(home)) as warehouse:
         segments = warehouse.sql(
             f"SELECT segment_id, persona, customers, share, {', '.join(map(identifier, figures))}, description "
             "FROM profiles ORDER BY segment_id"

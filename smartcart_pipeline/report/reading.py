@@ -10,7 +10,7 @@ from smartcart_pipeline.declaration.declaration import Declaration
 from smartcart_pipeline.declaration.errors import HomeError
 from smartcart_pipeline.declaration.recipe import Business, Recipe, share_name
 from smartcart_pipeline.engines.duckdb import DuckDBEngine
-from smartcart_pipeline.engines.sql import literal
+from smartcart_pipeline.engines.sql import literal, see_all
 from smartcart_pipeline.segmentation import Rows
 from smartcart_pipeline.segmentation.cleaning import tell_faults
 from smartcart_pipeline.segmentation.model import read_model
@@ -100,7 +100,7 @@ def read_findings(engine: DuckDBEngine, warehouse: Path) -> Findings:
     with engine.connection.cursor() as connection:
         connection.execute(f"ATTACH {literal(str(warehouse))} AS published (READ_ONLY)")
         try:
-            connection.execute("USE published")
+            see_all(connection, "published")
             return _ask(connection)
         except (duckdb.CatalogException, duckdb.BinderException) as error:
             first = str(error).splitlines()[0]

@@ -43,6 +43,7 @@ class Hands(Protocol):
     def rows(self, frame: Any) -> Rows: ...  # noqa: D102
     def array(self, frame: Any, columns: Sequence[str]) -> np.ndarray: ...  # noqa: D102
     def keep(self, frame: Any) -> Any: ...  # noqa: D102
+    def number_ids(self, frame: Any) -> Any: ...  # noqa: D102
     def refine_centroids(self, points: Any, centroids: np.ndarray) -> np.ndarray: ...  # noqa: D102
     def call(self, verb: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T: ...  # noqa: D102
 
@@ -333,7 +334,7 @@ def _project(features: Any, model: SegmentModel) -> Any:
 
 def _silhouette_gain(hands: Hands, tonight: Tonight, champion: SegmentModel, challenger: SegmentModel) -> float:
     """How much better the challenger's silhouette is, over all standardised features, where neither is at home."""
-    few = hands.keep(sampling.sample_customers(tonight.sample, COMPARED_CUSTOMERS, tonight.seed))
+    few = hands.keep(sampling.sample_customers(hands, tonight.sample, COMPARED_CUSTOMERS, tonight.seed))
     scaled = scaling.standardise(scaling.encode_features(few, tonight.fit.features), tonight.fit.scaler)
     space = hands.array(scaled.sort("customer_id"), tonight.fit.features.names)
     labels = [

@@ -37,8 +37,8 @@ class Rule:
     """
 
     cluster: int
-    above: Mapping[str, int] = field(default_factory=dict)
-    upto: Mapping[str, int] = field(default_factory=dict)
+    above: Mapping[str, float] = field(default_factory=dict)
+    upto: Mapping[str, float] = field(default_factory=dict)
     levels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
@@ -68,7 +68,7 @@ def _leaves(tree: Any, classes: np.ndarray, node: int, path: Rule, recipe: Recip
     if tree.children_left[node] < 0:
         return [_tidy(path, int(classes[tree.value[node, 0].argmax()]), recipe)]
     feature, threshold = recipe.encoded[tree.feature[node]], float(tree.threshold[node])
-    low, high = _split(path, feature, floor(threshold))
+    low, high = _split(path, feature, _readable(threshold, recipe.by_name[feature.source].step))
     rules = _leaves(tree, classes, tree.children_left[node], low, recipe) + _leaves(
         tree, classes, tree.children_right[node], high, recipe
     )
@@ -76,7 +76,12 @@ def _leaves(tree: Any, classes: np.ndarray, node: int, path: Rule, recipe: Recip
     return [_tidy(path, rules[0].cluster, recipe)] if same else rules
 
 
-def _split(path: Rule, feature: EncodedFeature, threshold: int) -> tuple[Rule, Rule]:
+def _readable(threshold: float, step: float | None) -> float:
+    """A threshold as people write it: a whole number, or three digits of what is rounded to a part of one."""
+    return floor(threshold) if step is None else float(f"{threshold:.3g}")
+
+
+def _split(path: Rule, feature: EncodedFeature, threshold: float) -> tuple[Rule, Rule]:
     """The conditions on both sides of a question."""
     if feature.category is None:
         return (

@@ -76,6 +76,10 @@ class Memory:
         """See `DuckDBEngine.keep`."""
         return frame
 
+    def number_ids(self, frame: Any) -> Any:
+        """See `DuckDBEngine.number_ids`; ids of the worlds are numbers."""
+        return frame.with_columns(nw.col("customer_id").alias(sampling.ID_NUMBER))
+
     def call(self, verb: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
         """Have a verb work, here and now."""
         return verb(*arguments, **named)
@@ -415,7 +419,7 @@ def describe_night(cleaned: Any, number: int, seed: int) -> Night:
     scaler = scaling.fit_scaler(moments)
     fitted: Components = components.fit_components(scaling.correlate(moments), recipe.names)
     points = components.project(scaling.standardise(encoded, scaler), fitted)
-    sample = sampling.sample_places(features, points, SAMPLE, seed)
+    sample = sampling.sample_places(memory, features, points, SAMPLE, seed)
     candidates = selection.choose_k(selection.evaluate_candidates(memory.array(sample, components.NAMES), seed))
     nothing = np.zeros((1, components.COMPONENTS))
     model = SegmentModel(declaration, as_of(number), {}, scaler, fitted, nothing, ("S01",), ("none",))

@@ -19,6 +19,7 @@ from smartcart_pipeline.engines.sql import identifier, literal, parquet
 from smartcart_pipeline.storage.home import Home, put_in_place, remove
 from smartcart_pipeline.storage.models import read_record
 from smartcart_pipeline.storage.publications import kept_publications, run_of
+from smartcart_pipeline.storage.warehouse import open_warehouse
 
 NO_COPY = (
     "The publication of that night is not kept, or holds no copy. Put the lake back from a backup; until then nothing "
@@ -135,7 +136,11 @@ def _put_back(home: Home, engine: DuckDBEngine, table: Table, run_id: str, found
         raise HomeError(f"{home.lake / name}: stands where the table {name} should. Move it away: smartcart run.")
     engine.connection.execute(f"ATTACH {literal(str(publication))} AS kept (READ_ONLY)")
     try:
-        frame: nw.LazyFrame[Any] = nw.from_native(engine.connection.sql(f"FROM kept.{identifier(name)}"))
+        [(schema,)] = engine.connection.execute(
+            "SELECT schema_name FROM duckdb_tables() WHERE database_name = 'kept' AND table_name = ?", [name]
+        ).fetchall()
+        kept = f"kept.{identifier(schema)}.{identifier(name)}"
+        frame: nw.LazyFrame[Any] = nw.from_native(engine.connection.sql(f"FROM {kept}"))
         path.parent.mkdir(parents=True, exist_ok=True)
         engine.write(frame, table, writing)
         remove(path)
@@ -185,7 +190,7 @@ def _is_table(path: Path, columns: set[str]) -> bool:
 def _damaged_publications(home: Home) -> Iterator[str]:
     for path in kept_publications(home):
         try:
-            with duckdb.connect(str(path), read_only=True) as connection:
+            with open_warehouse(path) as connection:
                 connection.execute("SELECT run_id FROM publication").fetchall()
         except duckdb.Error:
             yield f"{path}: this publication is damaged. Delete it; to publish anew: smartcart run."

@@ -42,6 +42,7 @@ class PublishedNight:
         promoted: Whether that model came into force on this night.
         verdict: Why, in plain words.
         content_hash: SHA-256 of the export; None of a night that an earlier version recorded.
+        declaration: Digest of the contract and the recipe; None of a night that an earlier version recorded.
     """
 
     night: int
@@ -51,6 +52,7 @@ class PublishedNight:
     promoted: bool
     verdict: str
     content_hash: str | None = None
+    declaration: str | None = None
 
 
 @dataclass(frozen=True)

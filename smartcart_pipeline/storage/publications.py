@@ -20,7 +20,7 @@ from smartcart_pipeline.segmentation import Rows
 from smartcart_pipeline.storage.access import OWNERS_COPY, admit_readers, admit_to_lake
 from smartcart_pipeline.storage.home import Home, flush_to_disk, next_stamp, put_in_place, remove
 from smartcart_pipeline.storage.run_lock import HomeBusyError, try_to_hold
-from smartcart_pipeline.storage.warehouse import Contents, build, runs_in
+from smartcart_pipeline.storage.warehouse import Contents, build, open_warehouse, runs_in
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ def describe_publications(home: Home) -> Rows:
 
 
 def _describe(path: Path) -> dict[str, Any]:
-    with duckdb.connect(str(path), read_only=True) as connection:
+    with open_warehouse(path) as connection:
         [described] = (
             connection.sql(
                 "SELECT run_id, published_at, export_name, as_of_date, recipe, model_version, "
@@ -167,7 +167,7 @@ def read_personas(home: Home, version: str) -> dict[str, str] | None:
     """
     for path in kept_publications(home):
         if _describe(path)["model_version"] == version:
-            with duckdb.connect(str(path), read_only=True) as connection:
+            with open_warehouse(path) as connection:
                 return dict(connection.execute("SELECT segment_id, persona FROM profiles").fetchall())
     return None
 

@@ -23,6 +23,7 @@ from smartcart_pipeline.declaration.errors import CallError
 from smartcart_pipeline.engines.sql import file_literal, identifier, literal
 from smartcart_pipeline.storage.damage import require_sound
 from smartcart_pipeline.storage.home import Home
+from smartcart_pipeline.storage.warehouse import open_warehouse
 
 # What DuckDB says of a file that it cannot read.
 DAMAGED = (
@@ -88,7 +89,7 @@ def ask(home: Home, publication: Path, query: str, format: str) -> Iterator[Answ
     with (
         _explaining(home, known),
         tempfile.TemporaryDirectory(prefix="smartcart-") as spill,
-        duckdb.connect(str(publication), read_only=True) as connection,
+        open_warehouse(publication) as connection,
     ):
         known += [row[0] for row in connection.execute("SELECT table_name FROM information_schema.tables").fetchall()]
         _require_select(query)

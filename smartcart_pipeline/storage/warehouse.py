@@ -15,11 +15,11 @@ from typing import Any
 import duckdb
 
 from smartcart_pipeline.declaration.declaration import Declaration
-from smartcart_pipeline.declaration.tables import RECORDS, Table, declare_tables
+from smartcart_pipeline.declaration.tables import RECORDS, SCHEMAS, Table, declare_tables
 from smartcart_pipeline.declaration.views import View, declare_views
 from smartcart_pipeline.engines.duckdb import DuckDBEngine, insert_rows
 from smartcart_pipeline.engines.macros import SCORED_FROM, create_macros
-from smartcart_pipeline.engines.sql import identifier, literal, parquet
+from smartcart_pipeline.engines.sql import identifier, literal, parquet, see_all
 from smartcart_pipeline.segmentation import Rows
 from smartcart_pipeline.storage.odd_paths import building_place
 
@@ -40,6 +40,7 @@ class Publication:
         recipe: The recipe of the model in force.
         fitted_recipe: That of tonight's fit: the one asked for.
         code_version: Hash of the pipeline's code.
+        declaration: Digest of the contract and the recipe.
         model_version: Version of the segment model in force.
         published_at: When it was built, UTC without a zone.
     """
@@ -52,6 +53,7 @@ class Publication:
     recipe: str
     fitted_recipe: str
     code_version: str
+    declaration: str
     model_version: str
     published_at: datetime
 
@@ -109,6 +111,9 @@ def _build(engine: DuckDBEngine, contents: Contents, path: Path) -> None:
     try:
         # In one go: each statement by itself would wait for the disk.
         connection.execute("BEGIN")
+        for schema in SCHEMAS[1:]:
+            connection.execute(f"CREATE SCHEMA {schema}")
+        see_all(connection, "building")
         for add in BUILT:
             add(connection, contents)
         connection.execute("COMMIT; CHECKPOINT building")
@@ -133,12 +138,25 @@ def runs_in(paths: Iterable[Path]) -> set[str]:
         Their ids.
     """
     found: set[str] = set()
-    with duckdb.connect(":memory:") as connection:
-        for path in paths:
-            connection.execute(f"ATTACH {literal(str(path))} AS kept (READ_ONLY)")
-            found |= {run for (run,) in connection.execute("SELECT DISTINCT run_id FROM kept.lineage").fetchall()}
-            connection.execute("DETACH kept")
+    for path in paths:
+        with open_warehouse(path) as connection:
+            found |= {run for (run,) in connection.execute("SELECT DISTINCT run_id FROM lineage").fetchall()}
     return found
+
+
+def open_warehouse(path: Path) -> duckdb.DuckDBPyConnection:
+    """Open a finished warehouse to read it.
+
+    Args:
+        path: The file.
+
+    Returns:
+        A connection that finds all tables by their plain names, whatever version has published them.
+    """
+    connection = duckdb.connect(str(path), read_only=True)
+    [(database,)] = connection.execute("SELECT current_database()").fetchall()
+    see_all(connection, database)
+    return connection
 
 
 def files_behind_views(path: Path) -> list[Path]:
@@ -150,7 +168,7 @@ def files_behind_views(path: Path) -> list[Path]:
     Returns:
         A file each, or a folder of files.
     """
-    with duckdb.connect(str(path), read_only=True) as connection:
+    with open_warehouse(path) as connection:
         views = connection.execute("SELECT sql FROM duckdb_views() WHERE NOT internal").fetchall()
     found = (re.search(r"read_parquet\('((?:[^']|'')+)'", sql) for (sql,) in views)
     sources = [Path(match[1].replace("''", "'")) for match in found if match]
@@ -163,9 +181,13 @@ def add_tables(connection: Any, contents: Contents) -> None:
     tables = declare_tables(contents.declaration)
     for name, file in contents.files.items():
         source = parquet(file)
-        kind = "TABLE" if _count(connection, source) <= contents.copied_rows else "VIEW"
-        connection.execute(f"CREATE {kind} {identifier(name)} AS SELECT * FROM {source}")
-        _comment(connection, kind, name, tables[name])
+        if _count(connection, source) <= contents.copied_rows:
+            _create(connection, tables[name], _delivered_types(connection, source))
+            connection.execute(f"INSERT INTO {_placed(tables[name])} FROM {source}")
+            _comment(connection, "TABLE", tables[name])
+        else:
+            connection.execute(f"CREATE VIEW {_placed(tables[name])} AS SELECT * FROM {source}")
+            _comment(connection, "VIEW", tables[name])
 
 
 def add_records(connection: Any, contents: Contents) -> None:
@@ -178,20 +200,16 @@ def add_records(connection: Any, contents: Contents) -> None:
         "checks": contents.checks,
     }
     for name, table in RECORDS.items():
-        columns = ", ".join(
-            f"{identifier(column.name)} {column.type}{'' if column.nullable else ' NOT NULL'}"
-            for column in table.columns
-        )
-        connection.execute(f"CREATE TABLE {identifier(name)} ({columns})")
-        insert_rows(connection, f"INSERT INTO {identifier(name)}", rows[name], table)
-        _comment(connection, "TABLE", name, table)
+        _create(connection, table, {column.name: column.type for column in table.columns})
+        insert_rows(connection, f"INSERT INTO {_placed(table)}", rows[name], table)
+        _comment(connection, "TABLE", table)
 
 
 def add_views(connection: Any, contents: Contents) -> None:
     """The declared views, each over what stands before it."""
     for name, view in declare_views(contents.declaration).items():
         connection.execute(f"CREATE VIEW {identifier(name)} AS {view.sql}")
-        _comment(connection, "VIEW", name, view)
+        _comment(connection, "VIEW", view)
 
 
 def add_macros(connection: Any, contents: Contents) -> None:
@@ -208,9 +226,28 @@ def _count(connection: Any, source: str) -> int:
     return int(connection.execute(f"SELECT count(*) FROM {source}").fetchall()[0][0])
 
 
-def _comment(connection: Any, kind: str, name: str, declared: Table | View) -> None:
+def _placed(declared: Table | View) -> str:
+    """The name of a table or view with its schema, as SQL."""
+    return f"{declared.schema}.{identifier(declared.name)}"
+
+
+def _delivered_types(connection: Any, source: str) -> dict[str, str]:
+    """The columns of a file with their types, further ones of the export too."""
+    return {row[0]: row[1] for row in connection.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()}
+
+
+def _create(connection: Any, table: Table, types: Mapping[str, str]) -> None:
+    """Create a table with what its declaration says of nulls and of its key."""
+    required = {column.name for column in table.columns if not column.nullable}
+    columns = [f"{identifier(name)} {kind}{' NOT NULL' if name in required else ''}" for name, kind in types.items()]
+    if required.issuperset(table.key):
+        columns.append(f"PRIMARY KEY ({', '.join(map(identifier, table.key))})")
+    connection.execute(f"CREATE TABLE {_placed(table)} ({', '.join(columns)})")
+
+
+def _comment(connection: Any, kind: str, declared: Table | View) -> None:
     """Put the declared descriptions where analysts see them."""
-    target, text = identifier(name), f"{declared.description} One row is {declared.grain}."
+    target, text = _placed(declared), f"{declared.description} One row is {declared.grain}."
     found = {row[0] for row in connection.execute(f"DESCRIBE {target}").fetchall()}
     comments = [f"COMMENT ON {kind} {target} IS {literal(text)}"] + [
         f"COMMENT ON COLUMN {target}.{identifier(column.name)} IS {literal(column.description)}"

@@ -29,7 +29,10 @@ FRAME = nw.LazyFrame
 
 
 def makes(
-    group: str, tables: Mapping[str, tuple[ModuleType, ...]], freshness_policy: dg.FreshnessPolicy | None = None
+    group: str,
+    tables: Mapping[str, tuple[ModuleType, ...]],
+    freshness_policy: dg.FreshnessPolicy | None = None,
+    after: tuple[str, ...] = (),
 ) -> Callable[[Body], dg.AssetsDefinition]:
     """A step that makes tables, which are assets, and holds each against its checks.
 
@@ -37,6 +40,7 @@ def makes(
         group: The group they stand in.
         tables: For each table the modules that compute it; a change in their source is a new code version.
         freshness_policy: When the tables count as late.
+        after: Further tables on which these depend, though the body does not read them.
 
     Returns:
         A decorator of the body, which yields an output for each table, in their order.
@@ -49,7 +53,7 @@ def makes(
             name=body.__name__,
             outs={name: _out(name, group, verbs, freshness_policy) for name, verbs in tables.items()},
             # Read by the step itself: of each table handed in by Dagster, it would record two events.
-            deps=read,
+            deps=[*after, *read],
             check_specs=[check.spec for check in checks],
         )(_judged(body, read, checks))
 

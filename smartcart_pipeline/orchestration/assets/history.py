@@ -103,6 +103,7 @@ def migrating(
         "is_promoted": told["is_promoted"],
         "customers": sum(flow["customers"] for flow in flows),
         "segments": len(in_force.model.segment_ids),
+        "declaration": lake.declaration.digest,
         "replaces_night": compared.night if compared and replaces(compared, as_of) else None,
         "verdict": told["verdict"],
     }

@@ -22,7 +22,11 @@ from smartcart_pipeline.storage.home import Home, require_space
 from smartcart_pipeline.storage.lake import Lake
 
 
-@makes("ingest", {"raw_customers": (as_of, contract, inspecting, reading_duckdb)})
+@makes(
+    "ingest",
+    {"raw_customers": (as_of, contract, inspecting, reading_duckdb)},
+    after=("declared_columns", "declared_features"),
+)
 def raw_customers(
     context: dg.AssetExecutionContext,
     settings: Settings,

@@ -41,7 +41,7 @@ def choosing_k(
     pca_components: nw.LazyFrame,
 ) -> Iterator[dg.Output[Any]]:
     """`sampled_customers`: a sampled customer. `k_selection`: a candidate k."""
-    drawn = sampling.sample_places(features, pca_components, settings.sample_customers, settings.seed)
+    drawn = sampling.sample_places(engine, features, pca_components, settings.sample_customers, settings.seed)
     sample = engine.keep(drawn)
     measured = apart.start(selection.evaluate_candidates, engine.array(sample, components.NAMES), settings.seed)
     yield dg.Output(Fitted(sample, [drawn]), "sampled_customers")

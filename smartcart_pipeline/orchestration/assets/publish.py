@@ -125,6 +125,7 @@ def _describe(
         recipe=in_force["recipe"],
         fitted_recipe=str(made["scaled"].metadata.get("recipe", in_force["recipe"])),
         code_version=package_version(),
+        declaration=lake.declaration.digest,
         model_version=night.version,
         published_at=now(),
     )
@@ -146,6 +147,7 @@ def _describe_night(engine: Engine, lake: Lake, record: Record, content_hash: st
         promoted=tonight["is_promoted"],
         verdict=tonight["verdict"],
         content_hash=content_hash,
+        declaration=tonight["declaration"],
     )
 
 

@@ -82,9 +82,9 @@ def clustering_customers(
     customers = engine.rows(features.select(nw.len().alias("customers")))[0]["customers"]
     sample = engine.keep(sampled_customers)
     ward = _fit_ward(engine, sample, fit, settings, customers)
-    measured = sampling.sample_customers(sample, settings.comparison_customers, settings.seed)
+    measured = sampling.sample_customers(engine, sample, settings.comparison_customers, settings.seed)
     compared = _compare(engine, measured, fit, ward, {"kmeans": customers, "agglomerative": ward.fitted_customers})
-    shown: Any = sampling.sample_customers(sample, PLOTTED, settings.seed)
+    shown: Any = sampling.sample_customers(engine, sample, PLOTTED, settings.seed)
     points = shown.select("customer_id", *components.NAMES)
     plotted = model.assign_model(shown, in_force).join(points, on="customer_id", how="inner").sort("customer_id")
     seen = apart.start(plot_components, engine.rows(plotted))
@@ -118,7 +118,7 @@ def illustrating(
     cleaned: nw.LazyFrame,
 ) -> Iterator[dg.Output[Any]]:
     """`plotted_customers`: a sampled customer. `category_spending`: a segment and product category."""
-    drawn: Any = sampling.sample_customers(sampled_customers, PLOTTED, settings.seed)
+    drawn: Any = sampling.sample_customers(engine, sampled_customers, PLOTTED, settings.seed)
     shown = drawn.join(clusters, on="customer_id", how="inner")
     places = engine.rows(centroids)
     yield dg.Output(shown.select(*lake.tables["plotted_customers"].names).sort("customer_id"), "plotted_customers")
@@ -192,7 +192,7 @@ def profiles(
 def _fit_ward(engine: Engine, sample: Frame, fit: SegmentModel, settings: Settings, customers: int) -> Ward:
     """Ward's clusters of a sample, numbered in the canonical order: by what its customers are worth."""
     k, worth = len(fit.centroids), clustering.whole_worth(fit.features.business.worth)
-    fitted = sampling.sample_customers(sample, settings.ward_customers, settings.seed)
+    fitted = sampling.sample_customers(engine, sample, settings.ward_customers, settings.seed)
     values = engine.array(fitted.with_columns(worth.alias("worth")), [*components.NAMES, "worth"])
     points, found = values[:, :-1], apart.call(clustering.fit_ward, values[:, :-1], k)
     spent = [
