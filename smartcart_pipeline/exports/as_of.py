@@ -87,16 +87,16 @@ def find_day(rule: str, export: Path, delivered_on: date, newest_join: date | No
         FaultError: As `stated_day`; and if nothing tells a day.
     """
     stated = stated_day(rule, export, delivered_on)
-    if stated is None and newest_join is None:
+    if stated is None:
+        if newest_join is not None:
+            return Found(newest_join, "the newest join date")
         raise HomeError(
             "The recipe names no column whose newest date is the day to count to (as_of.newest). Name one there, or "
             f"set as_of in settings.yaml to another rule: {DELIVERED}, or a pattern of the file's name."
         )
-    if stated is None and newest_join is not None:
-        return Found(newest_join, "the newest join date")
     if rule != DELIVERED:
         return Found(stated, f"the file's name, by {rule}" if _is_pattern(rule) else "as asked for")
-    if stated >= newest_join:
+    if newest_join is None or stated >= newest_join:
         return Found(stated, "the day of delivery")
     return Found(
         newest_join,
