@@ -25,6 +25,10 @@ from smartcart_pipeline.storage.odd_paths import building_place
 
 # Written so that DuckDB 1.5, which most tools carry today, can open it too.
 STORAGE_VERSION = "v1.5.0"
+# The index of a key takes as much room as the table, and time to build: larger tables are created without their keys.
+KEYED_ROWS = 100_000
+# Bytes that DuckDB writes at once. Of small tables, the large blocks that are its default would be nearly empty.
+SMALL_BLOCK, LARGE_BLOCK = 16_384, 262_144
 
 
 @dataclass(frozen=True)
@@ -105,7 +109,11 @@ def build(engine: DuckDBEngine, contents: Contents, path: Path) -> None:
 def _build(engine: DuckDBEngine, contents: Contents, path: Path) -> None:
     # A cursor of its own does not see the temporary views by which the run reads the lake under the same names.
     connection = engine.connection.cursor()
-    connection.execute(f"ATTACH {literal(str(path))} AS building (STORAGE_VERSION '{STORAGE_VERSION}')")
+    customers = _count(connection, parquet(contents.files["raw_customers"])) if "raw_customers" in contents.files else 0
+    block = SMALL_BLOCK if customers <= KEYED_ROWS else LARGE_BLOCK
+    connection.execute(
+        f"ATTACH {literal(str(path))} AS building (STORAGE_VERSION '{STORAGE_VERSION}', BLOCK_SIZE {block})"
+    )
     # Tables have no order of rows to keep, and keeping it has DuckDB write large ones twice.
     connection.execute("SET preserve_insertion_order = false; USE building")
     try:
@@ -181,8 +189,9 @@ def add_tables(connection: Any, contents: Contents) -> None:
     tables = declare_tables(contents.declaration)
     for name, file in contents.files.items():
         source = parquet(file)
-        if _count(connection, source) <= contents.copied_rows:
-            _create(connection, tables[name], _delivered_types(connection, source))
+        rows = _count(connection, source)
+        if rows <= contents.copied_rows:
+            _create(connection, tables[name], _delivered_types(connection, source), is_keyed=rows <= KEYED_ROWS)
             connection.execute(f"INSERT INTO {_placed(tables[name])} FROM {source}")
             _comment(connection, "TABLE", tables[name])
         else:
@@ -236,11 +245,11 @@ def _delivered_types(connection: Any, source: str) -> dict[str, str]:
     return {row[0]: row[1] for row in connection.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()}
 
 
-def _create(connection: Any, table: Table, types: Mapping[str, str]) -> None:
+def _create(connection: Any, table: Table, types: Mapping[str, str], is_keyed: bool = True) -> None:
     """Create a table with what its declaration says of nulls and of its key."""
     required = {column.name for column in table.columns if not column.nullable}
     columns = [f"{identifier(name)} {kind}{' NOT NULL' if name in required else ''}" for name, kind in types.items()]
-    if required.issuperset(table.key):
+    if is_keyed and required.issuperset(table.key):
         columns.append(f"PRIMARY KEY ({', '.join(map(identifier, table.key))})")
     connection.execute(f"CREATE TABLE {_placed(table)} ({', '.join(columns)})")
 
