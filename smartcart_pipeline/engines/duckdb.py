@@ -82,15 +82,7 @@ class DuckDBEngine:
         return apart.call(verb, *arguments, **named)
 
     def scan(self, path: Path, name: str) -> nw.LazyFrame[Any]:
-        """A Parquet file as a frame.
-
-        Args:
-            path: The file.
-            name: What its queries shall call it, so that lineage can be read from them.
-
-        Returns:
-            A frame that reads the file when it is used.
-        """
+        """See `Engine.scan`."""
         # Files of the lake never change: one that is read again and again is opened and looked into once.
         known, frame = self._scanned.get(name, (None, None))
         if known != path or frame is None:
@@ -100,26 +92,11 @@ class DuckDBEngine:
         return frame
 
     def frame(self, rows: Any) -> nw.LazyFrame[Any]:
-        """An Arrow table as a frame.
-
-        Args:
-            rows: A pyarrow Table.
-
-        Returns:
-            A frame over it.
-        """
+        """See `Engine.frame`."""
         return nw.from_native(self.connection.from_arrow(rows))
 
     def declared(self, rows: Rows, table: Table) -> nw.LazyFrame[Any]:
-        """Rows of a small table as a frame, in the declared types, also where a column is all nulls or there is no row.
-
-        Args:
-            rows: Dicts; a key that is not there is null, one that is not declared is left out.
-            table: The declaration.
-
-        Returns:
-            A frame over them, until rows of the same table are handed in again.
-        """
+        """See `Engine.declared`."""
         name = f"declared_{table.name}"
         insert_rows(self.connection, f"CREATE OR REPLACE TEMP TABLE {identifier(name)} AS", rows, table)
         return nw.from_native(self.connection.table(name))
@@ -136,15 +113,7 @@ class DuckDBEngine:
         return str(nw.to_native(frame).sql_query())
 
     def trace(self, frame: nw.LazyFrame[Any], schemas: Schemas) -> "Future[Columns]":
-        """Trace each column of a frame back to the tables of the lake it reads, by its SQL.
-
-        Args:
-            frame: A frame of this engine.
-            schemas: The columns of each table.
-
-        Returns:
-            What will be, for each column, in order, its (table, column) sources, sorted.
-        """
+        """See `Engine.trace`."""
         query = self.query(frame)
         # Several tables of a step are made from the same frames; reading their SQL once is enough.
         if query not in self._traced:
@@ -153,48 +122,20 @@ class DuckDBEngine:
         return self._traced[query]
 
     def rows(self, frame: nw.LazyFrame[Any]) -> Rows:
-        """Fetch a small frame.
-
-        Args:
-            frame: A frame of this engine, of few rows.
-
-        Returns:
-            Its rows as dicts.
-        """
+        """See `Engine.rows`."""
         rows: Rows = self.fetch(frame).to_pylist()
         return rows
 
     def fetch(self, frame: nw.LazyFrame[Any]) -> Any:
-        """Fetch a frame that is known to be small enough.
-
-        Args:
-            frame: A frame of this engine.
-
-        Returns:
-            A pyarrow Table.
-        """
+        """See `Engine.fetch`."""
         return nw.to_native(frame).to_arrow_table()
 
     def keep(self, frame: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
-        """Compute a frame that is known to be small enough once, so that using it again costs nothing.
-
-        Args:
-            frame: A frame of this engine.
-
-        Returns:
-            The same rows, from memory.
-        """
+        """See `Engine.keep`."""
         return self.frame(self.fetch(frame))
 
     def number_ids(self, frame: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
-        """Set a number beside each customer's id: the id itself, or 60 bits of the MD5 of a text (RFC 1321).
-
-        Args:
-            frame: Rows with `customer_id`.
-
-        Returns:
-            The same rows with `id_number` (Int64).
-        """
+        """See `Engine.number_ids`."""
         if frame.collect_schema()[KEY].is_integer():
             return frame.with_columns(nw.col(KEY).alias(ID_NUMBER))
         numbered: nw.LazyFrame[Any] = nw.from_native(nw.to_native(frame).project(f"*, {TEXT_NUMBER} AS {ID_NUMBER}"))
@@ -233,16 +174,7 @@ class DuckDBEngine:
     def count_values(
         self, frame: nw.LazyFrame[Any], group: str, columns: Sequence[str]
     ) -> dict[int, dict[str, tuple[np.ndarray, np.ndarray]]]:
-        """Count how often each value of each column occurs in each group, in one pass.
-
-        Args:
-            frame: A frame of this engine.
-            group: The column that tells the group, an integer.
-            columns: The columns to count, of few different values.
-
-        Returns:
-            For each group and column, values (numbers as float64) and their counts, arrays of shape (values,).
-        """
+        """See `Engine.count_values`; in one pass."""
         names = ", ".join(map(identifier, columns))
         sets = ", ".join(f"({identifier(group)}, {identifier(column)})" for column in columns)
         # GROUPING sets the bit of each column that a row is not about; the last column's is the lowest.
@@ -253,18 +185,11 @@ class DuckDBEngine:
         return split_counts(counted, columns)
 
     def count_repeats(self, frame: nw.LazyFrame[Any], columns: Sequence[str]) -> int:
-        """Count the rows that repeat an earlier one in some columns, in one pass.
+        """See `Engine.count_repeats`; in one pass.
 
         Whole numbers that lie near enough together are ticked off in a bitmap, which takes a twentieth of the time of
         a hash table. Other rows are compared by a hash of 64 bits: among ten million, two that differ count as equal
         with a chance of one in four hundred thousand.
-
-        Args:
-            frame: A frame of this engine.
-            columns: The columns to compare; what is missing in a single one repeats nothing.
-
-        Returns:
-            How many rows there are beyond the different ones.
         """
         if len(columns) == 1 and frame.collect_schema()[columns[0]].is_integer():
             return self._count_repeated_numbers(frame, columns[0])
@@ -288,18 +213,7 @@ class DuckDBEngine:
         return int(numbers - different)
 
     def fingerprint(self, frame: nw.LazyFrame[Any], group: str | None = None) -> Rows:
-        """What two frames of the same customers agree in, whatever their order, in one pass.
-
-        Two different sets of customers agree in it by a chance of one in 2^64.
-
-        Args:
-            frame: Rows with `customer_id`.
-            group: A column that parts them, if they are to agree part by part.
-
-        Returns:
-            One row, or one a group, in its order: the group, `customers`, `ids` (the sum of the ids, of texts that of
-            their numbers) and `hashed` (all ids' hashes, one crossed with the other).
-        """
+        """See `Engine.fingerprint`."""
         grouped = f"{identifier(group)}, " if group else ""
         number = KEY if frame.collect_schema()[KEY].is_integer() else TEXT_NUMBER
         summed = self.connection.sql(
@@ -309,33 +223,16 @@ class DuckDBEngine:
         return self.rows(nw.from_native(summed))
 
     def array(self, frame: nw.LazyFrame[Any], columns: Sequence[str]) -> np.ndarray:
-        """Fetch columns of a frame that is known to be small enough.
-
-        Args:
-            frame: A frame of this engine.
-            columns: Numeric columns.
-
-        Returns:
-            Array of shape (customers, columns), float64.
-        """
+        """See `Engine.array`."""
         batches = list(self.arrays(frame, columns))
         return np.ascontiguousarray(np.concatenate(batches)) if batches else np.empty((0, len(columns)))
 
     def write(
         self, frame: nw.LazyFrame[Any], table: Table, path: Path, report: Callable[[float], None] | None = None
     ) -> Written:
-        """Write a frame as Parquet, in the declared columns, their order and types.
+        """See `Engine.write`.
 
         Rows keep the frame's order, unless it joins others: then only a table that grows does.
-
-        Args:
-            frame: A frame of this engine.
-            table: The declaration.
-            path: Where to write; replaced if it is there.
-            report: Told every two seconds what share has been done, from 0 to 1.
-
-        Returns:
-            How many rows were written, and what the file's statistics say of each column.
         """
         found = frame.collect_schema().names()
         extra = [name for name in found if name not in table.names] if table.carries_extra else []

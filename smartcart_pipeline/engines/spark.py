@@ -114,73 +114,37 @@ class SparkEngine:
         return apart.call(verb, *arguments, **named)
 
     def scan(self, path: Path, name: str) -> nw.LazyFrame[Any]:
-        """A table of the lake as a frame.
-
-        Args:
-            path: A Parquet file, or a folder of such.
-            name: What its plans shall call it, so that lineage can be read from them.
-
-        Returns:
-            A frame that reads the files when it is used.
-        """
+        """See `Engine.scan`."""
         frame: nw.LazyFrame[Any] = nw.from_native(self.session.read.parquet(str(path)).alias(name))
         return frame
 
     def declared(self, rows: Rows, table: Table) -> nw.LazyFrame[Any]:
-        """See `DuckDBEngine.declared`."""
+        """See `Engine.declared`."""
         return self.frame(self.local.fetch(self.local.declared(rows, table)))
 
     def frame(self, rows: Any) -> nw.LazyFrame[Any]:
-        """An Arrow table as a frame; its rows are few, so Spark sends them to whoever joins them.
-
-        Args:
-            rows: A pyarrow Table.
-
-        Returns:
-            A frame over it.
-        """
+        """See `Engine.frame`; the rows are few, so Spark sends them to whoever joins them."""
         with _pandas_unused():
             # In one part, so that rows keep their order, also when they are written and read again.
             frame: nw.LazyFrame[Any] = nw.from_native(self.session.createDataFrame(rows).coalesce(1))
         return frame
 
     def rows(self, frame: nw.LazyFrame[Any]) -> Rows:
-        """Fetch a small frame.
-
-        Args:
-            frame: A frame of this engine, of few rows.
-
-        Returns:
-            Its rows as dicts.
-        """
+        """See `Engine.rows`."""
         rows: Rows = self.fetch(frame).to_pylist()
         return rows
 
     def fetch(self, frame: nw.LazyFrame[Any]) -> Any:
-        """Fetch a frame that is known to be small enough.
-
-        Args:
-            frame: A frame of this engine.
-
-        Returns:
-            A pyarrow Table.
-        """
+        """See `Engine.fetch`."""
         with _pandas_unused():
             return nw.to_native(frame).toArrow()
 
     def keep(self, frame: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
-        """Compute a frame that is known to be small enough once, so that using it again costs nothing.
-
-        Args:
-            frame: A frame of this engine.
-
-        Returns:
-            The same rows, from the driver's memory: no lost executor takes them along.
-        """
+        """See `Engine.keep`; no lost executor takes the rows along."""
         return self.frame(self.fetch(frame))
 
     def number_ids(self, frame: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
-        """See `DuckDBEngine.number_ids`; the numbers are the same."""
+        """See `Engine.number_ids`."""
         if frame.collect_schema()[KEY].is_integer():
             return frame.with_columns(nw.col(KEY).alias(ID_NUMBER))
         numbered: nw.LazyFrame[Any] = nw.from_native(
@@ -189,15 +153,7 @@ class SparkEngine:
         return numbered
 
     def array(self, frame: nw.LazyFrame[Any], columns: Sequence[str]) -> np.ndarray:
-        """Fetch columns of a frame that is known to be small enough.
-
-        Args:
-            frame: A frame of this engine.
-            columns: Numeric columns without nulls.
-
-        Returns:
-            Array of shape (customers, columns), float64.
-        """
+        """See `Engine.array`."""
         table = self.fetch(frame.select(*columns)).combine_chunks()
         # By DLPack, because pyarrow's own to_numpy imports pandas.
         arrays = [np.from_dlpack(part) for column in table.columns for part in column.chunks]
@@ -210,17 +166,7 @@ class SparkEngine:
         path: Path,
         report: Callable[[float], None] | None = None,  # noqa: ARG002  (Spark shows progress in its own UI)
     ) -> Written:
-        """Write a frame as a folder of Parquet files, in the declared columns, order and types.
-
-        Args:
-            frame: A frame of this engine.
-            table: The declaration.
-            path: Where to write; replaced if it is there.
-            report: Not told: how far Spark is, its own pages show.
-
-        Returns:
-            How many rows were written, and nothing about columns.
-        """
+        """See `Engine.write`: a folder of Parquet files, of whose columns nothing is told."""
         from pyarrow import dataset  # noqa: PLC0415
         from pyspark.sql import functions as sql  # noqa: PLC0415
 
@@ -236,18 +182,7 @@ class SparkEngine:
         return Written(dataset.dataset(path, format="parquet").count_rows())
 
     def fit_scaler(self, encoded: nw.LazyFrame[Any], names: tuple[str, ...]) -> tuple[Scaler, np.ndarray]:
-        """Fit MLlib's `StandardScaler` and `Correlation`.
-
-        Args:
-            encoded: Customers from `encode_features`.
-            names: Names of the encoded features.
-
-        Returns:
-            The fitted numbers, and the correlation of each two features, shape (features, features).
-
-        Raises:
-            ExportError: If no two customers differ, so that there is nothing to segment.
-        """
+        """See `Engine.fit_scaler`: MLlib's `StandardScaler` and `Correlation`."""
         from pyspark.ml.feature import StandardScaler  # noqa: PLC0415
         from pyspark.ml.stat import Correlation  # noqa: PLC0415
 
@@ -271,16 +206,7 @@ class SparkEngine:
         correlations: np.ndarray,  # noqa: ARG002  (MLlib looks at the customers themselves)
         names: tuple[str, ...],
     ) -> Components:
-        """Fit MLlib's `PCA`.
-
-        Args:
-            scaled: Customers from `standardise`.
-            correlations: Of the features; not needed here.
-            names: Names of the standardised features.
-
-        Returns:
-            The fitted numbers.
-        """
+        """See `Engine.fit_components`: MLlib's `PCA`."""
         from pyspark.ml.feature import PCA  # noqa: PLC0415
 
         vectors = self._vectors(scaled, names)
@@ -292,15 +218,7 @@ class SparkEngine:
         )
 
     def count_repeats(self, frame: nw.LazyFrame[Any], columns: Sequence[str]) -> int:
-        """Count the rows that repeat an earlier one in some columns, by a hash of 64 bits if there are several.
-
-        Args:
-            frame: A frame of this engine.
-            columns: The columns to compare; what is missing in a single one repeats nothing.
-
-        Returns:
-            How many rows there are beyond the different ones.
-        """
+        """See `Engine.count_repeats`; of several columns by a hash of 64 bits."""
         from pyspark.sql import functions as sql  # noqa: PLC0415
 
         if len(columns) == 1:
@@ -315,7 +233,7 @@ class SparkEngine:
         return int(row["repeats"][0].as_py())
 
     def fingerprint(self, frame: nw.LazyFrame[Any], group: str | None = None) -> Rows:
-        """See `DuckDBEngine.fingerprint`; the hash is another one, so fingerprints of two engines do not agree."""
+        """See `Engine.fingerprint`; the hash is another one, so fingerprints of two engines do not agree."""
         from pyspark.sql import functions as sql  # noqa: PLC0415
 
         groups = [quoted(group)] if group else []
@@ -336,16 +254,7 @@ class SparkEngine:
     def count_values(
         self, frame: nw.LazyFrame[Any], group: str, columns: Sequence[str]
     ) -> dict[int, dict[str, tuple[np.ndarray, np.ndarray]]]:
-        """Count how often each value of each column occurs in each group, in one pass.
-
-        Args:
-            frame: A frame of this engine.
-            group: The column that tells the group, an integer.
-            columns: The columns to count, of few different values.
-
-        Returns:
-            For each group and column, values (numbers as float64) and their counts, arrays of shape (values,).
-        """
+        """See `Engine.count_values`; in one pass."""
         from pyspark.sql import functions as sql  # noqa: PLC0415
 
         sets = [[group, column] for column in columns]
@@ -360,15 +269,7 @@ class SparkEngine:
             return split_counts(counted.toArrow(), columns)
 
     def refine_centroids(self, points: nw.LazyFrame[Any], centroids: np.ndarray) -> np.ndarray:
-        """Let MLlib's k-means move centroids over all customers.
-
-        Args:
-            points: Customers with `pc1`, `pc2`, `pc3`.
-            centroids: Where to begin, shape (k, 3).
-
-        Returns:
-            Centroids, shape (k, 3), float64.
-        """
+        """See `Engine.refine_centroids`: MLlib's k-means."""
         java = self.session._jvm
         vectors = self._vectors(points, NAMES)
         # Only the older of MLlib's two interfaces begins from given centres, and only from Java can it be reached
@@ -400,16 +301,7 @@ class SparkEngine:
         return array
 
     def trace(self, frame: nw.LazyFrame[Any], schemas: Schemas) -> "Future[Columns]":  # noqa: ARG002  (its plan knows)
-        """Trace each column of a frame back to the tables of the lake it reads, by Spark's own plan.
-
-        Args:
-            frame: A frame of this engine.
-            schemas: The columns of each table; not needed here.
-
-        Returns:
-            For each column, in order, its (table, column) sources, sorted. Only what the values come from counts,
-            not what a row was filtered or joined by. Spark has told already.
-        """
+        """See `Engine.trace`; by Spark's own plan, which has told already."""
         plan = nw.to_native(frame)._jdf.queryExecution().analyzed()
         known: dict[int, set[tuple[str, str]]] = {}
         _note_sources(plan, known)

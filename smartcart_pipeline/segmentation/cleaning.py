@@ -4,12 +4,12 @@ A row is never dropped silently: `clean_customers` keeps the rows that hold, `re
 reason. What holds is one expression; reasons are put into words only for the few rows that need one.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import reduce
 from operator import and_
-from typing import Any, Protocol
+from typing import Any
 
 import narwhals as nw
 from narwhals.typing import FrameT
@@ -20,6 +20,7 @@ from smartcart_pipeline.declaration.errors import ExportError
 from smartcart_pipeline.declaration.recipe import PLACEHOLDER, Limit
 from smartcart_pipeline.segmentation import Rows
 from smartcart_pipeline.segmentation.features import is_one_of, make_features
+from smartcart_pipeline.segmentation.hands import Counting
 
 REPEATED = "repeated_id"
 
@@ -82,14 +83,7 @@ def judge_customers(raw: FrameT, repeats: FrameT | None, contract: Contract) -> 
     return marked.drop("first_line")
 
 
-class Hands(Protocol):
-    """What judging an export asks of an engine."""
-
-    def keep(self, frame: Any) -> Any: ...  # noqa: D102
-    def count_repeats(self, frame: Any, columns: Sequence[str]) -> int: ...  # noqa: D102
-
-
-def judge_export(raw: FrameT, contract: Contract, hands: Hands) -> FrameT:
+def judge_export(raw: FrameT, contract: Contract, hands: Counting) -> FrameT:
     """Find the ids that repeat, and hold every row against the contract.
 
     Args:

@@ -4,9 +4,9 @@ What belongs here: the order in which the verbs of `segmentation` are asked, by 
 does not: the rules (see `gate`) and where models are kept (see `storage.models`).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ParamSpec, Protocol, TypeVar
+from typing import Any
 
 import narwhals as nw
 import numpy as np
@@ -23,29 +23,16 @@ from smartcart_pipeline.segmentation.gate import (
     decide_promotion,
     promote_first,
 )
+from smartcart_pipeline.segmentation.hands import Hands
 from smartcart_pipeline.segmentation.identity import Matching
 from smartcart_pipeline.segmentation.model import SegmentModel, assign_model, label_by, place_customers, read_medians
 from smartcart_pipeline.segmentation.silhouette import mean_silhouettes
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 DISTANCE = "distance"
 # A customer is far from every segment beyond the distance that this share of the fitted customers is within.
 FAR_QUANTILE = 0.99
 # Silhouettes of more customers than this take too much memory.
 COMPARED_CUSTOMERS = 3_000
-
-
-class Hands(Protocol):
-    """What a contest asks of an engine."""
-
-    def rows(self, frame: Any) -> Rows: ...  # noqa: D102
-    def array(self, frame: Any, columns: Sequence[str]) -> np.ndarray: ...  # noqa: D102
-    def keep(self, frame: Any) -> Any: ...  # noqa: D102
-    def number_ids(self, frame: Any) -> Any: ...  # noqa: D102
-    def refine_centroids(self, points: Any, centroids: np.ndarray) -> np.ndarray: ...  # noqa: D102
-    def call(self, verb: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T: ...  # noqa: D102
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,59 +166,108 @@ def hold_contest(
     """
     if champion is None:
         return _begin(hands, tonight)
-    sample = tonight.sample
-    placed = hands.array(assign_model(sample, champion.model).sort("customer_id"), ["kmeans_cluster", DISTANCE])
+    placed = hands.array(assign_model(tonight.sample, champion.model).sort("customer_id"), ["kmeans_cluster", DISTANCE])
     is_far = placed[:, 1] > champion.far
-    begun = _begin_fit(hands, tonight, champion, placed[:, 0].astype(int))
-    fitted = replace(tonight.fit, centroids=hands.refine_centroids(tonight.points, begun))
-    adds_segment = requested is None and bool(is_far.mean() >= gate.unexplained_customers)
-    challenger = requested.champion.model if requested else fitted
-    if adds_segment:
-        points = hands.array(_project(sample, champion.model), components.NAMES)
-        centroids = clustering.extend_centroids(points, champion.model.centroids, is_far)
-        challenger = replace(champion.model, centroids=centroids)
-        stability = hands.call(clustering.measure_extension, points, centroids, champion.far, tonight.seed)
-    else:
-        stability = _stability(tonight.candidates, len(fitted.centroids))
-
-    counts = _count(hands, tonight, sample, champion, challenger)
-    drifted = hands.call(drift.measure_drift, champion.reference, _count_bins(hands, sample, champion))
-    order = _spending_order(counts)
-    if challenger is fitted:
-        challenger, counts = _reorder(challenger, counts, order)
-        fitted = challenger
-    else:
-        fitted, _ = _reorder(fitted, [], _spending_order(_count(hands, tonight, sample, champion, fitted)))
-    matching = _match(hands, counts, champion, challenger, named, requested)
-    evidence = Evidence(
-        drifted_features=float(np.mean([row["verdict"] == "drifted" for row in drifted])),
-        unexplained_customers=float(is_far.mean()),
-        silhouette_gain=_silhouette_gain(hands, tonight, champion.model, challenger),
-        stability=stability,
-        smallest_share=_smallest_share(counts, len(challenger.centroids)),
-        relabelled_share=count_relabelled(counts, champion.model.segment_ids, matching.segment_ids),
-        adds_segment=adds_segment,
-        is_newest=tonight.is_newest,
-    )
+    fitted = _fit(hands, tonight, champion, placed[:, 0].astype(int))
+    contender = _propose(hands, tonight, champion, fitted, is_far, gate, requested)
+    drifted = hands.call(drift.measure_drift, champion.reference, _count_bins(hands, tonight.sample, champion))
+    matching = _match(hands, contender.counts, champion, contender.model, named, requested)
     if requested:
         decision = promote_first("person", f"Promoted by a person: {requested.reason}")
-        origin = f"{requested.champion.version} by a person"
     else:
-        decision = decide_promotion(evidence, gate)
-        origin = f"{champion.version} and one more segment" if adds_segment else "fitted"
+        decision = decide_promotion(_measure(hands, tonight, champion, contender, matching, is_far, drifted), gate)
     if decision.promoted:
         # What becomes of the segments is told of all customers.
-        counts = _count(hands, tonight, tonight.features, champion, challenger)
-        matching = _match(hands, counts, champion, challenger, named, requested)
-    contender = _finish(hands, tonight, replace(challenger, segment_ids=matching.segment_ids), origin)
+        counts = _count(hands, tonight, tonight.features, champion, contender.model)
+        matching = _match(hands, counts, champion, contender.model, named, requested)
+    challenger = _finish(hands, tonight, replace(contender.model, segment_ids=matching.segment_ids), contender.origin)
     return Outcome(
-        in_force=contender if decision.promoted else champion,
-        challenger=contender,
-        fitted=fitted.centroids,
+        in_force=challenger if decision.promoted else champion,
+        challenger=challenger,
+        fitted=fitted.model.centroids,
         decision=decision,
         events=matching.events if decision.promoted else [],
         drift=drifted,
         named=matching.named if decision.promoted else named,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Contender:
+    """A model that would take the place of the one in force.
+
+    Attributes:
+        model: The model, without segments.
+        counts: Sampled customers by the night before and both models, from `_count`.
+        stability: How steady it is.
+        origin: How it was made, in a few words.
+        adds_segment: Whether it is the model in force with one more segment.
+    """
+
+    model: SegmentModel
+    counts: Rows
+    stability: float
+    origin: str
+    adds_segment: bool = False
+
+
+def _fit(hands: Hands, tonight: Tonight, champion: Champion, labels: np.ndarray) -> Contender:
+    """Tonight's fit, its clusters in the canonical order."""
+    begun = _begin_fit(hands, tonight, champion, labels)
+    model = replace(tonight.fit, centroids=hands.refine_centroids(tonight.points, begun))
+    counts = _count(hands, tonight, tonight.sample, champion, model)
+    model, counts = _reorder(model, counts, clustering.canonical_order(counts, "challenger"))
+    return Contender(model, counts, _stability(tonight.candidates, len(model.centroids)), "fitted")
+
+
+def _propose(
+    hands: Hands,
+    tonight: Tonight,
+    champion: Champion,
+    fitted: Contender,
+    is_far: np.ndarray,
+    gate: Gate,
+    requested: Requested | None,
+) -> Contender:
+    """What a person wants; else, where many are far from every segment, one segment more; else tonight's fit."""
+    if requested:
+        wanted = requested.champion.model
+        counts = _count(hands, tonight, tonight.sample, champion, wanted)
+        return Contender(wanted, counts, fitted.stability, f"{requested.champion.version} by a person")
+    if is_far.mean() < gate.unexplained_customers:
+        return fitted
+    points = hands.array(_project(tonight.sample, champion.model), components.NAMES)
+    centroids = clustering.extend_centroids(points, champion.model.centroids, is_far)
+    extended = replace(champion.model, centroids=centroids)
+    return Contender(
+        extended,
+        _count(hands, tonight, tonight.sample, champion, extended),
+        hands.call(clustering.measure_extension, points, centroids, champion.far, tonight.seed),
+        f"{champion.version} and one more segment",
+        adds_segment=True,
+    )
+
+
+def _measure(
+    hands: Hands,
+    tonight: Tonight,
+    champion: Champion,
+    contender: Contender,
+    matching: Matching,
+    is_far: np.ndarray,
+    drifted: Rows,
+) -> Evidence:
+    """What the gate asks of a contender."""
+    counts = contender.counts
+    return Evidence(
+        drifted_features=float(np.mean([row["verdict"] == "drifted" for row in drifted])),
+        unexplained_customers=float(is_far.mean()),
+        silhouette_gain=_silhouette_gain(hands, tonight, champion.model, contender.model),
+        stability=contender.stability,
+        smallest_share=_smallest_share(counts, len(contender.model.centroids)),
+        relabelled_share=count_relabelled(counts, champion.model.segment_ids, matching.segment_ids),
+        adds_segment=contender.adds_segment,
+        is_newest=tonight.is_newest,
     )
 
 
@@ -241,7 +277,7 @@ def _begin(hands: Hands, tonight: Tonight) -> Outcome:
     begun = hands.call(clustering.fit_kmeans, _sampled_points(hands, tonight), k, tonight.seed)
     fitted = replace(tonight.fit, centroids=hands.refine_centroids(tonight.points, begun))
     counts = _count(hands, tonight, tonight.sample, None, fitted)
-    fitted, _ = _reorder(fitted, counts, _spending_order(counts))
+    fitted, _ = _reorder(fitted, counts, clustering.canonical_order(counts, "challenger"))
     matching = hands.call(identity.match_segments, [], (), k, 0)
     first = _finish(hands, tonight, replace(fitted, segment_ids=matching.segment_ids), "fitted")
     decision = promote_first("first_model", "Promoted: it is the first model of this home.")
@@ -296,10 +332,6 @@ def _count_bins(hands: Hands, sample: Any, champion: Champion) -> Rows:
     marked = sample.select(*drift.mark_bins(champion.reference))
     sums = [nw.col(name).sum() for name in marked.collect_schema().names()]
     return hands.rows(marked.select(nw.len().alias("customers"), *sums))
-
-
-def _spending_order(counts: Rows) -> list[int]:
-    return clustering.canonical_order(counts, "challenger")
 
 
 def _reorder(model: SegmentModel, counts: Rows, order: Sequence[int]) -> tuple[SegmentModel, Rows]:

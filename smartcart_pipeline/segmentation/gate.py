@@ -110,7 +110,7 @@ def decide_promotion(evidence: Evidence, gate: Gate) -> Decision:
         "never": False,
     }[gate.refit]
     verdict = _tell(promoted, gate, evidence, reasons, [row for row in safety if not row["passed"]])
-    return Decision(promoted, verdict, [row | {"promoted": promoted} for row in [*reasons, *safety]])
+    return Decision(promoted, verdict, [*reasons, *safety])
 
 
 def promote_first(criterion: str, verdict: str) -> Decision:
@@ -123,7 +123,7 @@ def promote_first(criterion: str, verdict: str) -> Decision:
     Returns:
         The decision, to promote.
     """
-    return Decision(True, verdict, [_at_least(criterion, "reason", 1.0, 1.0) | {"promoted": True}])
+    return Decision(True, verdict, [_at_least(criterion, "reason", 1.0, 1.0)])
 
 
 def challenger_k(candidates: Rows, k: int) -> int:

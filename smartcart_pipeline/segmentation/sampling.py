@@ -1,9 +1,9 @@
 """Sampling: the same customers for the same seed, whatever the order of rows and the engine."""
 
-from typing import Any, Protocol
-
 import narwhals as nw
 from narwhals.typing import FrameT
+
+from smartcart_pipeline.segmentation.hands import Numbering
 
 # A prime below 2**31, so that products of two remainders fit 64 bits; the multiplier of Park and Miller (1988).
 PRIME = 2_147_483_647
@@ -13,13 +13,7 @@ INCREMENT = 1_000_003
 ID_NUMBER = "id_number"
 
 
-class Hands(Protocol):
-    """What drawing customers asks of an engine."""
-
-    def number_ids(self, frame: Any) -> Any: ...  # noqa: D102
-
-
-def sample_customers(hands: Hands, frame: FrameT, customers: int, seed: int) -> FrameT:
+def sample_customers(hands: Numbering, frame: FrameT, customers: int, seed: int) -> FrameT:
     """Draw customers by a hash of their id.
 
     Args:
@@ -42,7 +36,7 @@ def sample_customers(hands: Hands, frame: FrameT, customers: int, seed: int) -> 
     return drawn
 
 
-def sample_places(hands: Hands, features: FrameT, points: FrameT, customers: int, seed: int) -> FrameT:
+def sample_places(hands: Numbering, features: FrameT, points: FrameT, customers: int, seed: int) -> FrameT:
     """Draw customers with what describes them and where they lie.
 
     Args:

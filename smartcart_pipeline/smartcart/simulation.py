@@ -30,9 +30,10 @@ from smartcart_pipeline.segmentation import (
     selection,
 )
 from smartcart_pipeline.segmentation.components import Components
-from smartcart_pipeline.segmentation.contest import Champion, P, Requested, T, Tonight
+from smartcart_pipeline.segmentation.contest import Champion, Requested, Tonight
 from smartcart_pipeline.segmentation.features import describe_customers
 from smartcart_pipeline.segmentation.gate import Gate
+from smartcart_pipeline.segmentation.hands import P, T
 from smartcart_pipeline.segmentation.hysteresis import Hysteresis
 from smartcart_pipeline.segmentation.model import SegmentModel, assign_model
 from smartcart_pipeline.segmentation.moments import sum_moments
