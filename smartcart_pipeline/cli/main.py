@@ -17,8 +17,9 @@ import typer
 
 from smartcart_pipeline.cli.model import model
 from smartcart_pipeline.cli.notify import notify
+from smartcart_pipeline.cli.options import HomeOption
 from smartcart_pipeline.cli.simulate import simulate
-from smartcart_pipeline.cli.warehouse import HomeOption, sql, warehouse
+from smartcart_pipeline.cli.warehouse import sql, warehouse
 from smartcart_pipeline.declaration.errors import CallError, FaultError, HomeError
 from smartcart_pipeline.engines import apart
 from smartcart_pipeline.storage.access import keep_to_owner

@@ -6,12 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
+from smartcart_pipeline.cli.options import HomeOption
 from smartcart_pipeline.storage.home import Home
 
-HomeOption = Annotated[
-    Path,
-    typer.Option("--home", envvar="SMARTCART_HOME", help="Folder for everything generated.", file_okay=False),
-]
 ReasonOption = Annotated[str, typer.Option(help="Why: it is kept with the decision.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 
-from smartcart_pipeline.cli.warehouse import HomeOption
+from smartcart_pipeline.cli.options import HomeOption
 from smartcart_pipeline.storage.home import Home
 
 notify = typer.Typer(help="Who is told of the nights: try it, or tell what is new.", no_args_is_help=True)

@@ -175,7 +175,7 @@ def _write_rejected(rejected: nw.LazyFrame[Any], rejects: int, target: Path | No
         return None
     path = target.with_name(f"{target.name}.rejected.csv")
     if not rejects:
-        # Those of an earlier file would be taken for this one's.
+        # People would take the rejects of an earlier file for those of this one.
         path.unlink(missing_ok=True)
         return None
     _write(rejected.select("line_number", "customer_id", "reason", "detail"), path, "csv", path.parent)

@@ -7,16 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
+from smartcart_pipeline.cli.options import HomeOption
 from smartcart_pipeline.declaration.errors import CallError
 from smartcart_pipeline.storage.home import Home, put_in_place
 
-HomeOption = Annotated[
-    Path,
-    # Whoever is let in to read what is published need not be able to list what else is there.
-    typer.Option(
-        "--home", envvar="SMARTCART_HOME", help="Folder for everything generated.", file_okay=False, readable=False
-    ),
-]
 FORMATS = ("table", "csv", "json", "parquet")
 PUBLISHED = "▸"
 

@@ -314,8 +314,8 @@ def _cast(column: Column) -> str:
     name = identifier(column.name)
     if not _is_enumerated(column):
         return f"CAST({name} AS {column.type})"
-    # As an enumeration, texts are written in two thirds of the time; in the file they are texts. Of what is no category
-    # nothing is left, which the check of the schema finds.
+    # As an enumeration, texts are written in two thirds of the time; in the file they are texts. A value outside the
+    # categories becomes null; the schema check reports it.
     return f"TRY_CAST({name} AS ENUM ({', '.join(map(literal, column.categories))}))"
 
 
@@ -327,7 +327,16 @@ def insert_rows(connection: duckdb.DuckDBPyConnection, into: str, rows: Rows, ta
         into: The statement, up to the SELECT.
         rows: Dicts, as for `DuckDBEngine.declared`.
         table: The declaration.
+
+    Raises:
+        ValueError: If a row has something that is not declared, or lacks what must be there.
     """
+    required = {column.name for column in table.columns if not column.nullable}
+    for row in rows:
+        if unknown := row.keys() - set(table.names):
+            raise ValueError(f"{table.name}: {', '.join(sorted(unknown))}: no such column is declared")
+        if missing := required - row.keys():
+            raise ValueError(f"{table.name}: {', '.join(sorted(missing))}: missing in a row")
     # Not by way of Arrow, whose Python library imports pandas to look at a list.
     fields = ", ".join(f"{identifier(column.name)} {column.type}" for column in table.columns)
     complete = [{name: row.get(name) for name in table.names} for row in rows]

@@ -13,7 +13,7 @@ from smartcart_pipeline.declaration.tables import Table
 from smartcart_pipeline.engines.lineage import Columns
 from smartcart_pipeline.segmentation import Rows
 from smartcart_pipeline.segmentation.components import Components
-from smartcart_pipeline.segmentation.hands import Counting, Hands
+from smartcart_pipeline.segmentation.hands import Counting, Framing
 from smartcart_pipeline.segmentation.scaling import Scaler
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class Written:
     spans: Mapping[str, Span] = field(default_factory=dict)
 
 
-class Engine(Hands, Counting, Protocol):
+class Engine(Framing, Counting, Protocol):
     """What assets and the lake ask of an engine, besides what verbs do; this is where its methods are told."""
 
     @property
@@ -77,21 +77,11 @@ class Engine(Hands, Counting, Protocol):
             A frame that reads the file when it is used.
         """
 
-    def frame(self, rows: Any) -> Frame:
-        """An Arrow table as a frame.
-
-        Args:
-            rows: A pyarrow Table.
-
-        Returns:
-            A frame over it.
-        """
-
     def declared(self, rows: Rows, table: Table) -> Frame:
         """Rows of a small table as a frame, in the declared types, also where a column is all nulls or there is no row.
 
         Args:
-            rows: Dicts; a key that is not there is null, one that is not declared is left out.
+            rows: Dicts; what may be missing and is not there is null.
             table: The declaration.
 
         Returns:
@@ -107,16 +97,6 @@ class Engine(Hands, Counting, Protocol):
 
         Returns:
             What will be, for each column, in order, its (table, column) sources, sorted.
-        """
-
-    def fetch(self, frame: Frame) -> Any:
-        """Fetch a frame that is known to be small enough.
-
-        Args:
-            frame: A frame of this engine.
-
-        Returns:
-            A pyarrow Table.
         """
 
     def write(self, frame: Frame, table: Table, path: Path, report: Callable[[float], None] | None = None) -> Written:

@@ -220,7 +220,7 @@ def _has_lost_its_server(run: dg.DagsterRun) -> bool:
 
 
 def unblock(instance: dg.DagsterInstance, home: Home) -> None:
-    """Do that, and mend the report, unless a run is under way now; the daemon looks every half a minute.
+    """Record abandoned runs as failed and mend the report, unless a run is under way; the daemon looks all the time.
 
     Args:
         instance: Where runs are recorded.
@@ -258,18 +258,21 @@ def nightly(context: dg.ScheduleEvaluationContext, home: dg.ResourceParam[Home])
     # What somebody has written into is published anew.
     shown = published(home) if tell_strange(home) is None else None
     if last and last[0].tags.get(FINGERPRINT) == tags[FINGERPRINT] and shown and not is_asked(home):
-        newest = kept_publications(home)[0]
-        return dg.SkipReason(
-            f"{export.name} has not changed since run {last[0].run_id[:8]}, nor have the code, the declaration and the "
-            "settings: "
-            + (
-                "what is published is up to date."
-                if shown == newest
-                else f"but what is published is rolled back to run {run_of(shown)[:8]}, and stays so until one of them "
-                f"changes. To publish the newest again: smartcart warehouse rollback {run_of(newest)[:8]}."
-            )
-        )
+        return dg.SkipReason(_tell_unchanged(export, last[0].run_id, shown, kept_publications(home)[0]))
     return dg.RunRequest(run_config=run_config(settings | {"input": str(export)}), tags=tags)
+
+
+def _tell_unchanged(export: Path, run_id: str, shown: Path, newest: Path) -> str:
+    """That there is nothing to run, and what is published."""
+    same = (
+        f"{export.name} has not changed since run {run_id[:8]}, nor have the code, the declaration and the settings: "
+    )
+    if shown == newest:
+        return f"{same}what is published is up to date."
+    return (
+        f"{same}but what is published is rolled back to run {run_of(shown)[:8]}, and stays so until one of them "
+        f"changes. To publish the newest again: smartcart warehouse rollback {run_of(newest)[:8]}."
+    )
 
 
 @dg.sensor(

@@ -67,13 +67,15 @@ class Check:
         description: What must hold.
         judge: Judges the tables of a run.
         blocking: Whether a failure stops the run; else it warns.
+        settings: The settings that it is judged by, which are handed to `judge` by their names.
     """
 
     table: str
     name: str
     description: str
-    judge: Callable[[Lake, Settings], Verdict]
+    judge: Callable[..., Verdict]
     blocking: bool = True
+    settings: tuple[str, ...] = ()
 
     @property
     def spec(self) -> dg.AssetCheckSpec:
@@ -82,7 +84,7 @@ class Check:
 
     def evaluate(self, lake: Lake, settings: Settings) -> dg.AssetCheckResult:
         """Judge the tables of a run, for Dagster."""
-        verdict = self.judge(lake, settings)
+        verdict = self.judge(lake, **{name: getattr(settings, name) for name in self.settings})
         return dg.AssetCheckResult(
             passed=verdict.passed,
             asset_key=self.table,
@@ -187,13 +189,13 @@ def _count_broken(frame: nw.LazyFrame[Any], engine: Engine, rules: list[Rule], w
     return {name: rows for name, rows in broken.items() if rows}
 
 
-def _can_be_used(lake: Lake, settings: Settings) -> Verdict:
+def _can_be_used(lake: Lake, input: str | None) -> Verdict:  # noqa: A002  (as the setting)
     """A run that gets here has read its export; where one cannot be used, the sensors say so at the same check."""
-    name, rows = Path(settings.input or "the export").name, lake.count("raw_customers")
+    name, rows = Path(input or "the export").name, lake.count("raw_customers")
     return Verdict(True, f"{name} is an export: {rows:,} rows.", {"export": name, "rows": rows})
 
 
-def _every_line_accounted_for(lake: Lake, settings: Settings) -> Verdict:  # noqa: ARG001
+def _every_line_accounted_for(lake: Lake) -> Verdict:
     raw, cleaned, rejected = (lake.count(name) for name in ("raw_customers", "cleaned", "rejected_customers"))
     return Verdict(
         raw == cleaned + rejected,
@@ -204,7 +206,7 @@ def _every_line_accounted_for(lake: Lake, settings: Settings) -> Verdict:  # noq
     )
 
 
-def _few_rejected(lake: Lake, settings: Settings) -> Verdict:
+def _few_rejected(lake: Lake, max_rejected_share: float) -> Verdict:
     raw, rejected = lake.count("raw_customers"), lake.count("rejected_customers")
     by_reason = lake.engine.rows(
         lake.read("rejected_customers")
@@ -214,8 +216,8 @@ def _few_rejected(lake: Lake, settings: Settings) -> Verdict:
     )
     reasons = ", ".join(f"{row['reason']} {row['rows']:,}" for row in by_reason)
     share = rejected / raw if raw else 0.0
-    passed = share <= settings.max_rejected_share
-    description = f"{rejected:,} of {raw:,} rows rejected ({share:.1%}; limit {settings.max_rejected_share:.1%})"
+    passed = share <= max_rejected_share
+    description = f"{rejected:,} of {raw:,} rows rejected ({share:.1%}; limit {max_rejected_share:.1%})"
     if not passed:
         first = lake.engine.rows(lake.read("rejected_customers").sort("line_number").head(3))
         description += (
@@ -225,13 +227,13 @@ def _few_rejected(lake: Lake, settings: Settings) -> Verdict:
     return Verdict(
         passed,
         description,
-        {"share": share, "limit": settings.max_rejected_share}
+        {"share": share, "limit": max_rejected_share}
         | ({} if passed else {AT_FAULT: ExportError.whose})
         | {row["reason"]: row["rows"] for row in by_reason},
     )
 
 
-def _repeats(lake: Lake, settings: Settings) -> Verdict:  # noqa: ARG001
+def _repeats(lake: Lake) -> Verdict:
     """Rows that repeat another but for their id are probably one customer with two ids."""
     described = [name for name in lake.declaration.contract.names if name != KEY]
     repeats = lake.engine.count_repeats(lake.read("raw_customers"), described)
@@ -239,13 +241,13 @@ def _repeats(lake: Lake, settings: Settings) -> Verdict:  # noqa: ARG001
     return Verdict(repeats == 0, description, {"repeats": repeats})
 
 
-def _same_customers(table: Table) -> Callable[[Lake, Settings], Verdict]:
+def _same_customers(table: Table) -> Callable[[Lake], Verdict]:
     """Whether a table has the customers of the one it follows, each once: their fingerprints are compared.
 
     Holding every id against every other would cost more than the rest of the checks together.
     """
 
-    def judge(lake: Lake, settings: Settings) -> Verdict:  # noqa: ARG001
+    def judge(lake: Lake) -> Verdict:
         upstream = str(table.follows)
         kept, before = (_fingerprint(lake, name, lake.path(name)) for name in (table.name, upstream))
         same = kept == before
@@ -260,12 +262,12 @@ def _same_customers(table: Table) -> Callable[[Lake, Settings], Verdict]:
 
 
 @lru_cache(maxsize=8)
-def _fingerprint(lake: Lake, name: str, path: Path) -> dict[str, Any]:  # noqa: ARG001  (tells files apart)
+def _fingerprint(lake: Lake, name: str, path: Path) -> dict[str, Any]:
     """Fingerprint of a table's ids; the next table is held against it, too, and files never change."""
-    return lake.engine.fingerprint(lake.read(name))[0]
+    return lake.engine.fingerprint(lake.engine.scan(path, name))[0]
 
 
-def _uncorrelated(lake: Lake, settings: Settings) -> Verdict:  # noqa: ARG001
+def _uncorrelated(lake: Lake) -> Verdict:
     first, second, third = (nw.col(name) for name in components.NAMES)
     means = lake.engine.rows(
         lake.read("pca_components").select(
@@ -288,20 +290,20 @@ def _uncorrelated(lake: Lake, settings: Settings) -> Verdict:  # noqa: ARG001
     return Verdict(largest < UNCORRELATED, f"Largest correlation between components: {largest:.1e}", dict(correlations))
 
 
-def _one_selected(lake: Lake, settings: Settings) -> Verdict:  # noqa: ARG001
+def _one_selected(lake: Lake) -> Verdict:
     selected = lake.engine.rows(lake.read("k_selection").filter(nw.col("is_selected")))
     ks = [row["k"] for row in selected]
     return Verdict(len(ks) == 1, f"Selected: {ks}", {"selected": len(ks)})
 
 
-def _no_empty_segment(lake: Lake, settings: Settings) -> Verdict:  # noqa: ARG001
+def _no_empty_segment(lake: Lake) -> Verdict:
     k = lake.count("centroids")
     groups = lake.read("clusters").group_by("segment_id").agg(nw.len().alias("customers")).sort("segment_id")
     sizes = {row["segment_id"]: row["customers"] for row in lake.engine.rows(groups)}
     return Verdict(len(sizes) == k, f"{len(sizes)} of {k} segments have customers", sizes)
 
 
-def _categories_add_up(lake: Lake, settings: Settings) -> Verdict:  # noqa: ARG001
+def _categories_add_up(lake: Lake) -> Verdict:
     composition = lake.declaration.recipe.business.composition
     if composition is None:
         return Verdict(True, "The recipe names nothing that is made of parts.", {})
@@ -316,7 +318,7 @@ def _categories_add_up(lake: Lake, settings: Settings) -> Verdict:  # noqa: ARG0
     return Verdict(round(spent) == expected, description, {"by_category": spent, "by_customer": expected})
 
 
-def _no_drift(lake: Lake, settings: Settings) -> Verdict:  # noqa: ARG001
+def _no_drift(lake: Lake) -> Verdict:
     rows = lake.engine.rows(lake.read("feature_drift"))
     tonight = [row for row in rows if row["night"] == max(row["night"] for row in rows)]
     found = {row["feature"]: row["psi"] for row in tonight if row["verdict"] == "drifted"}
@@ -325,7 +327,7 @@ def _no_drift(lake: Lake, settings: Settings) -> Verdict:  # noqa: ARG001
     return Verdict(not found, description, {row["feature"]: row["psi"] for row in tonight})
 
 
-def _history_is_tonights(lake: Lake, settings: Settings) -> Verdict:  # noqa: ARG001
+def _history_is_tonights(lake: Lake) -> Verdict:
     """Whether the history says of tonight what is published tonight: the fingerprints of each segment."""
     as_of = lake.engine.rows(lake.read("cleaning_figures"))[0]["as_of_date"]
     tonight, kept = (
@@ -338,20 +340,20 @@ def _history_is_tonights(lake: Lake, settings: Settings) -> Verdict:  # noqa: AR
     return Verdict(same, description, {"customers": customers, "segments": len(kept)})
 
 
-def _profiles_add_up(lake: Lake, settings: Settings) -> Verdict:  # noqa: ARG001
+def _profiles_add_up(lake: Lake) -> Verdict:
     profiled = int(lake.engine.rows(lake.read("profiles").select(nw.col("customers").sum()))[0]["customers"] or 0)
     clustered = lake.count("clusters")
     return Verdict(profiled == clustered, f"{profiled:,} profiled, {clustered:,} clustered", {"profiled": profiled})
 
 
-def _rules_add_up(lake: Lake, settings: Settings) -> Verdict:  # noqa: ARG001
+def _rules_add_up(lake: Lake) -> Verdict:
     ruled = int(lake.engine.rows(lake.read("segment_rules").select(nw.col("customers").sum()))[0]["customers"] or 0)
     described = lake.count("features")
     return Verdict(ruled == described, f"{ruled:,} meet a rule, of {described:,} customers", {"ruled": ruled})
 
 
 def _schema_check(name: str) -> Check:
-    def judge(lake: Lake, settings: Settings) -> Verdict:  # noqa: ARG001
+    def judge(lake: Lake) -> Verdict:
         return judge_schema(lake.read(name), lake.tables[name], lake.engine, lake.written(name))
 
     return Check(name, "schema", "Columns, types, nulls, ranges, categories and keys are as declared.", judge)
@@ -373,6 +375,7 @@ SEMANTIC: tuple[Check, ...] = (
         CAN_BE_USED,
         "The export that was looked at last can be used; else it says why not, and where the file is now.",
         _can_be_used,
+        settings=("input",),
     ),
     Check(
         "raw_customers",
@@ -387,7 +390,13 @@ SEMANTIC: tuple[Check, ...] = (
         "raw_customers = cleaned + rejected_customers.",
         _every_line_accounted_for,
     ),
-    Check("cleaned", "few_rejected", "No more rows are rejected than the settings allow.", _few_rejected),
+    Check(
+        "cleaned",
+        "few_rejected",
+        "No more rows are rejected than the settings allow.",
+        _few_rejected,
+        settings=("max_rejected_share",),
+    ),
     Check("pca_components", "uncorrelated", "The components do not correlate with each other.", _uncorrelated),
     Check("k_selection", "one_selected", "Exactly one k is selected.", _one_selected),
     Check("clusters", "no_empty_segment", "Every segment has customers.", _no_empty_segment),

@@ -246,12 +246,15 @@ EVENTS: dict[str, Callable[[Row], Sentence]] = {
     "born": lambda row: (f"{row['segment_id']} is new: most of its customers were in none before, or in several.",),
     "split": lambda row: (
         f"{row['segment_id']} is new, split from {row['other_segment_id']}: ",
-        *(_event_figure(row, "shared_customers"), " customers, "),
-        *(_event_figure(row, "share_of_old"), f" of {row['other_segment_id']}, are in it."),
+        _event_figure(row, "shared_customers"),
+        " customers, ",
+        _event_figure(row, "share_of_old"),
+        f" of {row['other_segment_id']}, are in it.",
     ),
     "merged": lambda row: (
         f"{row['segment_id']} is no more: it was merged into {row['other_segment_id']}, with ",
-        *(_event_figure(row, "share_of_old"), " of its customers."),
+        _event_figure(row, "share_of_old"),
+        " of its customers.",
     ),
     "retired": lambda row: (f"{row['segment_id']} is no more: its customers went to several segments.",),
 }
@@ -296,8 +299,16 @@ def tell_flows(name: str, rows: Rows) -> Sentence:
     if len(causes) == 1 and figure(causes[0], causes[0]).value == moved.value:
         why = (f", {'all ' if moved.value > 1 else ''}{CAUSE_WORDS[causes[0]]}",)
     return (
-        *(figure("stayed", "stayed"), " customers stayed in their segment. ", moved, " moved to another", *why, ". "),
-        *(figure("arrived", "arrived"), " arrived, ", figure("left", "left"), " left."),
+        figure("stayed", "stayed"),
+        " customers stayed in their segment. ",
+        moved,
+        " moved to another",
+        *why,
+        ". ",
+        figure("arrived", "arrived"),
+        " arrived, ",
+        figure("left", "left"),
+        " left.",
     )
 
 

@@ -90,6 +90,8 @@ LIKE_ALL = 0.2
 
 # Beside its value, its response and its channel.
 MORE = 3
+# A segment whose share of spending is so many times its share of customers is worth more than others, or less.
+WORTH_MORE, WORTH_LESS = 1.25, 0.8
 # A share this many times that of all customers is worth acting on, and one divided by it too.
 MARKED = 1.1
 
@@ -236,13 +238,12 @@ def _value(profile: Mapping[str, Any]) -> Suggestion:
     customers = Figure(profile["share"], ".0%", f"profiles.share[{segment}]")
     spending = spending_share(profile)
     ratio = spending.value / customers.value
-    do = (
-        "Look after them first"
-        if ratio >= 1.25
-        else "Keep what reaching them costs low"
-        if ratio <= 0.8
-        else "Treat them like the average customer"
-    )
+    if ratio >= WORTH_MORE:
+        do = "Look after them first"
+    elif ratio <= WORTH_LESS:
+        do = "Keep what reaching them costs low"
+    else:
+        do = "Treat them like the average customer"
     return Suggestion("value", do, (customers, " of customers, ", spending, " of all spending."), abs(ratio - 1))
 
 
@@ -316,8 +317,12 @@ def _by_measure(difference: Difference, more: str, less: str) -> Suggestion | No
     if abs(difference.effect) < LIKE_ALL:
         return None
     why: Sentence = (
-        *(f"{difference.words}: ", difference.value, difference.measure.unit),
-        *(", against ", difference.base, " for all customers."),
+        f"{difference.words}: ",
+        difference.value,
+        difference.measure.unit,
+        ", against ",
+        difference.base,
+        " for all customers.",
     )
     # Half a standard deviation counts like a share that is half as large again.
     return Suggestion(
@@ -360,8 +365,10 @@ def _channel(segment: str, findings: Findings) -> Suggestion:
     ratio = _ratio(own[best], everyone[best])
     place, where = channels[best]
     why: Sentence = (
-        *(share_figure("channels", own, best), f" of their purchases are made {where}, against "),
-        *(share_figure("channels", everyone, best), " for all customers."),
+        share_figure("channels", own, best),
+        f" of their purchases are made {where}, against ",
+        share_figure("channels", everyone, best),
+        " for all customers.",
     )
     return Suggestion("channel", f"Reach them through {place}", why, ratio - 1)
 
@@ -376,11 +383,10 @@ def _discounts(segment: str, findings: Findings) -> Suggestion | None:
         return None
     do = "Lead with a discount" if ratio > 1 else "Do not lead with a discount"
     why: Sentence = (
-        *(
-            share_figure("channels", own, discounts),
-            " of their purchases are made with a discount, against ",
-        ),
-        *(share_figure("channels", everyone, discounts), " for all customers."),
+        share_figure("channels", own, discounts),
+        " of their purchases are made with a discount, against ",
+        share_figure("channels", everyone, discounts),
+        " for all customers.",
     )
     return Suggestion("discounts", do, why, abs(ratio - 1))
 
@@ -409,8 +415,14 @@ def _web_visits(differences: Mapping[str, Difference]) -> Suggestion | None:
     if visits.effect < LIKE_ALL or purchases.effect > -LIKE_ALL:
         return None
     why: Sentence = (
-        *(visits.value, " visits a month and ", purchases.value, " purchases on the web site, against "),
-        *(visits.base, " and ", purchases.base, " for all customers."),
+        visits.value,
+        " visits a month and ",
+        purchases.value,
+        " purchases on the web site, against ",
+        visits.base,
+        " and ",
+        purchases.base,
+        " for all customers.",
     )
     return Suggestion("web visits", "Turn their visits to the web site into purchases", why, visits.effect)
 

@@ -168,7 +168,11 @@ def _flow(start: str | None, end: str | None, cause: str | None, customers: int)
 
 def _plain_cause(row: dict[str, Any]) -> str | None:
     start, end = row["from_segment_id"], row["to_segment_id"]
-    return "arrived" if start is None else "left" if end is None else "stayed" if start == end else None
+    if start is None:
+        return "arrived"
+    if end is None:
+        return "left"
+    return "stayed" if start == end else None
 
 
 def _in_order(rows: Rows) -> Rows:

@@ -190,7 +190,7 @@ def make_world(kind: str, customers: int, nights: int, seed: int) -> World:
 
 
 def draw_large_families(rng: np.random.Generator, size: int) -> Households:
-    """A kind of customer that the generator knows none of: large, well-off families that look for bargains on the web.
+    """Customers such as the generator never draws: large, well-off families that look for bargains on the web.
 
     Args:
         rng: Where luck comes from.
@@ -446,15 +446,15 @@ class Identity:
     def publish(self, night: Night, seed: int, requested: Requested | None = None) -> NDArray[np.object_]:
         """The published segment of every customer of a night."""
         tonight = Tonight(
-            night.number + 1,
-            night.features,
-            night.points,
-            night.sample,
-            night.candidates,
-            night.fit,
-            self.clusters,
-            True,
-            seed,
+            night=night.number + 1,
+            features=night.features,
+            points=night.points,
+            sample=night.sample,
+            candidates=night.candidates,
+            fit=night.fit,
+            previous=self.clusters,
+            is_newest=True,
+            seed=seed,
         )
         old = self.champion
         outcome = contest.hold_contest(Memory(), tonight, old, self.named, self.gate, requested)
@@ -473,6 +473,17 @@ class Identity:
         return published
 
 
+def fit_anew(night: Night, seed: int) -> NDArray[np.intp]:
+    """The cluster of every customer by a fit that knows no night before; 0 spends most on average."""
+    k = next(row["k"] for row in night.candidates if row["is_selected"])
+    points = Memory().array(night.points, components.NAMES)
+    labels = clustering.nearest_labels(points, clustering.fit_kmeans(points, k, seed))
+    spending = Memory().array(night.features, ["total_spending"])[:, 0]
+    order = np.argsort([-spending[labels == label].mean() for label in range(k)])
+    numbered: NDArray[np.intp] = np.argsort(order)[labels]
+    return numbered
+
+
 class Refit:
     """A plain refit every night, its clusters numbered by spending."""
 
@@ -480,16 +491,10 @@ class Refit:
 
     def publish(self, night: Night, seed: int) -> NDArray[np.object_]:
         """The cluster of every customer of a night."""
-        k = next(row["k"] for row in night.candidates if row["is_selected"])
-        points = Memory().array(night.points, components.NAMES)
-        labels = clustering.nearest_labels(points, clustering.fit_kmeans(points, k, seed))
-        spending = Memory().array(night.features, ["total_spending"])[:, 0]
-        order = np.argsort([-spending[labels == label].mean() for label in range(k)])
-        self.labels: NDArray[np.intp] = np.argsort(order)[labels]
-        return np.array([identity.name_segment(number + 1) for number in self.labels], dtype=object)
+        return np.array([identity.name_segment(number + 1) for number in fit_anew(night, seed)], dtype=object)
 
 
-class Matched(Refit):
+class Matched:
     """A plain refit every night, its clusters matched with those of the night before."""
 
     name = "matching"
@@ -502,16 +507,16 @@ class Matched(Refit):
 
     def publish(self, night: Night, seed: int) -> NDArray[np.object_]:
         """The segment of every customer of a night."""
-        super().publish(night, seed)
+        labels = fit_anew(night, seed)
         customers = night.features["customer_id"].to_list()
         pairs: dict[tuple[str, int], int] = {}
-        for customer, label in zip(customers, self.labels.tolist(), strict=True):
+        for customer, label in zip(customers, labels.tolist(), strict=True):
             if customer in self.before:
                 pair = self.before[customer], label
                 pairs[pair] = pairs.get(pair, 0) + 1
         overlaps = [{"segment_id": a, "cluster": b, "customers": count} for (a, b), count in pairs.items()]
-        matching = identity.match_segments(overlaps, self.ids, int(self.labels.max()) + 1, self.named)
+        matching = identity.match_segments(overlaps, self.ids, int(labels.max()) + 1, self.named)
         self.ids, self.named = matching.segment_ids, matching.named
-        published = np.array([self.ids[label] for label in self.labels], dtype=object)
+        published = np.array([self.ids[label] for label in labels], dtype=object)
         self.before = dict(zip(customers, published.tolist(), strict=True))
         return published

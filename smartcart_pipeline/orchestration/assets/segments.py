@@ -2,44 +2,36 @@
 
 import json
 from collections.abc import Iterator
-from concurrent.futures import Future
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import dagster as dg
 import narwhals as nw
-import numpy as np
-import pyarrow as pa
 
 from smartcart_pipeline.declaration.declaration import Declaration
 from smartcart_pipeline.declaration.tables import OUTLINES
 from smartcart_pipeline.engines import apart
-from smartcart_pipeline.engines.engine import Engine
+from smartcart_pipeline.engines.engine import Engine, Frame
 from smartcart_pipeline.orchestration.assets import makes, picture
 from smartcart_pipeline.orchestration.faults import naming_the_fault
 from smartcart_pipeline.orchestration.settings import Settings
 from smartcart_pipeline.report.plots import plot_components, plot_sizes, plot_worth
 from smartcart_pipeline.segmentation import (
-    Rows,
     clustering,
+    comparison,
     components,
     hysteresis,
     model,
     personas,
     profiling,
     sampling,
-    scaling,
     spending,
 )
-from smartcart_pipeline.segmentation.clustering import Ward
 from smartcart_pipeline.segmentation.contest import Champion, begin_model
-from smartcart_pipeline.segmentation.model import SegmentModel, label_by
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.lake import Fitted, Lake
 from smartcart_pipeline.storage.models import PublishedNight, Record, read_champion, read_record
-
-Frame = nw.LazyFrame[Any]
 
 # Customers in a scatter plot: enough to see the shape, few enough to see a point.
 PLOTTED = 2_000
@@ -51,9 +43,9 @@ FRESHNESS = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=30), warn
 @makes(
     "segments",
     {
-        "clusters": (sampling, clustering, hysteresis, model),
+        "clusters": (sampling, clustering, comparison, hysteresis, model),
         "centroids": (model,),
-        "algorithm_comparison": (sampling, clustering),
+        "algorithm_comparison": (sampling, clustering, comparison),
     },
 )
 def clustering_customers(
@@ -81,15 +73,20 @@ def clustering_customers(
     )
     customers = engine.rows(features.select(nw.len().alias("customers")))[0]["customers"]
     sample = engine.keep(sampled_customers)
-    ward = _fit_ward(engine, sample, fit, settings, customers)
-    measured = sampling.sample_customers(engine, sample, settings.comparison_customers, settings.seed)
-    compared = _compare(engine, measured, fit, ward, {"kmeans": customers, "agglomerative": ward.fitted_customers})
+    drawn = sampling.sample_customers(engine, sample, settings.ward_customers, settings.seed)
+    ward = comparison.fit_ward_beside(engine, drawn, fit, customers)
+    few = sampling.sample_customers(engine, sample, settings.comparison_customers, settings.seed)
+    compared = apart.start(
+        clustering.compare_algorithms,
+        **comparison.measure_both(engine, few, fit, ward),
+        fitted_customers={"kmeans": customers, "agglomerative": ward.fitted_customers},
+    )
     shown: Any = sampling.sample_customers(engine, sample, PLOTTED, settings.seed)
     points = shown.select("customer_id", *components.NAMES)
     plotted = model.assign_model(shown, in_force).join(points, on="customer_id", how="inner").sort("customer_id")
     seen = apart.start(plot_components, engine.rows(plotted))
     previous = lake.read_of(before.run_id, "clusters") if before else None
-    placed = _place(features, in_force, fit, ward)
+    placed = comparison.place_by_both(features, in_force, fit, ward)
     published = hysteresis.settle_segments(placed, previous, in_force.segment_ids, settings.hysteresis)
     yield dg.Output(
         published.select(*OUTLINES["clusters"].names),
@@ -98,11 +95,11 @@ def clustering_customers(
     )
     places = clustering.centroid_rows(in_force.centroids, in_force.segment_ids)
     yield dg.Output(Fitted(places, [contested_models.select("document")]), "centroids")
-    comparison = compared.result()
+    rows = compared.result()
     yield dg.Output(
-        Fitted(comparison, [sampled_customers.drop("customer_id", *declaration.recipe.unseen)]),
+        Fitted(rows, [sampled_customers.drop("customer_id", *declaration.recipe.unseen)]),
         "algorithm_comparison",
-        metadata={"adjusted_rand_index": comparison[0]["adjusted_rand_index"]},
+        metadata={"adjusted_rand_index": rows[0]["adjusted_rand_index"]},
     )
 
 
@@ -186,61 +183,4 @@ def profiles(
             "personas": {row["segment_id"]: row["persona"] for row in rows},
             **{name: picture(drawn.result()) for name, drawn in pictures.items()},
         },
-    )
-
-
-def _fit_ward(engine: Engine, sample: Frame, fit: SegmentModel, settings: Settings, customers: int) -> Ward:
-    """Ward's clusters of a sample, numbered in the canonical order: by what its customers are worth."""
-    k, worth = len(fit.centroids), clustering.whole_worth(fit.features.business.worth)
-    fitted = sampling.sample_customers(engine, sample, settings.ward_customers, settings.seed)
-    values = engine.array(fitted.with_columns(worth.alias("worth")), [*components.NAMES, "worth"])
-    points, found = values[:, :-1], apart.call(clustering.fit_ward, values[:, :-1], k)
-    spent = [
-        {"ward_label": label, "customers": 1, "spending": spending}
-        for label, spending in zip(found.tolist(), values[:, -1].tolist(), strict=True)
-    ]
-    labels = np.argsort(clustering.canonical_order(spent, "ward_label"))[found]
-    ward = Ward(clustering.group_means(points, labels, k), len(points))
-    if len(points) < customers:
-        return ward
-    ids = engine.fetch(fitted.select("customer_id")).column("customer_id")
-    # From the array as it lies in memory: pyarrow imports pandas to look at it.
-    numbers = pa.Array.from_buffers(pa.int32(), len(labels), [None, pa.py_buffer(labels.astype(np.int32))])
-    return replace(ward, labels=engine.frame(pa.table({"customer_id": ids, "ward_label": numbers})))
-
-
-def _place(features: Frame, in_force: SegmentModel, fit: SegmentModel, ward: Ward) -> Frame:
-    """Put customers into segments by the model in force, and into the clusters of both fits of tonight."""
-    nearest = {} if ward.labels is not None else {"ward_label": ward.centres}
-    if in_force.places_like(fit):
-        points: Any = model.place_customers(features, fit)
-        for label, centres in nearest.items():
-            points = clustering.nearest_centroid(points, centres, label)
-        placed: Any = clustering.assign_segments(points, in_force.centroids, in_force.segment_ids)
-    else:
-        nearest["kmeans_label"] = fit.centroids
-        labelled = label_by(features, fit, nearest)
-        placed = model.assign_model(labelled, in_force, beside=tuple(nearest)).drop("kmeans_cluster")
-        placed = placed.rename({"kmeans_label": "kmeans_cluster"})
-    if ward.labels is not None:
-        placed = placed.join(ward.labels, on="customer_id", how="inner")
-    settled: Frame = placed.rename({"ward_label": "agglomerative_cluster"})
-    return settled
-
-
-def _compare(
-    engine: Engine, few: Frame, fit: SegmentModel, ward: Ward, fitted_customers: dict[str, int]
-) -> "Future[Rows]":
-    """Hold both fits of tonight against each other, on the components and on all standardised features."""
-    names = fit.features.names
-    placed = clustering.nearest_centroid(model.place_customers(few, fit), fit.centroids, "kmeans_label")
-    scaled = scaling.standardise(scaling.encode_features(few, fit.features), fit.scaler)
-    measured = clustering.label_customers(placed, ward).join(scaled, on="customer_id", how="inner").sort("customer_id")
-    values = engine.array(measured, [*components.NAMES, *names, "kmeans_label", "ward_label"])
-    dimensions = len(components.NAMES)
-    return apart.start(
-        clustering.compare_algorithms,
-        spaces={"pca_components": values[:, :dimensions], "scaled": values[:, dimensions:-2]},
-        algorithms={"kmeans": values[:, -2].astype(int), "agglomerative": values[:, -1].astype(int)},
-        fitted_customers=fitted_customers,
     )
