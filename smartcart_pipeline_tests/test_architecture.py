@@ -1,11 +1,16 @@
 """Who may import whom: the rooms of the package stand on floors, and the verbs of `segmentation` stay pure."""
 
 import ast
+import re
 from collections.abc import Iterator
+from dataclasses import fields
 from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
+
+from smartcart_pipeline.declaration.recipe import Business, share_name
+from smartcart_pipeline_tests.declared import BEHAVIOURAL
 
 PACKAGE = Path(__file__).parents[1] / "smartcart_pipeline"
 
@@ -82,3 +87,42 @@ def test_the_verbs_know_no_engine_no_file_and_no_clock(path: Path):
     assert {name.split(".")[0] for name in imports_of(path)} & IMPURE == set()
     calls = {node.attr for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)}
     assert calls & {"now", "today", "utcnow"} == set()
+
+
+# Sections of the report, suggestions and their page speak of SmartCart's outcome, household and channels yet.
+SPEAK_OF_SMARTCART = {PACKAGE / "report" / "wording.py", PACKAGE / "report" / "contents.py"}
+
+
+def words_of_smartcart() -> set[str]:
+    """Names of columns, headers, features, categories and groups, and of what profiles measure of them."""
+    contract, recipe = BEHAVIOURAL.contract, BEHAVIOURAL.recipe
+    words = {word for column in contract.columns for word in (column.name, column.header, *column.categories)}
+    words |= {word for feature in recipe.features for word in (feature.name, *feature.groups)}
+    words |= {*recipe.names, *recipe.rates, *(share_name(category, group) for category, group in recipe.shares)}
+    words |= {f"{measure}_{name}" for measure in ("mean", "median") for name in recipe.measured}
+    # The key has its name in every declaration; and roles are called alike in all of them.
+    return words - {contract.key.name, contract.key.header, *(role.name for role in fields(Business))}
+
+
+def said_in(path: Path) -> Iterator[str]:
+    """Names and texts of a module, but for what it says to who reads the code."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef)
+    docstrings = {
+        id(node.body[0].value) for node in ast.walk(tree) if isinstance(node, documented) and ast.get_docstring(node)
+    }
+    for node in ast.walk(tree):
+        match node:
+            case ast.Constant(value=str(text)) if id(node) not in docstrings:
+                yield text
+            case ast.Attribute(attr=name) | ast.Name(id=name) | ast.arg(arg=name) | ast.keyword(arg=str(name)):
+                yield name
+
+
+@pytest.mark.parametrize("room", sorted(set(FLOOR) - {"smartcart"}))
+def test_nothing_outside_its_room_names_a_word_of_smartcart(room: str):
+    words = sorted(words_of_smartcart(), key=len, reverse=True)
+    named = re.compile(rf"(?<!\w)({'|'.join(map(re.escape, words))})(?!\w)")
+    paths = {path for module, path in MODULES.items() if "." in module and room_of(module) == room} - SPEAK_OF_SMARTCART
+    found = {f"{path.stem}: {word}" for path in paths for text in said_in(path) for word in named.findall(text)}
+    assert found == set()

@@ -60,7 +60,7 @@ def run(
     as_of: Annotated[
         str | None,
         typer.Option(
-            help="Day that age and tenure are counted to: a date, YYYY-MM-DD, or newest (join date, the default), "
+            help="Day that everything is counted to: a date, YYYY-MM-DD, or newest (join date, the default), "
             "delivered (the day of the file), or a pattern of the file's name such as customers-%Y%m%d.csv."
         ),
     ] = None,

@@ -53,6 +53,12 @@ class Declaration:
         sources = read_by(feature.verb)
         return frozenset(column for of in sources for column in ({of} if of == name else self.columns_of(of)))
 
+    @property
+    def columns_read(self) -> tuple[str, ...]:
+        """The columns of the contract that features come from, in its order."""
+        read = {column for name in self.recipe.by_name for column in self.columns_of(name)}
+        return tuple(name for name in self.contract.names if name in read)
+
     @cached_property
     def digest(self) -> str:
         """A short digest of all that both say."""

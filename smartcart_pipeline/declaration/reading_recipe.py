@@ -40,6 +40,7 @@ from smartcart_pipeline.declaration.recipe import (
     Words,
     YearsSince,
     read_by,
+    share_name,
 )
 
 # What every model is projected onto has three dimensions.
@@ -142,6 +143,8 @@ def _read_feature(
     yield from _judge_sources(f"{place}.{verbs[0]}", name, verb, contract, features, said.clean.impute)
     if isinstance(verb, Flag) and not part.rate:
         yield f"{place}.rate is missing: what the mean of its 0s and 1s is called"
+    elif part.rate and (why := why_no_name(part.rate)):
+        yield f"{place}.rate: {part.rate!r} {why}"
     words = _read_words(name, part.words)
     features.append(
         Feature(
@@ -315,7 +318,17 @@ def _read_limits(parts: list[LimitPart], contract: Contract, features: list[Feat
             for name in PLACEHOLDER.findall(part.detail)
             if name not in known_here
         ]
-        limits.append(Limit(on, part.reason, part.meaning, part.detail, part.maximum, part.until is not None))
+        limits.append(
+            Limit(
+                on=on,
+                of_feature=part.feature is not None,
+                reason=part.reason,
+                meaning=part.meaning,
+                detail=part.detail,
+                maximum=part.maximum,
+                until_as_of=part.until is not None,
+            )
+        )
     reasons = [limit.reason for limit in limits]
     faults += [
         f"clean.limits: the reason {r} stands at two of them"
@@ -332,18 +345,24 @@ def _judge(recipe: Recipe, contract: Contract) -> Iterator[str]:
             "many as it has groups"
         )
     yield from _judge_columns(recipe, contract)
-    numbers = [feature.name for feature in recipe.features if not feature.is_category]
+    groups = [feature.name for feature in recipe.encoded if feature.category is not None]
     for what, known, named in (
-        ("number among the features", numbers, _named(recipe)),
+        ("number among the features", recipe.measured, _named(recipe)),
         ("column", contract.names, _named_columns(recipe)),
-        ("column that the model sees", recipe.names, _named_indicators(recipe)),
+        ("column that the model sees", recipe.names, (("report.told", name) for name in recipe.told)),
+        ("group that the model sees", groups, _named_groups(recipe)),
     ):
         for place, name in named:
             if name not in known:
                 yield f"{place}: there is no {what} {name!r}{nearest(name, known)}"
-    taken = [*recipe.names, *recipe.rates]
-    for name in sorted({name for name in taken if taken.count(name) > 1}):
-        yield f"features: two columns would be called {name}"
+    measured = [f"{measure}_{name}" for measure in ("mean", "median") for name in recipe.measured]
+    shares = [share_name(category, group) for category, group in recipe.shares]
+    for taken in (
+        list(recipe.names),
+        ["share", "customers", "description", *measured, *shares, *(f.rate for f in recipe.features if f.is_flag)],
+    ):
+        for name in sorted({name for name in taken if taken.count(name) > 1}):
+            yield f"features: two columns would be called {name}"
 
 
 def _judge_columns(recipe: Recipe, contract: Contract) -> Iterator[str]:
@@ -377,10 +396,8 @@ def _named_columns(recipe: Recipe) -> Iterator[tuple[str, str]]:
         yield "report.beside", name
 
 
-def _named_indicators(recipe: Recipe) -> Iterator[tuple[str, str]]:
-    """Where a recipe names a column that the model sees."""
-    for name in recipe.told:
-        yield "report.told", name
+def _named_groups(recipe: Recipe) -> Iterator[tuple[str, str]]:
+    """Where a recipe names a group of a category."""
     if "partner" in recipe.business.household:
         yield "business.household.partner", recipe.business.household["partner"]
 

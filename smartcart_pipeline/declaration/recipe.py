@@ -218,6 +218,7 @@ class Limit:
 
     Attributes:
         on: The column or feature.
+        of_feature: Which of the two.
         reason: A code, as in `rejected_customers.reason`.
         meaning: The reason in words.
         detail: A sentence about a row; `{name}` stands for a column's value, `{limit}` and `{as_of}` for those.
@@ -226,6 +227,7 @@ class Limit:
     """
 
     on: str
+    of_feature: bool
     reason: str
     meaning: str
     detail: str
@@ -313,6 +315,11 @@ class Recipe:
         return tuple(feature for feature in self.features if feature.role in roles)
 
     @property
+    def seen_by(self) -> tuple[tuple[str, Verb, float | None], ...]:
+        """What the model sees, and how each is made: recipes that agree in it make the same of a customer."""
+        return tuple((feature.name, feature.verb, feature.step) for feature in self.seen)
+
+    @property
     def unseen(self) -> tuple[str, ...]:
         """Features that the recipe without outcomes does not show the model."""
         return tuple(feature.name for feature in self.features if feature.role != "feature")
@@ -373,6 +380,20 @@ class Recipe:
         """What a profile counts the values of."""
         categories = [feature.name for feature in self.features if feature.is_category]
         return (*self.measured, *self.rates.values(), *categories)
+
+    def profiled_as(self, encoded: str) -> str:
+        """The column of `profiles` that says how a column that the model sees is in a segment.
+
+        Args:
+            encoded: Its name.
+
+        Returns:
+            A mean, a rate or a share.
+        """
+        [one] = [feature for feature in self.encoded if feature.name == encoded]
+        if one.category is not None:
+            return f"share_{encoded}"
+        return self.by_name[encoded].rate if self.by_name[encoded].is_flag else f"mean_{encoded}"
 
     def words_of(self, encoded: str) -> Words:
         """What people call a column that the model sees.

@@ -69,7 +69,7 @@ class Table:
 CUSTOMER_ID = Column(KEY, "BIGINT", "Which customer.")
 SEGMENT_ID = Column("segment_id", "VARCHAR", "Id of the segment: S01, S02, …")
 LINE_NUMBER, UNREADABLE = LINE_COLUMNS
-AS_OF = Column("as_of_date", "DATE", "The day that age and tenure are counted to.")
+AS_OF = Column("as_of_date", "DATE", "The day that everything is counted to.")
 # Why the contract refuses a line, whatever it says.
 CONTRACT_REASONS = (
     "unreadable_value",
@@ -571,7 +571,7 @@ SEGMENT_MODEL = Table(
     (
         replace(MODEL_VERSION, description="The version of the model in force.", unique=True),
         Column("recipe", "VARCHAR", "Which features the model sees."),
-        Column("as_of_date", "DATE", "The day that age and tenure are counted to."),
+        Column("as_of_date", "DATE", "The day that everything is counted to."),
         Column("segments", "INTEGER", "How many segments there are.", minimum=1),
         Column("document", "VARCHAR", "The model as JSON."),
     ),
@@ -685,7 +685,7 @@ PUBLICATION = Table(
     "Which run made this warehouse, and of what.",
     (
         RUN_ID,
-        Column("as_of_date", "DATE", "The day that age and tenure are counted to."),
+        Column("as_of_date", "DATE", "The day that everything is counted to."),
         Column("as_of_found", "VARCHAR", "How that day was found.", nullable=True),
         Column("published_at", "TIMESTAMP", "When it was built (UTC)."),
         Column("export_name", "VARCHAR", "The export's file name."),

@@ -1,4 +1,4 @@
-"""The as-of day: which day age and tenure are counted to, and how it is found.
+"""The as-of day: which day everything is counted to, and how it is found.
 
 It is a date, or a rule that finds one for every export: `newest`, its newest join date; `delivered`, the day of the
 file's modification time; or a pattern of the file's name, as `strptime` takes it. All of them are facts of the file: no
@@ -64,12 +64,12 @@ def stated_day(rule: str, export: Path, delivered_on: date) -> date | None:
     except ValueError:
         raise ExportError(
             f"{export}: the name does not match {rule}, the pattern that as_of is set to, so it tells no day to count "
-            f"age and tenure to. A name that matches is {TRIED[0].strftime(rule)}. Rename the file, or change as_of."
+            f"to. A name that matches is {TRIED[0].strftime(rule)}. Rename the file, or change as_of."
         ) from None
 
 
 def find_day(rule: str, export: Path, delivered_on: date, newest_join: date | None) -> Found:
-    """The day that age and tenure of an export are counted to.
+    """The day that an export is counted to.
 
     A delivery is never counted to a day before its newest join date: time zones and copies move the time of a file, and
     no customer is to be refused for that. Who joined after a day that a name or a date states is refused by cleaning.
@@ -101,7 +101,7 @@ def find_day(rule: str, export: Path, delivered_on: date, newest_join: date | No
     return Found(
         newest_join,
         "the newest join date, which is after the day of delivery",
-        f"{export.name} was delivered on {stated}, before its newest join date, {newest_join}: age and tenure are "
+        f"{export.name} was delivered on {stated}, before its newest join date, {newest_join}: everything is "
         "counted to the latter. A copy may have an older time than its content, and SMARTCART_TIMEZONE says whose days "
         "count.",
     )

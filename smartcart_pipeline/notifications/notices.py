@@ -28,7 +28,7 @@ class Night:
     Attributes:
         number: Its number.
         export: The name of the export.
-        as_of: The day that age and tenure were counted to.
+        as_of: The day that everything was counted to.
         delivered: Rows of the export.
         customers: Customers in segments.
         segments: How many segments.

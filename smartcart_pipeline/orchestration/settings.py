@@ -24,7 +24,7 @@ class Settings(dg.ConfigurableResource):
     )
     as_of: str = Field(
         default=NEWEST,
-        description="The day age and tenure are counted to: newest (join date), delivered (the day of the file's "
+        description="The day that everything is counted to: newest (join date), delivered (the day of the file's "
         "modification time), a pattern of the file's name such as customers-%Y%m%d.csv, or a date, YYYY-MM-DD.",
     )
     recipe: str | None = Field(

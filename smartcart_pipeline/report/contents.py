@@ -53,7 +53,7 @@ PROVENANCE = {
     "run_id": "Run",
     "export_name": "Export",
     "export_hash": "SHA-256 of the export",
-    "as_of_date": "Age and tenure counted to",
+    "as_of_date": "Counted to",
     "as_of_found": "That day is",
     "recipe": "Recipe",
     "fitted_recipe": "Recipe of tonight's fit",

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from smartcart_pipeline.declaration.recipe import EncodedFeature, Recipe, Words
+from smartcart_pipeline.declaration.recipe import Recipe
 from smartcart_pipeline.report.reading import Findings
 from smartcart_pipeline.segmentation import Rows
 
@@ -67,15 +67,15 @@ def measures(recipe: Recipe) -> list[Measure]:
     Returns:
         Measures, in the order of the recipe.
     """
-    encoded = {feature.name: feature for feature in recipe.encoded}
-    return [_measure(encoded[name], recipe.words_of(name)) for name in recipe.told]
+    return [_measure(name, recipe) for name in recipe.told]
 
 
-def _measure(of: EncodedFeature, words: Words) -> Measure:
-    is_mean = of.category is None
+def _measure(name: str, recipe: Recipe) -> Measure:
+    column, words = recipe.profiled_as(name), recipe.words_of(name)
+    is_mean = column.startswith("mean_")
     return Measure(
-        column=f"{'mean' if is_mean else 'share'}_{of.name}",
-        feature=of.name,
+        column=column,
+        feature=name,
         label=words.label,
         more=words.more,
         less=words.less,

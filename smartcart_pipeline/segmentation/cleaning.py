@@ -223,7 +223,7 @@ def _faults(refused: dict[str, Any], declaration: Declaration) -> Iterator[str]:
 def _tell_limit(limit: Limit, declaration: Declaration) -> str:
     """What a limit says of a line: the columns that it goes by, and what it means."""
     named = [name for name in PLACEHOLDER.findall(limit.detail) if name in declaration.contract.by_name]
-    on = [limit.on] if limit.on in declaration.contract.by_name else named
+    on = named if limit.of_feature else [limit.on]
     headers = ", ".join(declaration.contract.by_name[name].header for name in on)
     return f"{headers}: {limit.meaning}" if headers else limit.meaning
 
@@ -236,9 +236,9 @@ def _tell_column(column: DeliveredColumn, value: Any, unreadable: str) -> Iterat
             yield f"{column.header} is missing"
         return
     if column.minimum is not None and value < column.minimum:
-        yield f"{column.header} is below {column.minimum:.9g}"
+        yield f"{column.header} is below {column.minimum:.15g}"
     if column.maximum is not None and value > column.maximum:
-        yield f"{column.header} is above {column.maximum:.9g}"
+        yield f"{column.header} is above {column.maximum:.15g}"
     if column.categories and value not in column.categories:
         yield f"{column.header} is none of {', '.join(column.categories)}"
 
@@ -352,10 +352,10 @@ def _limits(as_of: date, declaration: Declaration, newcomers: bool) -> Iterator[
     """Each limit that counts, with the value that it is on, and whether that is beyond it."""
     recipe, contract = declaration.recipe, declaration.contract
     day = nw.lit(as_of, dtype=nw.Date)
-    made = make_features(declaration, day)
+    made = make_features(declaration, day, of_any_number=True)
     for limit in recipe.limits:
         if not limit.until_as_of:
-            value = nw.col(limit.on) if limit.on in contract.by_name else made[limit.on]
+            value = made[limit.on] if limit.of_feature else nw.col(limit.on)
             yield limit, value, value > limit.maximum
         elif contract.by_name[limit.on].type != "DATE":
             yield limit, nw.col(limit.on), nw.col(limit.on) > as_of.year
@@ -365,7 +365,7 @@ def _limits(as_of: date, declaration: Declaration, newcomers: bool) -> Iterator[
 
 def _is_certain(limit: Limit, declaration: Declaration) -> bool:
     """Whether what a limit is on is there in every row that holds the contract."""
-    sources = {limit.on} if limit.on in declaration.contract.by_name else declaration.columns_of(limit.on)
+    sources = declaration.columns_of(limit.on) if limit.of_feature else {limit.on}
     return not any(declaration.contract.by_name[name].nullable for name in sources)
 
 
@@ -373,7 +373,7 @@ def _limit_problems(as_of: date | None, declaration: Declaration, newcomers: boo
     if as_of is None:
         return []
     return [
-        Problem(limit.reason, beyond, _fill(limit.detail, {"limit": f"{limit.maximum or 0:.9g}", "as_of": str(as_of)}))
+        Problem(limit.reason, beyond, _fill(limit.detail, {"limit": f"{limit.maximum or 0:.15g}", "as_of": str(as_of)}))
         for limit, _, beyond in _limits(as_of, declaration, newcomers)
     ]
 
@@ -392,10 +392,10 @@ def _column_problems(column: DeliveredColumn) -> Iterator[Problem]:
         reason = "missing_id" if column.name == KEY else "missing_value"
         yield Problem(reason, value.is_null() & nw.col("unreadable").is_null(), nw.lit(f"{column.header} is missing"))
     if column.minimum is not None:
-        detail = _sentence(is_, shown, f": expected {column.minimum:.9g} or more")
+        detail = _sentence(is_, shown, f": expected {column.minimum:.15g} or more")
         yield Problem("out_of_range", value < column.minimum, detail)
     if column.maximum is not None:
-        detail = _sentence(is_, shown, f": expected {column.maximum:.9g} or less")
+        detail = _sentence(is_, shown, f": expected {column.maximum:.15g} or less")
         yield Problem("out_of_range", value > column.maximum, detail)
     if column.categories:
         detail = _sentence(f"{is_}'", shown, f"': expected one of {', '.join(column.categories)}")
@@ -416,4 +416,5 @@ def _sentence(*parts: str | nw.Expr) -> nw.Expr:
 
 def _shown(column: str) -> Any:
     """A column's value as text."""
-    return nw.col(column).cast(nw.String)
+    value: Any = nw.col(column).cast(nw.String)
+    return nw.when(nw.col(column).is_null()).then(nw.lit("missing")).otherwise(value)

@@ -42,12 +42,13 @@ def describe_customers(cleaned: FrameT, declaration: Declaration, beside: tuple[
     return cleaned.select(KEY, *[expression.alias(name) for name, expression in made.items()], *beside)
 
 
-def make_features(declaration: Declaration, as_of: nw.Expr) -> dict[str, nw.Expr]:
+def make_features(declaration: Declaration, as_of: nw.Expr, of_any_number: bool = False) -> dict[str, nw.Expr]:
     """How each feature is made from the columns of the contract.
 
     Args:
         declaration: The contract and the recipe.
         as_of: The day that dates and years are counted to (Date).
+        of_any_number: Whether rows may be beyond what the contract allows: sums are made of floating-point numbers then.
 
     Returns:
         An expression for each feature, in order.
@@ -57,11 +58,13 @@ def make_features(declaration: Declaration, as_of: nw.Expr) -> dict[str, nw.Expr
     for feature in declaration.recipe.features:
         # A feature of a column's name reads the column; those after it read the feature.
         known: dict[str, Column] = {**delivered, **{name: columns[name] for name in made}}
-        made[feature.name] = _rounded(_make(feature, made, known, as_of), feature.step)
+        made[feature.name] = _rounded(_make(feature, made, known, as_of, of_any_number), feature.step)
     return made
 
 
-def _make(feature: Feature, made: dict[str, nw.Expr], known: dict[str, Column], as_of: nw.Expr) -> nw.Expr:
+def _make(
+    feature: Feature, made: dict[str, nw.Expr], known: dict[str, Column], as_of: nw.Expr, of_any_number: bool
+) -> nw.Expr:
     def value(name: str) -> nw.Expr:
         return made.get(name, nw.col(name))
 
@@ -76,7 +79,8 @@ def _make(feature: Feature, made: dict[str, nw.Expr], known: dict[str, Column], 
             made_of = _regroup(nw.col(column), into, otherwise)
         case Sum(of):
             # Narrow integers are widened before they are added.
-            wide = getattr(nw, TYPES[sum_type([known[name] for name in of])].narwhals)
+            kind = "DOUBLE" if of_any_number else sum_type([known[name] for name in of])
+            wide = getattr(nw, TYPES[kind].narwhals)
             made_of = nw.sum_horizontal(*[value(name).cast(wide) for name in of])
         case Difference(first, second):
             made_of = value(first).cast(nw.Float64) - value(second).cast(nw.Float64)
@@ -97,7 +101,8 @@ def _regroup(value: nw.Expr, into: Sequence[tuple[str, tuple[str, ...]]], otherw
 
 def _rounded(value: nw.Expr, step: float | None) -> nw.Expr:
     """A number in whole steps, whose sums are the same in any order."""
-    return value if step is None else (value / step).round() * step
+    # Engines differ in how they round a half.
+    return value if step is None else (value / step + 0.5).floor() * step
 
 
 def is_one_of(value: nw.Expr, categories: tuple[str, ...]) -> nw.Expr:

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from smartcart_pipeline.declaration.declaration import Declaration, read_declared
 from smartcart_pipeline.declaration.earlier import declared_before
 from smartcart_pipeline.declaration.errors import HomeError
+from smartcart_pipeline.declaration.files import DeclarationError
 from smartcart_pipeline.declaration.recipe import Recipe
 from smartcart_pipeline.segmentation import Rows
 from smartcart_pipeline.segmentation.cleaning import belongs
@@ -162,9 +163,10 @@ def read_model(document: dict[str, Any]) -> SegmentModel:
     try:
         # As JSON, because there a date is a text, and whole numbers may stand for others.
         known = _Document.model_validate_json(json.dumps(declared_before(document)))
+        declaration = read_declared(known.declaration.model_dump(), "its declaration")
+        _require_fit(known, declaration)
     except (ValidationError, TypeError, ValueError) as error:
         raise HomeError(f"The segment model cannot be read: {_tell(error)}. {ADVICE}") from None
-    declaration = read_declared(known.declaration.model_dump(), "The segment model")
     expected, found = declaration.recipe.names, tuple(feature.feature for feature in known.features)
     if found != expected:
         raise HomeError(
@@ -194,8 +196,23 @@ def read_model(document: dict[str, Any]) -> SegmentModel:
     )
 
 
+def _require_fit(known: _Document, declaration: Declaration) -> None:
+    """Hold what a document says beside its declaration against that."""
+    recipe, contract = declaration.recipe, declaration.contract
+    if known.recipe != recipe.name:
+        raise ValueError(f"recipe is {known.recipe!r}, but its declaration is that of {recipe.name!r}")
+    if set(known.medians) != set(recipe.impute):
+        raise ValueError(f"medians are of {sorted(known.medians)}, expected of {sorted(recipe.impute)}")
+    for name, median in known.medians.items():
+        least = contract.by_name[name].minimum
+        if least is not None and median < least:
+            raise ValueError(f"the median of {name} is {median:.15g}, expected {least:.15g} or more")
+
+
 def _tell(error: Exception) -> str:
     """What is wrong with a document, and where."""
+    if isinstance(error, DeclarationError):
+        return str(error).removesuffix(". Correct the file.")
     if not isinstance(error, ValidationError):
         return str(error)
     faults = [
@@ -213,7 +230,7 @@ def bring_up_to_date(
 
     Args:
         model: The model in force.
-        declaration: Tonight's. Where it has the features of the model, its limits and words are the model's, too.
+        declaration: Tonight's. Its limits are the model's from now on; where it has the model's features, its words, too.
         figures: The row of the table `cleaning_figures`.
         profiles: The table `profiles`: `segment_id` and `persona` of every segment.
 
@@ -221,13 +238,27 @@ def bring_up_to_date(
         The model, with the same scaler, components and centroids.
     """
     personas = {row["segment_id"]: row["persona"] for row in profiles}
+    declared = _declare_anew(model, declaration)
+    medians = {**model.medians, **read_medians(figures)}
     return replace(
         model,
-        declaration=declaration if declaration.recipe.encoded == model.features.encoded else model.declaration,
+        declaration=declared,
         as_of_date=figures["as_of_date"],
-        medians={**model.medians, **read_medians(figures)},
+        medians={name: medians[name] for name in declared.recipe.impute},
         personas=tuple(personas[segment] for segment in model.segment_ids),
     )
+
+
+def _declare_anew(model: SegmentModel, tonight: Declaration) -> Declaration:
+    """What a model's customers are held against: as tonight, as far as tonight's recipe speaks of the same features."""
+    if tonight.recipe.seen_by == model.features.seen_by:
+        return tonight
+    source = {**model.features.source, "clean": tonight.recipe.source.get("clean", {})}
+    try:
+        return read_declared({"contract": tonight.contract.source, "recipe": source}, "the model in force")
+    except DeclarationError:
+        # Tonight's limits are on features that the model's recipe does not make.
+        return model.declaration
 
 
 def read_medians(figures: Mapping[str, Any]) -> dict[str, float]:
@@ -318,11 +349,13 @@ def score_customers(judged: FrameT, model: SegmentModel) -> FrameT:
     if newest is not None:
         came = nw.col(newest).cast(nw.Date)
         imputed[newest] = nw.when(came > as_of).then(as_of).otherwise(came).alias(newest)
+    accepted = nw.col("is_accepted")
     known = judged.with_columns(
         *imputed.values(),
         as_of.alias("as_of_date"),
         belongs(model.as_of_date, model.declaration, newcomers=True).alias("is_accepted"),
-    )
+        # Nothing is computed from what is refused: it may be any number.
+    ).with_columns(*[nw.when(accepted).then(nw.col(name)).alias(name) for name in model.declaration.columns_read])
     described = describe_customers(known, model.declaration, beside=("is_accepted",))
     placed = assign_model(described, model, beside=("is_accepted",))
     scores = {
@@ -333,7 +366,6 @@ def score_customers(judged: FrameT, model: SegmentModel) -> FrameT:
         "runner_up_persona": _persona_of("runner_up_segment_id", model.segment_ids, model),
         "margin": nw.col("margin"),
     }
-    accepted = nw.col("is_accepted")
     return placed.select("customer_id", *[nw.when(accepted).then(value).alias(name) for name, value in scores.items()])
 
 

@@ -148,11 +148,10 @@ def _tell_apart(named: list[tuple[Profile, str]], base: Profile, recipe: Recipe)
 
 def _distinctions(recipe: Recipe) -> Iterator[tuple[str, str, str]]:
     """What tells segments apart that sound alike: a measure, and words for the lowest and the highest."""
-    encoded = {feature.name: feature for feature in recipe.encoded}
     for name in recipe.told:
         if short := recipe.words_of(name).short:
             lowest, highest = short
-            yield f"{'mean' if encoded[name].category is None else 'share'}_{name}", lowest, highest
+            yield recipe.profiled_as(name), lowest, highest
 
 
 def _alike(personas: list[str]) -> list[list[int]]:

@@ -37,7 +37,7 @@ class PublishedNight:
     Attributes:
         night: Its number, from 1, in the order of publication.
         run_id: The run.
-        as_of_date: The day that age and tenure were counted to.
+        as_of_date: The day that everything was counted to.
         version: The model that was in force.
         promoted: Whether that model came into force on this night.
         verdict: Why, in plain words.

@@ -37,7 +37,7 @@ class Publication:
 
     Attributes:
         run_id: The run that published it.
-        as_of_date: The day that age and tenure are counted to.
+        as_of_date: The day that everything is counted to.
         as_of_found: How that day was found; None where an earlier version found it.
         export_name: The export's file name.
         export_hash: SHA-256 of the export's bytes.
