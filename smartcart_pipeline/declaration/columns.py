@@ -257,7 +257,7 @@ TYPES: dict[SqlType, Type] = {
     "DOUBLE": Type("float64", "Float64", "DOUBLE", "a number"),
     "BOOLEAN": Type("bool_", "Boolean", "BOOLEAN"),
     "DATE": Type("date32", "Date", "DATE", "a date"),
-    "VARCHAR": Type("string", "String", "STRING"),
+    "VARCHAR": Type("string", "String", "STRING", "a text"),
 }
 # The greatest number of each whole type, the narrowest first.
 WHOLE: dict[SqlType, int] = {

@@ -12,6 +12,7 @@ import narwhals as nw
 import numpy as np
 
 from smartcart_pipeline.declaration.declaration import Declaration
+from smartcart_pipeline.declaration.errors import HomeError
 from smartcart_pipeline.segmentation import Rows, clustering, components, drift, identity, sampling, scaling
 from smartcart_pipeline.segmentation.drift import Reference
 from smartcart_pipeline.segmentation.gate import (
@@ -141,6 +142,31 @@ def begin_model(declaration: Declaration, figures: dict[str, Any], scaler: Rows,
         segment_ids=(),
         personas=(),
     )
+
+
+def require_features(champion: Champion, declaration: Declaration) -> None:
+    """Refuse to hold a night against a model that sees what the night does not make.
+
+    Args:
+        champion: The model.
+        declaration: What the night goes by.
+
+    Raises:
+        HomeError: If the key is of another kind, or features are missing or made otherwise.
+    """
+    before = champion.model.declaration
+    if before.contract.key.type != declaration.contract.key.type:
+        raise HomeError(
+            f"The key of the contract is {declaration.contract.key.expected}, and the model in force, "
+            f"{champion.version}, knows customers by {before.contract.key.expected}. Another key is another base: "
+            "name another home with --home."
+        )
+    made = {(feature.name, feature.verb, feature.step) for feature in declaration.recipe.features}
+    if lacking := [name for name, verb, step in champion.model.features.seen_by if (name, verb, step) not in made]:
+        raise HomeError(
+            f"The recipe does not make {', '.join(lacking)} as the model in force, {champion.version}, sees it. Put the "
+            "recipe back as it was, or begin anew in another home: --home."
+        )
 
 
 def hold_contest(

@@ -48,7 +48,7 @@ def make_features(declaration: Declaration, as_of: nw.Expr, of_any_number: bool 
     Args:
         declaration: The contract and the recipe.
         as_of: The day that dates and years are counted to (Date).
-        of_any_number: Whether rows may be beyond what the contract allows: sums are made of floating-point numbers then.
+        of_any_number: Whether rows may be beyond what the contract allows: no sum of them overflows then.
 
     Returns:
         An expression for each feature, in order.

@@ -230,7 +230,7 @@ def bring_up_to_date(
 
     Args:
         model: The model in force.
-        declaration: Tonight's. Its limits are the model's from now on; where it has the model's features, its words, too.
+        declaration: Tonight's. Its limits are the model's from now on, and its words if it has the same features.
         figures: The row of the table `cleaning_figures`.
         profiles: The table `profiles`: `segment_id` and `persona` of every segment.
 

@@ -16,7 +16,7 @@ from smartcart_pipeline.orchestration.io_manager import NOTE
 from smartcart_pipeline.orchestration.provenance import trace_delivery
 from smartcart_pipeline.orchestration.settings import Settings
 from smartcart_pipeline.segmentation import Rows, clustering, components, contest, drift, gate, identity
-from smartcart_pipeline.segmentation.contest import Outcome, Tonight, begin_model, hold_contest
+from smartcart_pipeline.segmentation.contest import Outcome, Tonight, begin_model, hold_contest, require_features
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.lake import Fitted, Lake
 from smartcart_pipeline.storage.models import (
@@ -64,6 +64,9 @@ def promoting(
         record = read_record(home, recover=True)
         champion = read_version(home, record, record.last.version) if record.last else None
         requested = read_request(home, record)
+        for known in (champion, requested.champion if requested else None):
+            if known:
+                require_features(known, declaration)
     compared = record.compared_with(as_of, content_hash)
     tonight = Tonight(
         night=len(record.nights) + 1,
