@@ -109,15 +109,17 @@ def _warehouse(home: Any) -> Iterator[tuple[str, str]]:
 
     with duckdb.connect(str(home.warehouse), read_only=True) as warehouse:
         described = warehouse.sql(
-            "SELECT table_name, column_name, data_type, comment FROM duckdb_columns() WHERE NOT internal UNION ALL "
-            "SELECT table_name, NULL, NULL, comment FROM duckdb_tables() UNION ALL "
-            "SELECT view_name, NULL, NULL, comment FROM duckdb_views() WHERE NOT internal ORDER BY ALL"
+            "SELECT table_name, column_name, data_type, comment, schema_name FROM duckdb_columns() WHERE NOT internal "
+            "UNION ALL SELECT table_name, NULL, NULL, comment, schema_name FROM duckdb_tables() "
+            "UNION ALL SELECT view_name, NULL, NULL, comment, schema_name FROM duckdb_views() WHERE NOT internal "
+            "ORDER BY ALL"
         ).fetchall()
         yield "warehouse comments", digest(described)
-        for name in sorted({row[0] for row in described}):
+        for name, schema in sorted({(row[0], row[4]) for row in described}):
             columns = [row[1] for row in described if row[0] == name and row[1] and row[1] not in VOLATILE]
             named = ", ".join(f'"{column}"' for column in columns)
-            yield f"warehouse {name}", digest(_plain_rows(warehouse.sql(f'SELECT {named} FROM "{name}" ORDER BY ALL')))
+            rows = warehouse.sql(f'SELECT {named} FROM {schema}."{name}" ORDER BY ALL')
+            yield f"warehouse {name}", digest(_plain_rows(rows))
 
 
 def _plain_rows(answer: Any) -> list[tuple[Any, ...]]:

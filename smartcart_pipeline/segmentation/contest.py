@@ -164,8 +164,8 @@ def require_features(champion: Champion, declaration: Declaration) -> None:
     made = {(feature.name, feature.verb, feature.step) for feature in declaration.recipe.features}
     if lacking := [name for name, verb, step in champion.model.features.seen_by if (name, verb, step) not in made]:
         raise HomeError(
-            f"The recipe does not make {', '.join(lacking)} as the model in force, {champion.version}, sees it. Put the "
-            "recipe back as it was, or begin anew in another home: --home."
+            f"The recipe does not make {', '.join(lacking)} as the model in force, {champion.version}, sees it. Put "
+            "the recipe back as it was, or begin anew in another home: --home."
         )
 
 
