@@ -190,6 +190,7 @@ def test_a_generated_export_runs_with_every_option_and_answers_in_json(first: Fi
         "recipe": recipe,
         "recipe_held_back": None,
         "customers": ask(home, "SELECT count(*) FROM clusters")[0][0],
+        "figures": {"mean_income": "Mean income", "mean_total_spending": "Mean spending"},
         "warnings": [f"{ask(home, REPEATS)[0][0]} rows repeat another but for their id; they are kept."],
         "paths": {"report": str(home.report), "warehouse": str(home.warehouse), "lake": str(home.lake)},
     }
@@ -455,7 +456,7 @@ def test_a_file_that_is_no_export_is_named_with_what_to_do(
         ({"as_of": "31-12-2014"}, "--as-of '31-12-2014' is not a date. Write it as YYYY-MM-DD."),
         ({"as_of": "2014-02-30"}, "--as-of '2014-02-30' is not a date. Write it as YYYY-MM-DD."),
         ({"as_of": "1990-01-01"}, "2,240 of 2,240 rows rejected (100.0%; limit 5.0%): joined_after_as_of 2,240."),
-        ({"recipe": "best"}, "--recipe 'best' is not known. Choose one of behavioural, reference."),
+        ({"recipe": "best"}, "--recipe 'best' is not known: expected one of behavioural, reference."),
         ({"input": "nowhere.csv"}, "nowhere.csv: no such file. Name the customer export with --input"),
         ({"input": ""}, "There is no export: put one into "),
     ],

@@ -1,4 +1,4 @@
-from smartcart_pipeline.declaration.recipe import OUTCOMES, EncodedFeature
+from smartcart_pipeline.declaration.recipe import EncodedFeature
 from smartcart_pipeline_tests.declared import RECIPES
 
 
@@ -27,7 +27,8 @@ def test_the_behavioural_recipe_knows_no_outcome():
 def test_the_reference_recipe_adds_the_outcome_behind_the_numbers():
     behavioural, reference = RECIPES["behavioural"].names, RECIPES["reference"].names
     assert reference == (*behavioural[:12], "response", *behavioural[12:])
-    assert OUTCOMES == ("response",)
+    for recipe in RECIPES.values():
+        assert [feature.name for feature in recipe.outcomes] == ["response"]
 
 
 def test_every_category_gets_an_indicator_that_knows_its_source():

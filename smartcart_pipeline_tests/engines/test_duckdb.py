@@ -8,9 +8,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from smartcart_pipeline.declaration.tables import FEATURES, LOADINGS, SCALER, SEGMENT_MEMBERSHIP
+from smartcart_pipeline.declaration.tables import LOADINGS, SCALER, SEGMENT_MEMBERSHIP
 from smartcart_pipeline.engines.duckdb import BATCH, BITMAP, DuckDBEngine
 from smartcart_pipeline.orchestration.checks import judge_schema
+from smartcart_pipeline_tests.declared import TABLES
+
+FEATURES = TABLES["features"]
 
 
 def numbers(engine: DuckDBEngine, rows: int) -> nw.LazyFrame:

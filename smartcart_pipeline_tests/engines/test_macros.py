@@ -12,13 +12,12 @@ import pytest
 
 from smartcart_pipeline.engines.macros import condition
 from smartcart_pipeline.orchestration.night import run_job
-from smartcart_pipeline.segmentation.cleaning import Limits
 from smartcart_pipeline.segmentation.model import SegmentModel, read_model
 from smartcart_pipeline.segmentation.rules import Rule
 from smartcart_pipeline.smartcart.sample import write_sample
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline_tests.conftest import REAL, SAMPLE
-from smartcart_pipeline_tests.declared import CONTRACT, RECIPES
+from smartcart_pipeline_tests.declared import BEHAVIOURAL, CONTRACT, RECIPES
 
 GENERATED = 100_000
 RUNS = ["sample-behavioural", "real-reference", "generated-behavioural", "generated-reference"]
@@ -165,7 +164,7 @@ def test_the_model_is_of_the_run(warehouse: duckdb.DuckDBPyConnection):
     [(version, document)] = ask(warehouse, "SELECT model_version, document FROM segment_model")
     model = read_model(json.loads(document))
     described = ask(warehouse, "SELECT recipe, as_of_date, model_version FROM publication")
-    assert described == [(model.recipe, model.as_of_date, version)]
+    assert described == [(model.features.name, model.as_of_date, version)]
     [(pc1, segment)] = ask(warehouse, "SELECT pc1, segment_id FROM centroids WHERE kmeans_cluster = 1")
     assert (model.centroids[1, 0], model.segment_ids[1]) == (pc1, segment)
 
@@ -321,12 +320,13 @@ def test_an_attached_warehouse_places_customers_of_another(sample_warehouse: Pat
 
 
 def test_a_rule_is_plain_sql():
+    recipe = RECIPES["behavioural"]
     rule = Rule(0, {"income": 40_000}, {"income": 60_000, "recency": 30}, {"education": ("Graduate", "Postgraduate")})
-    assert condition(rule) == (
+    assert condition(rule, recipe) == (
         "income > 40000 AND income <= 60000 AND recency <= 30 AND education IN ('Graduate', 'Postgraduate')"
     )
-    assert condition(Rule(0, levels={"living_with": ("Alone",)})) == "living_with = 'Alone'"
-    assert condition(Rule(0)) == "true"
+    assert condition(Rule(0, levels={"living_with": ("Alone",)}), recipe) == "living_with = 'Alone'"
+    assert condition(Rule(0), recipe) == "true"
 
 
 def test_names_are_quoted(tmp_path: Path):
@@ -337,7 +337,7 @@ def test_names_are_quoted(tmp_path: Path):
     document = random_model(3).document()
     document["segments"][0] |= {"segment_id": "S'; DROP TABLE x; --", "persona": "O'Brien's"}
     model: SegmentModel = read_model(document)
-    assert model.limits == Limits()
+    assert model.declaration == BEHAVIOURAL
     with duckdb.connect() as connection:
         connection.execute(f"CREATE MACRO assign_segment(customers) AS TABLE {assignment_query(model)}")
         connection.execute(f"CREATE TABLE newcomers AS {customers()}")

@@ -26,7 +26,7 @@ from smartcart_pipeline.orchestration.settings import Settings
 from smartcart_pipeline.smartcart.sample import write_sample
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline_tests.conftest import REAL, SAMPLE
-from smartcart_pipeline_tests.declared import TABLES
+from smartcart_pipeline_tests.declared import BEHAVIOURAL, TABLES
 from smartcart_pipeline_tests.spark_cluster import Cluster, missing_for_spark, running_cluster
 
 if TYPE_CHECKING:
@@ -213,7 +213,7 @@ def dirty(path: Path) -> Path:
 def test_a_typed_file_is_read_by_the_executors_as_duckdb_reads_it(
     spark: "SparkEngine", engine: DuckDBEngine, tmp_path: Path
 ):
-    export = inspect_export(dirty(tmp_path / "dirty.parquet"))
+    export = inspect_export(dirty(tmp_path / "dirty.parquet"), BEHAVIOURAL.contract)
     expected, dates = read_export(engine, export)
     found, also = read_export(spark, export)
     mine, theirs = (

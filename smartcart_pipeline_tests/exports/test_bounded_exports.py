@@ -17,7 +17,7 @@ from smartcart_pipeline.engines.duckdb import DuckDBEngine
 from smartcart_pipeline.exports.csv_text import CHUNK, MAX_LINE_BYTES
 from smartcart_pipeline.exports.inspecting import MAX_FURTHER, inspect_export, tell_left_out
 from smartcart_pipeline.exports.reading_duckdb import read_export
-from smartcart_pipeline_tests.declared import CONTRACT
+from smartcart_pipeline_tests.declared import BEHAVIOURAL, NAMES
 from smartcart_pipeline_tests.exports.test_reading_duckdb import DELIVERED, HEADERS
 
 # What DuckDB may use below, and what Python with all that is imported takes beside it.
@@ -30,17 +30,18 @@ ROW = (",".join(DELIVERED.values()) + "\n").encode()
 READ = """
 import json, re, resource, sys
 from pathlib import Path
+from smartcart_pipeline.declaration.declaration import shipped_declaration
 from smartcart_pipeline.declaration.errors import ExportError
+from smartcart_pipeline.declaration.tables import declare_raw
 from smartcart_pipeline.engines.duckdb import DuckDBEngine
 from smartcart_pipeline.exports.inspecting import inspect_export
 from smartcart_pipeline.exports.reading_duckdb import read_export
-from smartcart_pipeline.declaration.tables import RAW_CUSTOMERS
-path, limit = Path(sys.argv[1]), sys.argv[2]
+path, limit, contract = Path(sys.argv[1]), sys.argv[2], shipped_declaration().contract
 engine = DuckDBEngine(limit, path.parent / "spill")
 said = {}
 try:
-    frame, _ = read_export(engine, inspect_export(path))
-    said["rows"] = engine.write(frame, RAW_CUSTOMERS, path.parent / "kept.parquet").rows
+    frame, _ = read_export(engine, inspect_export(path, contract))
+    said["rows"] = engine.write(frame, declare_raw(contract), path.parent / "kept.parquet").rows
 except ExportError as error:
     said["refused"] = str(error)
 # The peak of this very program: what the system tells of a process begins with that of the one that started it.
@@ -90,7 +91,7 @@ def test_every_row_has_its_number_where_every_second_line_is_blank(tmp_path: Pat
 
 def test_blank_lines_count_as_lines_where_carriage_returns_end_them(engine: DuckDBEngine, tmp_path: Path):
     path = put(tmp_path / "export.csv", [(HEADER + b"\n" + ROW + ROW[:-1] + b",9\n\n" + ROW).replace(b"\n", b"\r")])
-    frame, _ = read_export(engine, inspect_export(path))
+    frame, _ = read_export(engine, inspect_export(path, BEHAVIOURAL.contract))
     rows = engine.rows(frame.sort("line_number"))
     assert [(row["line_number"], row["customer_id"]) for row in rows] == [(3, 5524), (4, None), (6, 5524)]
 
@@ -160,8 +161,8 @@ def test_of_ten_thousand_further_columns_the_first_are_carried_along(tmp_path: P
     path = write(tmp_path / "export", 10_000)
     assert read_apart(path) == {"rows": 500}
     kept = parquet.read_schema(tmp_path / "kept.parquet").names
-    assert kept == ["line_number", *(c.name for c in CONTRACT), "unreadable", *(f"x{n}" for n in range(MAX_FURTHER))]
-    assert tell_left_out(inspect_export(path)) == (
+    assert kept == ["line_number", *NAMES, "unreadable", *(f"x{n}" for n in range(MAX_FURTHER))]
+    assert tell_left_out(inspect_export(path, BEHAVIOURAL.contract)) == (
         "export has 10,000 columns beyond the contract: the first 200 are carried along, 9,800 are left out "
         "(x200, x201, x202, …)."
     )
@@ -172,7 +173,7 @@ def test_line_breaks_in_a_column_that_is_left_out_are_no_lost_lines(engine: Duck
     header = ",".join([*HEADERS, *further, "Note"])
     row = ROW.decode().strip() + "," * MAX_FURTHER
     path = put(tmp_path / "export.csv", [f'{header}\n{row},"a\n\nb"\n\n{row},c\n'.encode()])
-    frame, _ = read_export(engine, inspect_export(path))
+    frame, _ = read_export(engine, inspect_export(path, BEHAVIOURAL.contract))
     assert [row["line_number"] for row in engine.rows(frame.sort("line_number"))] == [2, 4]
 
 

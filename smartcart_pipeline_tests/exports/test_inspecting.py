@@ -12,12 +12,13 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
+from smartcart_pipeline.declaration.columns import snake_case
 from smartcart_pipeline.declaration.errors import CallError, ExportError, FaultError, HomeError
 from smartcart_pipeline.exports.csv_text import CHUNK, strange_lines
-from smartcart_pipeline.exports.inspecting import Export, hash_content, inspect_export, snake_case
+from smartcart_pipeline.exports.inspecting import Export, hash_content, inspect_export
 from smartcart_pipeline.storage.arrivals import arrivals, find_export, tell_left_alone
 from smartcart_pipeline.storage.home import Home
-from smartcart_pipeline_tests.declared import CONTRACT
+from smartcart_pipeline_tests.declared import BEHAVIOURAL, CONTRACT
 
 HEADERS = tuple(column.header for column in CONTRACT)
 ALL_HEADERS = (
@@ -70,9 +71,13 @@ def put_strange(path: Path, made: str) -> Path:
     return path
 
 
+def inspect(path: Path) -> Export:
+    return inspect_export(path, BEHAVIOURAL.contract)
+
+
 def refusal(path: Path, kind: type[FaultError] = ExportError) -> str:
     with pytest.raises(kind) as error:
-        inspect_export(path)
+        inspect(path)
     message = str(error.value)
     assert message.startswith(f"{path}: ")
     return message.removeprefix(f"{path}: ")
@@ -88,20 +93,20 @@ def refusal(path: Path, kind: type[FaultError] = ExportError) -> str:
     ],
 )
 def test_the_delimiter_is_the_one_that_separates_the_headers(tmp_path: Path, delimiter: str, words: str):
-    export = inspect_export(put(tmp_path / "export.txt", line(delimiter=delimiter)))
+    export = inspect(put(tmp_path / "export.txt", line(delimiter=delimiter)))
     assert (export.kind, export.delimiter, export.headers) == ("csv", delimiter, HEADERS)
     assert export.format == words
 
 
 def test_a_delimiter_inside_a_quoted_header_separates_nothing(tmp_path: Path):
-    export = inspect_export(put(tmp_path / "export.csv", line('"a,b,c,d"', delimiter=";")))
+    export = inspect(put(tmp_path / "export.csv", line('"a,b,c,d"', delimiter=";")))
     assert export.headers == (*HEADERS, "a,b,c,d")
 
 
 @pytest.mark.parametrize("end", ["", "\n", "\r\n", "\r"])
 def test_headers_are_read_without_quotes_space_or_line_end(tmp_path: Path, end: str):
     content = ",".join(f' "{header} "' for header in HEADERS) + end
-    assert inspect_export(put(tmp_path / "export.csv", content)).headers == HEADERS
+    assert inspect(put(tmp_path / "export.csv", content)).headers == HEADERS
 
 
 @pytest.mark.parametrize(
@@ -109,7 +114,7 @@ def test_headers_are_read_without_quotes_space_or_line_end(tmp_path: Path, end: 
     [("utf-8", "utf-8"), ("utf-8-sig", "utf-8"), ("latin-1", "latin-1")],
 )
 def test_the_encoding_is_found_in_the_bytes(tmp_path: Path, encoding: str, found: str):
-    export = inspect_export(put(tmp_path / "export.csv", (line("Größe") + "Zoë\n").encode(encoding)))
+    export = inspect(put(tmp_path / "export.csv", (line("Größe") + "Zoë\n").encode(encoding)))
     assert (export.encoding, export.headers[0], export.headers[-1]) == (found, "ID", "Größe")
 
 
@@ -119,41 +124,41 @@ def test_a_letter_tells_the_encoding_wherever_it_stands(tmp_path: Path, encoding
     """Also the last letter of the file, and one whose two bytes are read in two pieces."""
     start = line("Name")
     content = start + "x" * max(letters_before - len(start), 3) + "é"
-    assert inspect_export(put(tmp_path / "export.csv", content.encode(encoding))).encoding == encoding
+    assert inspect(put(tmp_path / "export.csv", content.encode(encoding))).encoding == encoding
 
 
 @pytest.mark.parametrize("name", ["export.csv.gz", "export.csv"])
 def test_a_gzip_file_is_one_whatever_its_name(tmp_path: Path, name: str):
-    export = inspect_export(put(tmp_path / name, gzip.compress(line("Größe", delimiter=";").encode("latin-1"))))
+    export = inspect(put(tmp_path / name, gzip.compress(line("Größe", delimiter=";").encode("latin-1"))))
     assert (export.gzipped, export.delimiter, export.headers) == (True, ";", (*HEADERS, "Größe"))
     assert export.format == "CSV, semicolon, latin-1, gzip"
 
 
 @pytest.mark.parametrize("name", ["export.parquet", "export.csv"])
 def test_a_parquet_file_is_one_whatever_its_name(tmp_path: Path, name: str):
-    export = inspect_export(put_parquet(tmp_path / name, (*HEADERS, "Größe")))
+    export = inspect(put_parquet(tmp_path / name, (*HEADERS, "Größe")))
     assert (export.kind, export.format, export.headers) == ("parquet", "Parquet", (*HEADERS, "Größe"))
 
 
 @pytest.mark.parametrize("name", ["export.xlsx", "export.csv"])
 def test_a_workbook_is_one_whatever_its_name(tmp_path: Path, name: str):
     path = put_workbook(tmp_path / "written.xlsx", [(*HEADERS, " Größe ")]).rename(tmp_path / name)
-    export = inspect_export(path)
+    export = inspect(path)
     assert (export.kind, export.format, export.headers) == ("excel", "Excel workbook", (*HEADERS, "Größe"))
 
 
 def test_the_first_sheet_with_rows_is_the_export(tmp_path: Path):
-    assert inspect_export(put_workbook(tmp_path / "export.xlsx", [], [HEADERS], [("Notes",)])).headers == HEADERS
+    assert inspect(put_workbook(tmp_path / "export.xlsx", [], [HEADERS], [("Notes",)])).headers == HEADERS
 
 
 def test_columns_may_stand_in_any_order(tmp_path: Path):
-    assert inspect_export(put(tmp_path / "export.csv", line(headers=HEADERS[::-1]))).headers == HEADERS[::-1]
+    assert inspect(put(tmp_path / "export.csv", line(headers=HEADERS[::-1]))).headers == HEADERS[::-1]
 
 
 def test_the_content_hash_is_the_sha_256_of_the_files_bytes(tmp_path: Path):
     path = put(tmp_path / "export.csv", line())
     expected = hashlib.sha256(line().encode()).hexdigest()
-    assert (hash_content(path), inspect_export(path).content_hash) == (expected, expected)
+    assert (hash_content(path), inspect(path).content_hash) == (expected, expected)
 
 
 def blank_lines_of(export: Export) -> tuple[int, ...]:
@@ -180,8 +185,8 @@ def blank_lines_of(export: Export) -> tuple[int, ...]:
 def test_blank_lines_are_counted_like_the_rows_of_a_spreadsheet(
     tmp_path: Path, rest: str, lines: int, blank_lines: tuple[int, ...]
 ):
-    plain = inspect_export(put(tmp_path / "export.csv", line() + rest))
-    gzipped = inspect_export(put(tmp_path / "export.csv.gz", gzip.compress((line() + rest).encode())))
+    plain = inspect(put(tmp_path / "export.csv", line() + rest))
+    gzipped = inspect(put(tmp_path / "export.csv.gz", gzip.compress((line() + rest).encode())))
     assert plain.lines == gzipped.lines == lines
     assert blank_lines_of(plain) == blank_lines_of(gzipped) == blank_lines
 
@@ -190,7 +195,7 @@ def test_blank_lines_are_counted_like_the_rows_of_a_spreadsheet(
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 def test_a_blank_line_is_found_across_pieces_of_the_file(tmp_path: Path, letters_before: int, end: str):
     content = line() + "x" * (letters_before - len(line())) + end + end + "y" + end
-    assert blank_lines_of(inspect_export(put(tmp_path / "export.csv", content))) == (3,)
+    assert blank_lines_of(inspect(put(tmp_path / "export.csv", content))) == (3,)
 
 
 def test_a_missing_file_is_named(tmp_path: Path):
@@ -210,7 +215,7 @@ def test_what_is_no_file_is_refused_and_never_opened(tmp_path: Path, made: str, 
 def test_who_names_a_link_means_what_it_leads_to(tmp_path: Path):
     path = tmp_path / "link.csv"
     path.symlink_to(put(tmp_path / "export.csv", line()))
-    assert inspect_export(path).headers == HEADERS
+    assert inspect(path).headers == HEADERS
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
@@ -284,7 +289,7 @@ def test_a_repeated_column_is_named(tmp_path: Path):
 
 
 def test_further_columns_may_repeat(tmp_path: Path):
-    assert inspect_export(put(tmp_path / "export.csv", line("Tag", "Tag"))).headers == (*HEADERS, "Tag", "Tag")
+    assert inspect(put(tmp_path / "export.csv", line("Tag", "Tag"))).headers == (*HEADERS, "Tag", "Tag")
 
 
 @pytest.mark.parametrize("compress", [bytes, gzip.compress])

@@ -16,12 +16,11 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from smartcart_pipeline.declaration.errors import ExportError
-from smartcart_pipeline.declaration.tables import RAW_CUSTOMERS
 from smartcart_pipeline.engines.duckdb import BATCH, DuckDBEngine
 from smartcart_pipeline.exports.inspecting import inspect_export
 from smartcart_pipeline.exports.reading_duckdb import DateReading, read_export
 from smartcart_pipeline.smartcart.sample import write_sample
-from smartcart_pipeline_tests.declared import CONTRACT
+from smartcart_pipeline_tests.declared import BEHAVIOURAL, CONTRACT, TABLES
 
 HEADERS = tuple(column.header for column in CONTRACT)
 NUMBERS = tuple(column.header for column in CONTRACT if column.type not in ("VARCHAR", "DATE"))
@@ -145,18 +144,19 @@ def cells(row: Row) -> list[Any]:
 
 
 def read(engine: DuckDBEngine, path: Path) -> list[Row]:
-    frame, _ = read_export(engine, inspect_export(path))
+    frame, _ = read_export(engine, inspect_export(path, BEHAVIOURAL.contract))
     return engine.rows(frame.sort("line_number"))
 
 
 def read_dates(engine: DuckDBEngine, path: Path) -> tuple[list[date | None], DateReading]:
-    frame, reading = read_export(engine, inspect_export(path))
-    return [row["dt_customer"] for row in engine.rows(frame.sort("line_number"))], reading
+    frame, readings = read_export(engine, inspect_export(path, BEHAVIOURAL.contract))
+    assert list(readings) == ["dt_customer"]
+    return [row["dt_customer"] for row in engine.rows(frame.sort("line_number"))], readings["dt_customer"]
 
 
 def refusal(engine: DuckDBEngine, path: Path) -> str:
     with pytest.raises(ExportError) as error:
-        read_export(engine, inspect_export(path))
+        read_export(engine, inspect_export(path, BEHAVIOURAL.contract))
     return str(error.value).removeprefix(f"{path}: ")
 
 
@@ -198,10 +198,11 @@ def test_every_format_gives_the_same_rows(engine: DuckDBEngine, tmp_path: Path, 
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_every_format_gives_the_declared_columns_and_types(engine: DuckDBEngine, tmp_path: Path, name: str):
-    frame, _ = read_export(engine, inspect_export(FORMATS[name](tmp_path / name, customer(Tag="x"))))
+    path = FORMATS[name](tmp_path / name, customer(Tag="x"))
+    frame, _ = read_export(engine, inspect_export(path, BEHAVIOURAL.contract))
     relation = frame.to_native()
     assert dict(zip(relation.columns, map(str, relation.types), strict=True)) == {
-        **{column.name: column.type for column in RAW_CUSTOMERS.columns},
+        **{column.name: column.type for column in TABLES["raw_customers"].columns},
         "tag": "VARCHAR",
     }
 
@@ -741,7 +742,7 @@ def test_a_header_without_customers_is_refused(engine: DuckDBEngine, tmp_path: P
 
 def test_what_duckdb_cannot_read_is_the_exports_fault(engine: DuckDBEngine, tmp_path: Path):
     path = put_csv(tmp_path / "export.csv", customer())
-    export = inspect_export(path)
+    export = inspect_export(path, BEHAVIOURAL.contract)
     path.unlink()
     with pytest.raises(ExportError) as error:
         read_export(engine, export)
@@ -751,23 +752,22 @@ def test_what_duckdb_cannot_read_is_the_exports_fault(engine: DuckDBEngine, tmp_
 
 
 def test_the_real_export_is_read_without_loss(engine: DuckDBEngine, real_export: Path):
-    frame, dates = read_export(engine, inspect_export(real_export))
+    frame, dates = read_export(engine, inspect_export(real_export, BEHAVIOURAL.contract))
     rows = engine.rows(frame)
     assert len(rows) == 2240
     assert sum(row["income"] is None for row in rows) == 24
     assert [row["line_number"] for row in rows] == list(range(2, 2242))
     assert not any(row["unreadable"] for row in rows)
-    assert dates == DateReading(
-        "day-first", "2,240 of 2,240 values of Dt_Customer read as day-month-year; 1,324 of them cannot be month-first."
-    )
+    evidence = "2,240 of 2,240 values of Dt_Customer read as day-month-year; 1,324 of them cannot be month-first."
+    assert dates == {"dt_customer": DateReading("day-first", evidence)}
 
 
 @pytest.mark.parametrize("kind", ["parquet", "csv"])
 def test_lines_keep_their_order_however_many_there_are(engine: DuckDBEngine, tmp_path: Path, kind: str):
     export, kept = tmp_path / f"export.{kind}", tmp_path / "kept.parquet"
     write_sample(export, 5 * BATCH, seed=1)
-    read, _ = read_export(engine, inspect_export(export))
-    engine.write(read, RAW_CUSTOMERS, kept)
+    read, _ = read_export(engine, inspect_export(export, BEHAVIOURAL.contract))
+    engine.write(read, TABLES["raw_customers"], kept)
     lines = parquet.read_table(kept, columns=["line_number"])["line_number"].to_numpy()
     assert len(lines) == 5 * BATCH
     assert (lines[1:] > lines[:-1]).all()

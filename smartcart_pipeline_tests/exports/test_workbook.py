@@ -12,6 +12,7 @@ from smartcart_pipeline.engines.duckdb import DuckDBEngine
 from smartcart_pipeline.exports import workbook
 from smartcart_pipeline.exports.inspecting import inspect_export
 from smartcart_pipeline.exports.reading_duckdb import read_export
+from smartcart_pipeline_tests.declared import BEHAVIOURAL
 from smartcart_pipeline_tests.exports.test_reading_duckdb import HEADERS, cells, customer
 from smartcart_pipeline_tests.forked import smartcart
 
@@ -47,7 +48,7 @@ def swap_sheet(path: Path, pieces: list[bytes]) -> Path:
 
 def refusal(path: Path) -> str:
     with pytest.raises(ExportError) as error:
-        inspect_export(path)
+        inspect_export(path, BEHAVIOURAL.contract)
     return str(error.value).removeprefix(f"{path}: ")
 
 
@@ -66,7 +67,7 @@ def test_the_command_refuses_it_and_publishes_nothing(tmp_path: Path):
 
 def test_a_stray_cell_that_is_not_far_is_no_harm(engine: DuckDBEngine, tmp_path: Path):
     path = put(tmp_path / "export.xlsx", Z5000="x")
-    export = inspect_export(path)
+    export = inspect_export(path, BEHAVIOURAL.contract)
     assert export.rows == 4999
     frame, _ = read_export(engine, export)
     assert [row["line_number"] for row in engine.rows(frame.sort("line_number"))] == [2, 5000]
@@ -93,13 +94,14 @@ def test_styled_rows_without_values_are_no_rows(tmp_path: Path):
     with zipfile.ZipFile(path) as file:
         sheet = file.read("xl/worksheets/sheet1.xml")
     styled = b"".join(b'<row r="%d"><c r="A%d" s="0"/></row>' % (row, row) for row in range(3, 1_000_000))
-    assert inspect_export(swap_sheet(path, [sheet.replace(b"</sheetData>", styled + b"</sheetData>")])).rows == 1
+    path = swap_sheet(path, [sheet.replace(b"</sheetData>", styled + b"</sheetData>")])
+    assert inspect_export(path, BEHAVIOURAL.contract).rows == 1
 
 
 def test_this_process_takes_nothing_of_what_its_cells_take(tmp_path: Path):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     path = put(tmp_path / "export.xlsx", Z1000000="x")
-    assert inspect_export(path).rows == 999_999
+    assert inspect_export(path, BEHAVIOURAL.contract).rows == 999_999
     assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024 < 50
 
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ import pytest
 from dagster._core.events import JobFailureData
 from dagster._utils.error import SerializableErrorInfo
 
+from smartcart_pipeline.declaration.declaration import SHIPPED
 from smartcart_pipeline.declaration.errors import FaultError, HomeError
 from smartcart_pipeline.engines.duckdb import DuckDBEngine
 from smartcart_pipeline.orchestration.automation import (
@@ -27,6 +28,7 @@ from smartcart_pipeline.orchestration.automation import (
     FINGERPRINT,
     RUN_KEY,
     day_of,
+    digest_declaration,
     find_fault,
     fingerprint,
     new_export,
@@ -41,7 +43,7 @@ from smartcart_pipeline.smartcart.sample import write_sample
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.lake import Lake
 from smartcart_pipeline.storage.publications import kept_publications, roll_back, run_of
-from smartcart_pipeline_tests.declared import TABLES
+from smartcart_pipeline_tests.declared import BEHAVIOURAL, TABLES
 from smartcart_pipeline_tests.publishing import page
 
 PACKAGE = Path(__file__).parents[2] / "smartcart_pipeline"
@@ -70,6 +72,12 @@ def half_bad() -> pd.DataFrame:
 
 def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def mark_of(home: Home, content_hash: str, settings: dict[str, Any] | None = None, day: date | None = None) -> str:
+    """The fingerprint of a run in a home, over a content and under settings."""
+    chosen = settings or {}
+    return fingerprint(content_hash, chosen, digest_declaration(home, chosen), day)
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +153,7 @@ def test_an_export_that_was_never_run_is_requested_with_a_valid_configuration(
     [request] = tick(blank, home).run_requests
     assert request.run_config == {"resources": {"settings": {"config": {"input": str(export)}}}}
     assert dg.validate_run_config(build_defs(home).resolve_job_def("nightly_refresh"), request.run_config)
-    assert request.tags[FINGERPRINT] == fingerprint(sha256(export), {})
+    assert request.tags[FINGERPRINT] == mark_of(home, sha256(export))
 
 
 def test_an_unchanged_export_is_skipped_and_the_skip_says_why(instance: dg.DagsterInstance, night_home: Home) -> None:
@@ -154,8 +162,8 @@ def test_an_unchanged_export_is_skipped_and_the_skip_says_why(instance: dg.Dagst
     result = tick(instance, night_home)
     assert not result.run_requests
     assert result.skip_message == (
-        f"first.csv has not changed since run {run.run_id[:8]}, nor have the code and the settings: "
-        "what is published is up to date."
+        f"first.csv has not changed since run {run.run_id[:8]}, nor have the code, the declaration and the "
+        "settings: what is published is up to date."
     )
 
 
@@ -211,7 +219,7 @@ def test_a_run_with_other_settings_is_no_substitute(instance: dg.DagsterInstance
     instance.create_run_for_job(
         build_defs(night_home).resolve_job_def("nightly_refresh"),
         status=dg.DagsterRunStatus.SUCCESS,
-        tags={FINGERPRINT: fingerprint(sha256(export), reference)},
+        tags={FINGERPRINT: mark_of(night_home, sha256(export), reference)},
     )
     assert tick(instance, night_home).run_requests
 
@@ -221,19 +229,36 @@ def test_a_setting_of_the_home_that_changes_numbers_makes_the_night_run_again(
 ) -> None:
     night_home.settings.write_text("settings:\n  kept_publications: 3\n")
     assert tick(instance, night_home).skip_message
-    night_home.settings.write_text("settings:\n  max_age: 80\n")
+    night_home.settings.write_text("settings:\n  sample_customers: 200\n")
     [request] = tick(instance, night_home).run_requests
-    assert request.run_config["resources"]["settings"]["config"]["max_age"] == 80
+    assert request.run_config["resources"]["settings"]["config"]["sample_customers"] == 200
     assert dg.validate_run_config(build_defs(night_home).resolve_job_def("nightly_refresh"), request.run_config)
     assert tick(instance, night_home).run_requests[0].tags == request.tags
 
 
+@pytest.mark.parametrize("name", ["recipe.yaml", "contract.yaml"])
+def test_a_declaration_of_the_home_makes_the_night_run_again_if_it_says_something_else(
+    instance: dg.DagsterInstance, night_home: Home, name: str
+) -> None:
+    shipped = (SHIPPED / {"recipe.yaml": "behavioural.yaml"}.get(name, name)).read_text()
+    own = night_home.root / name
+    own.write_text(f"# Ours, but what it says is the same.\n{shipped}")
+    assert "has not changed" in tick(instance, night_home).skip_message
+    changed = {"recipe.yaml": ("maximum: 90\n", "maximum: 80\n"), "contract.yaml": ("minimum: 1850", "minimum: 1900")}
+    own.write_text(shipped.replace(*changed[name]))
+    [request] = tick(instance, night_home).run_requests
+    assert dg.validate_run_config(build_defs(night_home).resolve_job_def("nightly_refresh"), request.run_config)
+    assert tick(instance, night_home).run_requests[0].tags == request.tags
+    own.unlink()
+    assert "has not changed" in tick(instance, night_home).skip_message
+
+
 def test_settings_of_the_home_that_cannot_be_read_fail_the_night(blank: dg.DagsterInstance, home: Home) -> None:
     deliver(home, "new.csv", customers())
-    home.settings.write_text("settings:\n  max_ages: 80\n")
+    home.settings.write_text("settings:\n  sample_customer: 200\n")
     with pytest.raises(dg.DagsterUserCodeExecutionError) as caught:
         tick(blank, home)
-    assert "Did you mean max_age?" in str(caught.value.__cause__)
+    assert "Did you mean sample_customers?" in str(caught.value.__cause__)
 
 
 @pytest.mark.parametrize("status", [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED])
@@ -286,7 +311,7 @@ print(json.dumps([str(verbs), before, tick()]))
     assert Path(changed).is_relative_to(tmp_path)
     assert "has not changed" in skipped
     assert not nothing
-    assert tags[FINGERPRINT] != fingerprint(sha256(night_home.incoming / "first.csv"), {})
+    assert tags[FINGERPRINT] != mark_of(night_home, sha256(night_home.incoming / "first.csv"))
 
 
 @pytest.mark.parametrize(
@@ -303,10 +328,10 @@ print(json.dumps([str(verbs), before, tick()]))
     ],
 )
 def test_a_fingerprint_depends_on_settings_but_not_on_defaults_written_out(
-    settings: dict[str, Any], same: bool
+    home: Home, settings: dict[str, Any], same: bool
 ) -> None:
-    assert (fingerprint("content", settings) == fingerprint("content", {})) == same
-    assert fingerprint("content", settings) != fingerprint("other content", settings)
+    assert (mark_of(home, "content", settings) == mark_of(home, "content")) == same
+    assert mark_of(home, "content", settings) != mark_of(home, "other content", settings)
 
 
 def set_as_of(home: Home, rule: str) -> None:
@@ -331,7 +356,7 @@ def test_the_same_content_of_another_day_is_another_night_where_the_day_of_deliv
     settings = {"input": str(export)}
     [run] = instance.get_runs()
     # As if the night before had been run over it under these settings.
-    mark = fingerprint(sha256(export), {"as_of": rule}, day_of(export, {"as_of": rule}))
+    mark = mark_of(night_home, sha256(export), {"as_of": rule}, day_of(export, {"as_of": rule}))
     instance.add_run_tags(run.run_id, {FINGERPRINT: mark})
     assert "has not changed" in tick(instance, night_home).skip_message
     deliver_on(night_home, "first.csv", 2)
@@ -411,7 +436,7 @@ def test_a_file_waits_one_tick_and_is_requested_once(blank: dg.DagsterInstance, 
     [request] = second.run_requests
     assert request.tags[CONTENT] == sha256(export)
     assert request.run_config == {"resources": {"settings": {"config": {"input": str(export)}}}}
-    assert request.tags[FINGERPRINT] == fingerprint(sha256(export), {})
+    assert request.tags[FINGERPRINT] == mark_of(home, sha256(export))
     begin(blank, home, request)
     third = look(blank, home, second.cursor)
     assert not third.run_requests
@@ -850,13 +875,13 @@ def test_a_long_table_is_told_with_rows_and_rate_while_it_is_written(
 def test_an_asset_made_alone_reads_the_newest_upstream_table(
     instance: dg.DagsterInstance, night_home: Home, engine: DuckDBEngine
 ) -> None:
-    last = Lake(night_home.lake, "later", engine)
+    last = Lake(night_home.lake, "later", engine, BEHAVIOURAL)
     few = engine.fetch(last.read("cleaned").sort("customer_id").head(5))
     last.write("cleaned", engine.frame(few))
     result = materialise(instance, night_home, ["features"])
     [made] = result.get_asset_materialization_events()
     assert made.step_materialization_data.materialization.metadata["dagster/row_count"].value == 5
-    ids = engine.rows(Lake(night_home.lake, result.run_id, engine).read("features").select("customer_id"))
+    ids = engine.rows(Lake(night_home.lake, result.run_id, engine, BEHAVIOURAL).read("features").select("customer_id"))
     assert [row["customer_id"] for row in ids] == few.column("customer_id").to_pylist()
 
 

@@ -14,8 +14,9 @@ import pyarrow.parquet
 import pytest
 
 from smartcart_pipeline.declaration.columns import Column
+from smartcart_pipeline.declaration.declaration import Declaration
 from smartcart_pipeline.declaration.errors import ExportError
-from smartcart_pipeline.declaration.tables import Table
+from smartcart_pipeline.declaration.tables import Table, declare_tables
 from smartcart_pipeline.engines.duckdb import DuckDBEngine
 from smartcart_pipeline.engines.engine import Written
 from smartcart_pipeline.orchestration.checks import (
@@ -33,7 +34,7 @@ from smartcart_pipeline.orchestration.settings import Settings
 from smartcart_pipeline.segmentation import Rows
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.lake import Lake
-from smartcart_pipeline_tests.declared import TABLES
+from smartcart_pipeline_tests.declared import BEHAVIOURAL, REFERENCE, TABLES
 
 ARROW = {
     "TINYINT": pa.int8(),
@@ -53,7 +54,7 @@ ROWS = 2
 
 @pytest.fixture
 def lake(tmp_path: Path, engine: DuckDBEngine) -> Lake:
-    return Lake(tmp_path / "lake", "run", engine)
+    return Lake(tmp_path / "lake", "run", engine, BEHAVIOURAL)
 
 
 def good_value(table: Table, column: Column, row: int) -> Any:
@@ -292,11 +293,18 @@ def test_every_declared_type_can_be_judged() -> None:
     assert {column.type for table in TABLES.values() for column in table.columns} <= DTYPES.keys()
 
 
-def test_an_optional_column_may_be_absent_but_not_wrong(lake: Lake) -> None:
-    types = {column.name: ARROW[column.type] for column in TABLES["scaled"].columns if not column.optional}
-    assert len(types) < len(TABLES["scaled"].columns)
-    keep(lake, "scaled", good_rows(TABLES["scaled"]), types)
-    assert judge(lake, "scaled", "schema").passed
+@pytest.mark.parametrize("declared", [BEHAVIOURAL, REFERENCE], ids=lambda declared: declared.recipe.name)
+@pytest.mark.parametrize("kept", [BEHAVIOURAL, REFERENCE], ids=lambda kept: kept.recipe.name)
+def test_the_columns_that_the_model_sees_are_those_of_the_nights_own_recipe(
+    tmp_path: Path, engine: DuckDBEngine, declared: Declaration, kept: Declaration
+) -> None:
+    lake, table = Lake(tmp_path / "lake", "run", engine, declared), declare_tables(kept)["scaled"]
+    assert ("response" in table.names) == (kept is REFERENCE)
+    keep(lake, "scaled", good_rows(table), {column.name: ARROW[column.type] for column in table.columns})
+    verdict = judge(lake, "scaled", "schema")
+    assert verdict.passed == (declared is kept)
+    told = f"Columns are {list(table.names)}, expected {list(declare_tables(declared)['scaled'].names)}."
+    assert verdict.description == ("2 rows hold the declared schema." if declared is kept else told)
 
 
 def test_all_faults_are_told_at_once(lake: Lake) -> None:

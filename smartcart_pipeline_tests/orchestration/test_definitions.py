@@ -195,7 +195,14 @@ def test_schedule_and_sensors_are_on_from_the_start() -> None:
 
 
 def test_resources_are_wired_and_can_be_swapped(home: Home, engine: DuckDBEngine) -> None:
-    assert set(build_defs(home).resources or {}) == {"home", "settings", "engine", "lake", "io_manager"}
+    assert set(build_defs(home).resources or {}) == {
+        "home",
+        "settings",
+        "declaration",
+        "engine",
+        "lake",
+        "io_manager",
+    }
     swapped = build_defs(home, engine=engine)
     assert (swapped.resources or {})["engine"] is engine
     assert (swapped.resources or {})["home"] == home
@@ -212,9 +219,7 @@ def test_the_settings_of_a_run_are_documented_with_their_defaults() -> None:
     assert {name: field.default_value for name, field in fields.items()} == {
         "input": None,
         "as_of": "newest",
-        "recipe": "behavioural",
-        "max_age": 90,
-        "max_income": 600_000,
+        "recipe": None,
         "max_rejected_share": 0.05,
         "seed": 42,
         "sample_customers": 10_000,
@@ -267,7 +272,7 @@ def test_code_version_is_of_the_source_of_all_modules(tmp_path: Path) -> None:
         ("raw_customers", ingest, ["as_of", "contract", "inspecting", "reading_duckdb"]),
         ("cleaned", prepare, ["as_of", "contract", "cleaning"]),
         ("features", prepare, ["contract", "feature_verbs"]),
-        ("scaled", prepare, ["recipe", "scaling"]),
+        ("scaled", prepare, ["recipes", "scaling"]),
         ("pca_components", model, ["components"]),
         ("sampled_customers", model, ["sampling"]),
         ("k_selection", model, ["sampling", "selection"]),

@@ -9,22 +9,21 @@ import duckdb
 import pytest
 import yaml
 
+from smartcart_pipeline.declaration.declaration import RECIPE_FILE, SHIPPED, Declaration
 from smartcart_pipeline.declaration.errors import CallError, ExportError, FaultError, HomeError
 from smartcart_pipeline.orchestration.definitions import build_defs
 from smartcart_pipeline.orchestration.faults import AT_FAULT, naming_the_fault
+from smartcart_pipeline.orchestration.resources import declaration
 from smartcart_pipeline.orchestration.settings import Settings, read_home
-from smartcart_pipeline.segmentation.cleaning import Limits
 from smartcart_pipeline.segmentation.gate import Gate
 from smartcart_pipeline.segmentation.hysteresis import Hysteresis
 from smartcart_pipeline.storage.home import Home
-from smartcart_pipeline_tests.declared import RECIPES
+from smartcart_pipeline_tests.declared import BEHAVIOURAL, REFERENCE
 
 # A value of its own for everything that a home may set, none of them the default.
 OWN: dict[str, Any] = {
     "as_of": "delivered",
     "recipe": "reference",
-    "max_age": 80,
-    "max_income": 500_000.0,
     "max_rejected_share": 0.5,
     "seed": 43,
     "sample_customers": 9_000,
@@ -60,14 +59,41 @@ def test_every_setting_reaches_what_it_is_for():
         relabelled_customers=0.37,
     )
     assert settings.hysteresis == Hysteresis(band=0.75, nights=3)
-    assert settings.limits == Limits(max_age=80, max_income=500_000)
-    assert settings.features == RECIPES["reference"]
+
+
+def declared(home: Home, settings: Settings) -> Declaration:
+    """What a run goes by."""
+    with dg.build_init_resource_context(resources={"home": home, "settings": settings}) as context:
+        found: Declaration = declaration(context)
+    return found
+
+
+def maxima(found: Declaration) -> dict[str, float]:
+    return {limit.on: limit.maximum for limit in found.recipe.limits if limit.maximum is not None}
+
+
+def test_the_recipe_that_is_set_is_what_a_run_goes_by(home: Home):
+    found = declared(home, Settings(**OWN))
+    assert found == REFERENCE
+    assert found.digest == REFERENCE.digest
+    assert declared(home, Settings()) == BEHAVIOURAL
+
+
+def test_the_limits_of_a_homes_own_recipe_are_what_its_runs_go_by(home: Home):
+    assert maxima(declared(home, Settings())) == {"age": 90, "income": 600_000}
+    shipped = (SHIPPED / "behavioural.yaml").read_text()
+    assert (shipped.count("maximum: 90\n"), shipped.count("maximum: 600000\n")) == (1, 1)
+    home.root.mkdir()
+    own = shipped.replace("maximum: 90\n", "maximum: 80\n").replace("maximum: 600000\n", "maximum: 500000\n")
+    (home.root / RECIPE_FILE).write_text(own)
+    assert maxima(declared(home, Settings())) == {"age": 80, "income": 500_000}
+    # What is asked for by name is had all the same.
+    assert maxima(declared(home, Settings(recipe="behavioural"))) == {"age": 90, "income": 600_000}
 
 
 def test_what_is_not_set_is_as_the_gate_has_it():
     assert Settings().gate == Gate()
     assert Settings().hysteresis == Hysteresis()
-    assert Settings().limits == Limits()
 
 
 def test_what_a_home_sets_is_the_default_of_its_runs(home: Home):
@@ -81,7 +107,7 @@ def test_what_a_home_sets_is_the_default_of_its_runs(home: Home):
     resources = schema.config_type.fields["resources"].config_type.fields
     fields = resources["settings"].config_type.fields["config"].config_type.fields
     # Dagster takes no other default for a choice. Runs that a command, the schedule or a sensor starts name it.
-    choices = {"recipe", "refit"}
+    choices = {"refit"}
     shown = {name: field.default_value for name, field in fields.items() if name not in {"input", *choices}}
     assert shown == {name: value for name, value in OWN.items() if name not in choices}
 
@@ -89,7 +115,6 @@ def test_what_a_home_sets_is_the_default_of_its_runs(home: Home):
 @pytest.mark.parametrize(
     ("setting", "good", "bad"),
     [
-        ("max_age", 0, -1),
         ("max_rejected_share", 1, 1.01),
         ("sample_customers", 100, 99),
         ("ward_customers", 100, 99),

@@ -18,11 +18,11 @@ from scipy.stats import binomtest
 
 from smartcart_pipeline.orchestration.night import run_job
 from smartcart_pipeline.report import changes
-from smartcart_pipeline.report.wording import MEASURES
+from smartcart_pipeline.report.wording import measures
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.models import ask_for
 from smartcart_pipeline_tests.conftest import SAMPLE
-from smartcart_pipeline_tests.declared import CATEGORIES
+from smartcart_pipeline_tests.declared import CATEGORIES, RECIPES
 
 NAME = "<script>document.title='stolen'<&>\".csv"
 SCRIPT = "<script>document.title='stolen'</script>"
@@ -237,8 +237,8 @@ QUERIES: dict[str, Callable[[str, str, list[str]], str]] = {
     "counts.delivered": lambda *_: "SELECT count(*) FROM raw_customers",
     "counts.kept": lambda *_: "SELECT count(*) FROM cleaned",
     "counts.refused": lambda *_: "SELECT count(*) FROM rejected_customers",
-    "counts.imputed": lambda *_: (
-        "SELECT count(*) FROM raw_customers JOIN cleaned USING (customer_id) WHERE raw_customers.income IS NULL"
+    "counts.imputed": lambda _, __, keys: (
+        f"SELECT count(*) FROM raw_customers JOIN cleaned USING (customer_id) WHERE raw_customers.{keys[0]} IS NULL"
     ),
     "rejected": lambda _, where, __: f"SELECT count(*) FROM rejected_customers {where}",
     "segment_rules": lambda column, where, _: f"SELECT {column} FROM segment_rules {where}",
@@ -295,14 +295,14 @@ def test_all_that_the_page_promises_is_there(
 ) -> None:
     shown, segments = {source for source, _, _ in figures}, segments_of(warehouse)
     everyone = ["", *(f"[{segment}]" for segment in segments)]
-    wanted = {f"profiles.{measure.column}{of}" for measure in MEASURES for of in everyone}
+    wanted = {f"profiles.{measure.column}{of}" for measure in measures(RECIPES["behavioural"]) for of in everyone}
     wanted |= {f"channels.{channel}{of}" for channel in (*CHANNELS, "num_deals_purchases") for of in everyone}
     wanted |= {f"categories.share_of_spending[{s},{category}]" for s in segments for category in AMOUNTS}
     wanted |= {f"responses.{name}[{s}]" for s in segments for name in ("response_rate", "rate_low", "rate_high")}
     wanted |= {f"spending_share[{s}]" for s in segments} | {f"profiles.share[{s}]" for s in segments}
     wanted |= {f"k_selection.{name}[{k}]" for k in range(2, 11) for name in ("inertia", "silhouette", "stability")}
     wanted |= {f"segment_rules.{name}[1]" for name in ("customers", "precision", "coverage", "agreement")}
-    wanted |= {f"counts.{name}" for name in ("delivered", "kept", "refused", "imputed")}
+    wanted |= {f"counts.{name}" for name in ("delivered", "kept", "refused", "imputed[income]")}
     for table, names in (("loadings", "component, feature"), ("rejected_customers", "reason")):
         keys = warehouse.sql(f"SELECT DISTINCT {names} FROM {table}").fetchall()
         prefix = "loadings.loading" if table == "loadings" else "rejected.customers"

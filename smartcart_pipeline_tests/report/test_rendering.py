@@ -2,9 +2,11 @@
 
 import gzip
 import hashlib
+import html
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +17,11 @@ import pytest
 from smartcart_pipeline.declaration.errors import HomeError
 from smartcart_pipeline.engines.duckdb import DuckDBEngine
 from smartcart_pipeline.report import rendering
-from smartcart_pipeline.report.reading import read_findings
+from smartcart_pipeline.report.reading import Findings, read_findings
 from smartcart_pipeline.report.rendering import PAGE, render, write_report
+from smartcart_pipeline.report.wording import REASONS
 from smartcart_pipeline_tests.conftest import REPOSITORY
+from smartcart_pipeline_tests.declared import BEHAVIOURAL, TABLES
 from smartcart_pipeline_tests.report.test_wording import findings
 
 
@@ -35,10 +39,8 @@ def page() -> str:
     return render(some_findings())
 
 
-def some_findings() -> object:
+def some_findings() -> Findings:
     """Two segments, and a little of everything else that the page shows."""
-    from dataclasses import replace
-
     candidate = {"inertia": 9.0, "silhouette": 0.5, "stability": 1.0, "calinski_harabasz": 9.0, "davies_bouldin": 1.0}
     point = {"income": 5.0, "total_spending": 3.0, "pc1": 0.1, "pc2": 0.2, "pc3": 0.3}
     compared = {"silhouette": 0.5, "calinski_harabasz": 9.0, "davies_bouldin": 1.0, "sizes": [500, 500]}
@@ -83,6 +85,18 @@ def test_the_page_names_nothing_outside_itself(page: str) -> None:
     assert {link[:1] for link in re.findall(r"""\b(?:src|href)=["']?([^"'> ]+)""", page)} == {"#"}
     assert "@import" not in page
     assert "url(" not in page
+
+
+def test_why_lines_were_refused_and_what_was_imputed_is_told_in_words() -> None:
+    meanings = REASONS | {limit.reason: limit.meaning for limit in BEHAVIOURAL.recipe.limits}
+    [reason] = [column for column in TABLES["rejected_customers"].columns if column.name == "reason"]
+    refused = [{"reason": code, "customers": 1_234} for code in reason.categories]
+    page = render(replace(some_findings(), rejected=refused, imputed={"income": 5_678}))
+    told = html.unescape(re.sub(r"<[^>]+>", " ", page[page.index('<section id="quality"') :]))
+    assert set(meanings) == set(reason.categories)
+    assert {meaning for meaning in meanings.values() if meaning not in told} == set()
+    assert told.count("1,234") == len(meanings)
+    assert "Income was missing in 5,678 rows; the median stands for it." in re.sub(r"\s+", " ", told)
 
 
 def test_the_packed_plotly_is_the_one_that_its_page_says(page: str) -> None:

@@ -6,22 +6,28 @@ from typing import Any
 
 import pytest
 
-from smartcart_pipeline.declaration.tables import REJECTED_CUSTOMERS
-from smartcart_pipeline.report.reading import CHANNELS, MEANS, Findings
+from smartcart_pipeline.declaration.recipe import share_name
+from smartcart_pipeline.report.reading import Findings
 from smartcart_pipeline.report.wording import (
-    FEATURE_WORDS,
-    MEASURES,
     REASONS,
     Figure,
     Sentence,
     advise,
     compare,
     describe_component,
+    measures,
     summarise,
     tell,
 )
-from smartcart_pipeline_tests.declared import CATEGORIES, RECIPES
+from smartcart_pipeline_tests.declared import BEHAVIOURAL, CATEGORIES, RECIPES, TABLES
 
+RECIPE = BEHAVIOURAL.recipe
+CHANNELS = ("num_web_purchases", "num_catalog_purchases", "num_store_purchases")
+MEANS = (
+    *(f"mean_{name}" for name in RECIPE.measured),
+    *(share_name(category, group) for category, group in RECIPE.shares),
+    *RECIPE.rates,
+)
 EVERYONE = dict.fromkeys(MEANS, 10.0) | {
     "customers": 1_000,
     "share_living_with_partner": 0.6,
@@ -51,11 +57,12 @@ def findings(*segments: dict[str, Any]) -> Findings:
         rate, low, high = own.get("response", (0.15, 0.12, 0.18))
         responses.append({"segment_id": segment, "response_rate": rate, "rate_low": low, "rate_high": high})
     return Findings(
+        declaration=BEHAVIOURAL,
         publication={"run_id": "r", "as_of_date": date(2014, 6, 29), "recipe": "behavioural"}
         | {"published_at": datetime(2014, 6, 30)},  # noqa: DTZ001
         profiles=profiles,
         base=EVERYONE,
-        spread=dict.fromkeys((measure.feature for measure in MEASURES), 2.0),
+        spread=dict.fromkeys((measure.feature for measure in measures(RECIPE)), 2.0),
         channels=channels,
         categories=categories,
         responses=responses,
@@ -64,7 +71,7 @@ def findings(*segments: dict[str, Any]) -> Findings:
         candidates=[],
         comparison=[],
         loadings=[],
-        imputed=0,
+        imputed={"income": 0},
         rejected=[],
         examples=[],
         checks=[],
@@ -276,13 +283,35 @@ def test_a_figure_is_written_for_people(value: float, form: str, shown: str) -> 
 def test_a_component_is_described_by_what_pulls_on_it_most() -> None:
     loadings = {"income": 0.6, "total_spending": 0.5, "num_web_visits_month": -0.4, "age": 0.1, "recency": 0.01}
     rows = [{"feature": feature, "loading": loading} for feature, loading in loadings.items()]
-    assert describe_component(rows) == (
+    assert describe_component(rows, RECIPE) == (
         "grows with income, spending, age and days since the last purchase, and falls with visits to the web site"
     )
-    assert describe_component(rows[:1]) == "grows with income"
+    assert describe_component(rows[:1], RECIPE) == "grows with income"
 
 
 def test_there_are_words_for_every_feature_and_every_reason() -> None:
-    assert set(FEATURE_WORDS) == set(RECIPES["reference"].names)
-    [reason] = [column for column in REJECTED_CUSTOMERS.columns if column.name == "reason"]
-    assert set(REASONS) == set(reason.categories)
+    words = {name: RECIPES["reference"].words_of(name).named for name in RECIPES["reference"].names}
+    assert words == {
+        "age": "age",
+        "customer_tenure_days": "time as a customer",
+        "total_spending": "spending",
+        "total_children": "children at home",
+        "income": "income",
+        "recency": "days since the last purchase",
+        "num_deals_purchases": "purchases with a discount",
+        "num_web_purchases": "purchases on the web site",
+        "num_catalog_purchases": "purchases from a catalogue",
+        "num_store_purchases": "purchases in a store",
+        "num_web_visits_month": "visits to the web site",
+        "complain": "complaints",
+        "response": "the response to the last campaign",
+        "living_with_alone": "living alone",
+        "living_with_partner": "living with a partner",
+        "education_graduate": "a first degree",
+        "education_postgraduate": "a master's degree or PhD",
+        "education_undergraduate": "no degree",
+    }
+    [reason] = [column for column in TABLES["rejected_customers"].columns if column.name == "reason"]
+    limits = {limit.reason: limit.meaning for limit in RECIPE.limits}
+    assert {*REASONS, *limits} == set(reason.categories)
+    assert all((REASONS | limits).values())

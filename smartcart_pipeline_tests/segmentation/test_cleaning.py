@@ -1,6 +1,7 @@
 """Every row describes a customer or is refused with its reason, on every kind of frame."""
 
 from collections import Counter
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -13,10 +14,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from smartcart_pipeline.declaration.declaration import Declaration
 from smartcart_pipeline.declaration.errors import ExportError
-from smartcart_pipeline.declaration.tables import CLEANED, RAW_CUSTOMERS, REJECTED_CUSTOMERS
 from smartcart_pipeline.segmentation.cleaning import (
-    Limits,
     clean_customers,
     find_repeats,
     judge_customers,
@@ -27,7 +27,7 @@ from smartcart_pipeline.segmentation.cleaning import (
     tell_lines,
 )
 from smartcart_pipeline_tests.conftest import Frames
-from smartcart_pipeline_tests.declared import CONTRACT, EDUCATIONS, MARITAL_STATUSES, NAMES
+from smartcart_pipeline_tests.declared import BEHAVIOURAL, CONTRACT, EDUCATIONS, MARITAL_STATUSES, NAMES, TABLES
 
 ARROW = {
     "TINYINT": pa.int8(),
@@ -38,10 +38,10 @@ ARROW = {
     "DATE": pa.date32(),
     "VARCHAR": pa.string(),
 }
-SCHEMA = pa.schema([(column.name, ARROW[column.type]) for column in RAW_CUSTOMERS.columns])
+SCHEMA = pa.schema([(column.name, ARROW[column.type]) for column in TABLES["raw_customers"].columns])
 
 AS_OF = date(2014, 6, 29)
-MEDIAN = 51_381.5
+MEDIANS = {"income": 51_381.5}
 CUSTOMER = {
     "line_number": 2,
     "customer_id": 5524,
@@ -88,22 +88,41 @@ def rows(frame: Any) -> list[Row]:
     return pa.Table.from_pandas(native, preserve_index=False).to_pylist()
 
 
+def with_maxima(**maxima: float) -> Declaration:
+    """The shipped declaration with other greatest values that are left in, by column or feature."""
+    recipe = BEHAVIOURAL.recipe
+    assert maxima.keys() <= {limit.on for limit in recipe.limits}
+    limits = tuple(replace(limit, maximum=maxima.get(limit.on, limit.maximum)) for limit in recipe.limits)
+    return replace(BEHAVIOURAL, recipe=replace(recipe, limits=limits))
+
+
 def judge(raw: Any) -> Any:
-    return judge_customers(raw, find_repeats(raw))
+    return judge_customers(raw, find_repeats(raw, BEHAVIOURAL.contract), BEHAVIOURAL.contract)
 
 
-def clean(as_frame: Frames, *raw: Row, limits: Limits | None = None) -> list[Row]:
+def summarise(judged: Any) -> Row:
+    [accepted] = rows(summarise_accepted(judged, "dt_customer", "income"))
+    return accepted
+
+
+def require(accepted: Row, refused: list[Row]) -> None:
+    medians = {"income": accepted["median"]}
+    require_customers(accepted["customers"], medians, tell_faults(refused, BEHAVIOURAL), BEHAVIOURAL.contract)
+
+
+def clean(as_frame: Frames, *raw: Row, declaration: Declaration = BEHAVIOURAL) -> list[Row]:
     judged = judge(as_frame(raw_frame(*raw)))
-    return rows(clean_customers(judged, AS_OF, MEDIAN, limits or Limits()).sort("customer_id"))
+    return rows(clean_customers(judged, AS_OF, MEDIANS, declaration).sort("customer_id"))
 
 
-def reject(as_frame: Frames, *raw: Row, limits: Limits | None = None) -> list[Row]:
+def reject(as_frame: Frames, *raw: Row, declaration: Declaration = BEHAVIOURAL) -> list[Row]:
     judged = judge(as_frame(raw_frame(*raw)))
-    return rows(reject_customers(judged, AS_OF, limits or Limits()).sort("line_number"))
+    return rows(reject_customers(judged, AS_OF, declaration).sort("line_number"))
 
 
-def refusals(as_frame: Frames, *raw: Row, limits: Limits | None = None) -> list[tuple[int, str, str]]:
-    return [(row["line_number"], row["reason"], row["detail"]) for row in reject(as_frame, *raw, limits=limits)]
+def refusals(as_frame: Frames, *raw: Row, declaration: Declaration = BEHAVIOURAL) -> list[tuple[int, str, str]]:
+    rejected = reject(as_frame, *raw, declaration=declaration)
+    return [(row["line_number"], row["reason"], row["detail"]) for row in rejected]
 
 
 def test_a_good_row_is_cleaned_as_it_is(as_frame: Frames):
@@ -113,7 +132,7 @@ def test_a_good_row_is_cleaned_as_it_is(as_frame: Frames):
         "income_imputed": False,
         "as_of_date": AS_OF,
     }
-    assert tuple(row) == CLEANED.names
+    assert tuple(row) == TABLES["cleaned"].names
     assert reject(as_frame, CUSTOMER) == []
 
 
@@ -124,7 +143,7 @@ def test_a_refused_row_is_kept_as_it_was(as_frame: Frames):
         "reason": "unknown_category",
         "detail": "Education is 'Doctor': expected one of Basic, 2n Cycle, Graduation, Master, PhD",
     }
-    assert tuple(row) == REJECTED_CUSTOMERS.names
+    assert tuple(row) == TABLES["rejected_customers"].names
     assert clean(as_frame, refused) == []
 
 
@@ -234,7 +253,8 @@ def test_other_limits_are_named_in_the_detail(as_frame: Frames):
         customer(line_number=3, customer_id=3, year_birth=1983, income=50_000.0),
         customer(line_number=4, customer_id=4, year_birth=2000, income=50_000.5),
     ]
-    assert refusals(as_frame, *raw, limits=Limits(max_age=30, max_income=50_000)) == [
+    declaration = with_maxima(age=30, income=50_000)
+    assert refusals(as_frame, *raw, declaration=declaration) == [
         (2, "income_above_limit", "Income is 58138.5: above the limit of 50000"),
         (3, "age_above_limit", "Born in 1983: older than 30 on 2014-06-29"),
         (4, "income_above_limit", "Income is 50000.5: above the limit of 50000"),
@@ -302,8 +322,8 @@ def test_further_columns_do_not_interfere_whatever_their_names(as_frame: Frames)
     further = {name: ["9", "9"] for name in ("first_line", "reason", "detail", "lines", "customer_id_right", "tag")}
     frame = raw_frame(customer(line_number=2), customer(line_number=3)).assign(**further)
     judged = judge(as_frame(frame))
-    assert [row["recency"] for row in rows(clean_customers(judged, AS_OF, MEDIAN, Limits()))] == [58]
-    rejected = rows(reject_customers(judged, AS_OF, Limits()))
+    assert [row["recency"] for row in rows(clean_customers(judged, AS_OF, MEDIANS, BEHAVIOURAL))] == [58]
+    rejected = rows(reject_customers(judged, AS_OF, BEHAVIOURAL))
     assert [(row["line_number"], row["reason"]) for row in rejected] == [(3, "repeated_id")]
 
 
@@ -317,9 +337,7 @@ def test_what_is_accepted_is_summed_up_without_what_is_refused(as_frame: Frames)
         customer(line_number=7, customer_id=6, income=90.0, dt_customer=date(2015, 1, 1)),
         customer(line_number=8, customer_id=8, income=90.0, dt_customer=date(2016, 1, 1), recency=-1),
     ]
-    assert rows(summarise_accepted(judge(as_frame(raw_frame(*raw))))) == [
-        {"newest_join": date(2014, 5, 1), "income_median": 27.5, "customers": 5}
-    ]
+    assert summarise(judge(as_frame(raw_frame(*raw)))) == {"newest": date(2014, 5, 1), "median": 27.5, "customers": 5}
 
 
 @pytest.mark.parametrize(
@@ -338,17 +356,16 @@ def test_what_is_accepted_is_summed_up_without_what_is_refused(as_frame: Frames)
 )
 def test_the_median_is_that_of_all_known_incomes(as_frame: Frames, incomes: list[float | None]):
     raw = [customer(line_number=n, customer_id=n, income=income) for n, income in enumerate(incomes, start=2)]
-    [accepted] = rows(summarise_accepted(judge(as_frame(raw_frame(*raw)))))
-    assert accepted["income_median"] == np.median([income for income in incomes if income is not None])
+    accepted = summarise(judge(as_frame(raw_frame(*raw))))
+    assert accepted["median"] == np.median([income for income in incomes if income is not None])
     assert accepted["customers"] == len(incomes)
 
 
 def test_an_export_without_a_good_row_is_refused(as_frame: Frames):
     judged = judge(as_frame(raw_frame(customer(recency=-1), customer(line_number=3, customer_id=None))))
-    [accepted] = rows(summarise_accepted(judged))
-    refused = rows(reject_customers(judged, None, Limits()).sort("line_number"))
+    refused = rows(reject_customers(judged, None, BEHAVIOURAL).sort("line_number"))
     with pytest.raises(ExportError) as error:
-        require_customers(accepted, refused)
+        require(summarise(judged), refused)
     assert str(error.value) == (
         "Not one row of the export holds a customer as the contract expects. "
         "Line 2: Recency is below 0. Line 3: ID is missing. "
@@ -372,36 +389,38 @@ FAULTS: list[tuple[Row, str]] = [
     ({"customer_id": None, "recency": None}, "ID is missing; Recency is missing"),
     ({"year_birth": 2201, "mnt_wines": -7}, "Year_Birth is above 2200; MntWines is below 0"),
     ({"education": "Zoe"}, "Education is none of Basic, 2n Cycle, Graduation, Master, PhD"),
-    ({"dt_customer": AS_OF + timedelta(1)}, "Dt_Customer lies after the as-of date"),
-    ({"year_birth": AS_OF.year + 1}, "Year_Birth lies after the as-of date"),
-    ({"year_birth": AS_OF.year - 91}, "Year_Birth makes older than the limit"),
-    ({"income": 600_001.0}, "Income is above the limit"),
+    ({"dt_customer": AS_OF + timedelta(1)}, "Dt_Customer: joined after the as-of date"),
+    ({"year_birth": AS_OF.year + 1}, "Year_Birth: born after the as-of date"),
+    ({"year_birth": AS_OF.year - 91}, "Year_Birth: older than the limit"),
+    ({"income": 600_001.0}, "Income: an income above the limit"),
 ]
 
 
 def test_faults_are_told_by_column_and_kind_without_a_value(as_frame: Frames):
-    raw = [customer(line_number=line, customer_id=line) | wrong for line, (wrong, _) in enumerate(FAULTS, start=2)]
-    assert [tell_faults(refused) for refused in reject(as_frame, *raw)] == [told for _, told in FAULTS]
+    cases = list(enumerate(FAULTS, start=2))
+    raw = [customer(line_number=line, customer_id=line) | wrong for line, (wrong, _) in cases]
+    assert tell_faults(reject(as_frame, *raw), BEHAVIOURAL) == [
+        {"line_number": line, "faults": told} for line, (_, told) in cases
+    ]
 
 
 def test_an_id_that_repeats_is_told_without_it(as_frame: Frames):
     judged = judge(as_frame(raw_frame(customer(), customer(line_number=3))))
-    [refused] = rows(reject_customers(judged, AS_OF, Limits()))
-    assert tell_lines([refused]) == "Line 3: ID stands on an earlier line already."
+    [refused] = rows(reject_customers(judged, AS_OF, BEHAVIOURAL))
+    assert tell_lines(tell_faults([refused], BEHAVIOURAL)) == "Line 3: ID stands on an earlier line already."
 
 
 def test_an_export_without_an_income_is_refused(as_frame: Frames):
     judged = judge(as_frame(raw_frame(customer(income=None))))
-    [accepted] = rows(summarise_accepted(judged))
     with pytest.raises(ExportError) as error:
-        require_customers(accepted, [])
+        require(summarise(judged), [])
     assert str(error.value) == (
-        "Income is missing in every row, so there is no median to stand for it. Deliver an export with incomes."
+        "Income is missing in every row, so there is no median to stand for it. Deliver an export with it."
     )
 
 
 def test_good_rows_are_what_is_required():
-    require_customers({"newest_join": AS_OF, "income_median": 0.0, "customers": 1}, [])
+    require({"newest": AS_OF, "median": 0.0, "customers": 1}, [])
 
 
 # Values of delivered columns: mostly good ones, some missing, out of range, unknown or extreme.

@@ -12,7 +12,7 @@ from smartcart_pipeline.declaration.recipe import Recipe
 from smartcart_pipeline.engines.duckdb import DuckDBEngine
 from smartcart_pipeline.exports.inspecting import inspect_export
 from smartcart_pipeline.exports.reading_duckdb import read_export
-from smartcart_pipeline.segmentation.cleaning import Limits, clean_customers, judge_customers, summarise_accepted
+from smartcart_pipeline.segmentation.cleaning import clean_customers, judge_customers, summarise_accepted
 from smartcart_pipeline.segmentation.components import (
     NAMES,
     Components,
@@ -21,11 +21,11 @@ from smartcart_pipeline.segmentation.components import (
     project,
     read_components,
 )
-from smartcart_pipeline.segmentation.features import engineer_features
+from smartcart_pipeline.segmentation.features import describe_customers
 from smartcart_pipeline.segmentation.moments import sum_moments
 from smartcart_pipeline.segmentation.scaling import correlate, encode_features, fit_scaler, standardise
 from smartcart_pipeline_tests.conftest import Frames, to_pandas
-from smartcart_pipeline_tests.declared import RECIPES
+from smartcart_pipeline_tests.declared import BEHAVIOURAL, RECIPES
 
 
 def pipeline(features: pd.DataFrame, recipe: Recipe) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -67,11 +67,11 @@ def random_features(customers: int, seed: int) -> pd.DataFrame:
 
 
 def export_features(engine: DuckDBEngine, path: Path) -> pd.DataFrame:
-    raw, _ = read_export(engine, inspect_export(path))
-    judged = judge_customers(raw, None)
-    [accepted] = engine.rows(summarise_accepted(judged))
-    cleaned = clean_customers(judged, accepted["newest_join"], accepted["income_median"], Limits())
-    return to_pandas(engineer_features(cleaned).sort("customer_id"))
+    raw, _ = read_export(engine, inspect_export(path, BEHAVIOURAL.contract))
+    judged = judge_customers(raw, None, BEHAVIOURAL.contract)
+    [accepted] = engine.rows(summarise_accepted(judged, "dt_customer", "income"))
+    cleaned = clean_customers(judged, accepted["newest"], {"income": accepted["median"]}, BEHAVIOURAL)
+    return to_pandas(describe_customers(cleaned, BEHAVIOURAL).sort("customer_id"))
 
 
 def assert_equals_scikit_learn(as_frame: Frames, features: pd.DataFrame, recipe: Recipe, sizes: list[int]) -> None:

@@ -9,11 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from smartcart_pipeline.declaration.contract import MAX_AMOUNT
-from smartcart_pipeline.declaration.tables import FEATURES
-from smartcart_pipeline.segmentation.features import engineer_features
+from smartcart_pipeline.segmentation.features import describe_customers
 from smartcart_pipeline_tests.conftest import Frames
-from smartcart_pipeline_tests.declared import AMOUNTS, NAMES
+from smartcart_pipeline_tests.declared import AMOUNTS, BEHAVIOURAL, BY_NAME, NAMES, TABLES
 from smartcart_pipeline_tests.segmentation.test_cleaning import CUSTOMER, SCHEMA, Row, rows
 
 CLEANED = {name: CUSTOMER[name] for name in NAMES} | {"income_imputed": False, "as_of_date": date(2014, 6, 29)}
@@ -25,7 +23,7 @@ CLEANED_SCHEMA = pa.schema(
 def features(as_frame: Frames, *changes: Row) -> list[Row]:
     cleaned = [CLEANED | {"customer_id": number} | change for number, change in enumerate(changes, start=1)]
     frame = pa.Table.from_pylist(cleaned, schema=CLEANED_SCHEMA).to_pandas(types_mapper=pd.ArrowDtype)
-    return rows(engineer_features(as_frame(frame)).sort("customer_id"))
+    return rows(describe_customers(as_frame(frame), BEHAVIOURAL).sort("customer_id"))
 
 
 def test_a_customer_is_described_by_what_is_compared(as_frame: Frames):
@@ -48,12 +46,13 @@ def test_a_customer_is_described_by_what_is_compared(as_frame: Frames):
         "complain": 0,
         "response": 1,
     }
-    assert tuple(row) == FEATURES.names
+    assert tuple(row) == TABLES["features"].names
 
 
 def test_the_largest_amounts_of_the_contract_can_be_added(as_frame: Frames):
-    [row] = features(as_frame, dict.fromkeys(AMOUNTS, MAX_AMOUNT) | {"kidhome": 127, "teenhome": 127})
-    assert row["total_spending"] == MAX_AMOUNT * len(AMOUNTS)
+    largest = {name: int(BY_NAME[name].maximum or 0) for name in AMOUNTS}
+    [row] = features(as_frame, largest | {"kidhome": 127, "teenhome": 127})
+    assert row["total_spending"] == sum(largest.values()) == 600_000_000
     assert row["total_children"] == 254
 
 

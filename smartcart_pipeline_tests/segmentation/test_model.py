@@ -13,25 +13,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smartcart_pipeline.declaration.errors import HomeError
-from smartcart_pipeline.declaration.recipe import RecipeName
-from smartcart_pipeline.segmentation.cleaning import Limits, judge_customers
+from smartcart_pipeline.segmentation.cleaning import judge_customers
 from smartcart_pipeline.segmentation.components import Components
 from smartcart_pipeline.segmentation.model import SegmentModel, assign_model, read_model, score_customers
 from smartcart_pipeline.segmentation.scaling import Scaler
 from smartcart_pipeline_tests.conftest import Frames, to_pandas
-from smartcart_pipeline_tests.declared import EDUCATION_LEVELS, LIVING_WITH, RECIPES
-from smartcart_pipeline_tests.segmentation.test_cleaning import CUSTOMER
+from smartcart_pipeline_tests.declared import DECLARATIONS, EDUCATION_LEVELS, LIVING_WITH, RECIPES
+from smartcart_pipeline_tests.segmentation.test_cleaning import CUSTOMER, with_maxima
 
 
-def random_model(seed: int, recipe: RecipeName = "behavioural", k: int = 3) -> SegmentModel:
+def random_model(seed: int, recipe: str = "behavioural", k: int = 3) -> SegmentModel:
     random = np.random.default_rng(seed)
     names = RECIPES[recipe].names
     directions, _ = np.linalg.qr(random.normal(size=(len(names), 3)))
     return SegmentModel(
-        recipe=recipe,
+        declaration=DECLARATIONS[recipe],
         as_of_date=date(2014, 6, 29),
-        limits=Limits(90, 600_000),
-        income_median=51_381.5,
+        medians={"income": 51_381.5},
         scaler=Scaler(names, tuple(random.uniform(0, 50, len(names))), tuple(random.uniform(0.5, 20, len(names)))),
         components=Components(names, np.ascontiguousarray(directions.T), (0.24, 0.12, 0.11)),
         centroids=random.normal(size=(k, 3)),
@@ -67,7 +65,7 @@ def by_numpy(features: pd.DataFrame, model: SegmentModel) -> np.ndarray:
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_a_model_puts_customers_where_numpy_does(as_frame: Frames, recipe: RecipeName):
+def test_a_model_puts_customers_where_numpy_does(as_frame: Frames, recipe: str):
     model, features = random_model(1, recipe), random_features(2)
     placed = to_pandas(assign_model(as_frame(features), model)).sort_values("customer_id")
     distances = by_numpy(features, model)
@@ -97,7 +95,7 @@ def test_a_model_of_one_segment_knows_no_runner_up(as_frame: Frames):
 
 def test_models_place_alike_where_all_that_places_is_the_same():
     model = random_model(1)
-    assert model.places_like(replace(random_model(1), income_median=0.0, segment_ids=("S07", "S08", "S09")))
+    assert model.places_like(replace(random_model(1), medians={"income": 0.0}, segment_ids=("S07", "S08", "S09")))
     other = random_model(2)
     for part in ("scaler", "components", "centroids"):
         assert not model.places_like(replace(model, **{part: getattr(other, part)}))
@@ -110,7 +108,8 @@ TEXTS = st.text(min_size=1)
 
 
 @st.composite
-def documents(draw: st.DrawFn) -> dict[str, Any]:
+def earlier_documents(draw: st.DrawFn) -> dict[str, Any]:
+    """Documents of the first format, which knew the shipped recipes and what could be set of them."""
     recipe = draw(st.sampled_from(sorted(RECIPES)))
     segments = draw(st.lists(TEXTS, min_size=1, max_size=4, unique=True))
     return {
@@ -133,7 +132,23 @@ def documents(draw: st.DrawFn) -> dict[str, Any]:
     }
 
 
-@given(documents())
+def in_todays_format(earlier: dict[str, Any]) -> dict[str, Any]:
+    """What an earlier document says, as it is said today."""
+    declared = copy.deepcopy(DECLARATIONS[earlier["recipe"]].document())
+    limits = {limit.get("feature") or limit["column"]: limit for limit in declared["recipe"]["clean"]["limits"]}
+    limits["age"]["maximum"] = earlier["limits"]["max_age"]
+    limits["income"]["maximum"] = earlier["limits"]["max_income"]
+    return {
+        "format": 2,
+        "recipe": earlier["recipe"],
+        "declaration": declared,
+        "as_of_date": earlier["as_of_date"],
+        "medians": {"income": earlier["income_median"]},
+        **{name: earlier[name] for name in ("features", "explained_variance_ratio", "segments")},
+    }
+
+
+@given(earlier_documents().map(in_todays_format))
 @settings(max_examples=50, deadline=None)
 def test_what_is_written_is_what_is_read(document: dict[str, Any]):
     text = json.dumps(document)
@@ -143,6 +158,18 @@ def test_what_is_written_is_what_is_read(document: dict[str, Any]):
     assert model.components.loadings.flags["C_CONTIGUOUS"]
 
 
+@given(earlier_documents())
+@settings(max_examples=50, deadline=None)
+def test_what_an_earlier_version_wrote_is_read_as_the_same_model(document: dict[str, Any]):
+    model = read_model(json.loads(json.dumps(document)))
+    assert json.dumps(model.document()) == json.dumps(in_todays_format(document))
+    assert {limit.on: limit.maximum for limit in model.features.limits if not limit.until_as_of} == {
+        "age": document["limits"]["max_age"],
+        "income": document["limits"]["max_income"],
+    }
+    assert model.medians == {"income": document["income_median"]}
+
+
 def without(name: str) -> Any:
     return lambda document: document.pop(name)
 
@@ -150,8 +177,8 @@ def without(name: str) -> Any:
 BROKEN = {
     "a part is missing": (without("segments"), "segments: field required"),
     "something is added": (lambda d: d.update(code="import os"), "code: extra inputs"),
-    "another format": (lambda d: d.update(format=2), "format: input should be 1"),
-    "another recipe": (lambda d: d.update(recipe="secret"), "recipe: input should be 'behavioural' or 'reference'"),
+    "another format": (lambda d: d.update(format=3), "format: input should be 2"),
+    "another recipe": (lambda d: d.update(recipe="secret"), "recipe.*secret"),
     "no date": (lambda d: d.update(as_of_date="29-06-2014"), "as_of_date: input should be a valid date"),
     "a text for a number": (lambda d: d["features"][4].update(mean="51000"), "features.4.mean: input should be a"),
     "not finite": (lambda d: d["segments"][1]["centroid"].__setitem__(2, float("nan")), "segments.1.centroid.2: "),
@@ -166,10 +193,25 @@ BROKEN = {
 }
 
 
+def in_first_format(document: dict[str, Any]) -> dict[str, Any]:
+    """What an earlier version wrote of a model within the shipped limits."""
+    return {
+        "format": 1,
+        "recipe": document["recipe"],
+        "as_of_date": document["as_of_date"],
+        "limits": {"max_age": 90, "max_income": 600_000},
+        "income_median": document["medians"]["income"],
+        **{name: document[name] for name in ("features", "explained_variance_ratio", "segments")},
+    }
+
+
+@pytest.mark.parametrize("number", [1, 2])
 @pytest.mark.parametrize("fault", BROKEN)
-def test_a_broken_document_is_refused_by_name(fault: str):
+def test_a_broken_document_of_either_format_is_refused_by_name(fault: str, number: int):
     spoil, message = BROKEN[fault]
     document = random_model(1).document()
+    document = in_first_format(document) if number == 1 else document
+    read_model(document)
     spoil(document)
     with pytest.raises(HomeError, match=message):
         read_model(document)
@@ -195,10 +237,12 @@ def test_what_is_no_document_is_refused(document: Any):
 def test_who_is_beyond_the_models_own_limits_gets_no_segment(
     as_frame: Frames, customer: dict[str, Any], is_placed: bool
 ):
-    model = replace(random_model(1), limits=Limits(max_age=30, max_income=60_000))
+    model = replace(random_model(1), declaration=with_maxima(age=30, income=60_000))
     row = {**CUSTOMER, "dt_customer": pd.Timestamp(2012, 9, 4), "year_birth": 1990} | customer
     rows = as_frame(pd.DataFrame([row]).astype({"income": "float64", "unreadable": "string"}))
-    [placed] = to_pandas(score_customers(judge_customers(rows, None), model)).to_dict("records")
+    [placed] = to_pandas(score_customers(judge_customers(rows, None, model.declaration.contract), model)).to_dict(
+        "records"
+    )
     assert placed["customer_id"] == CUSTOMER["customer_id"]
     assert isinstance(placed["segment_id"], str) == is_placed
     assert isinstance(placed["persona"], str) == is_placed

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from smartcart_pipeline.segmentation.model import assign_model
 from smartcart_pipeline.segmentation.rules import (
     DEPTH,
-    RULED,
     Rule,
     count_agreement,
     describe_rule,
@@ -19,8 +18,11 @@ from smartcart_pipeline.segmentation.rules import (
 )
 from smartcart_pipeline.segmentation.scaling import encode_features
 from smartcart_pipeline_tests.conftest import Frames, to_pandas
-from smartcart_pipeline_tests.declared import EDUCATION_LEVELS
+from smartcart_pipeline_tests.declared import BEHAVIOURAL, EDUCATION_LEVELS, REFERENCE
 from smartcart_pipeline_tests.segmentation.test_model import random_features, random_model
+
+# Of a recipe that counts outcomes, what rules may speak of.
+RULED = REFERENCE.recipe.without_outcomes
 
 
 def encoded(features: pd.DataFrame) -> np.ndarray:
@@ -41,7 +43,7 @@ def met(rules: list[Rule], features: pd.DataFrame) -> np.ndarray:
 def test_a_tree_finds_what_the_segments_are_made_of():
     features = random_features(3, customers=2_000)
     clusters = np.where(features["income"] > 40, np.where(features["education"] == "Graduate", 0, 1), 2)
-    rules = fit_rules(encoded(features), clusters, seed=1)
+    rules = fit_rules(encoded(features), clusters, RULED, seed=1)
     assert rules == [
         Rule(0, above={"income": 40}, levels={"education": ("Graduate",)}),
         Rule(1, above={"income": 40}, levels={"education": ("Postgraduate", "Undergraduate")}),
@@ -55,7 +57,7 @@ def test_every_customer_meets_exactly_one_rule(seed: int, k: int):
     features = random_features(seed, customers=300)
     features["income"] += 0.5  # which no threshold in whole units equals
     clusters = np.random.default_rng(seed).integers(0, k, 300)
-    rules = fit_rules(encoded(features), clusters, seed)
+    rules = fit_rules(encoded(features), clusters, RULED, seed)
     assert len(rules) <= 2**DEPTH
     assert [rule.cluster for rule in rules] == sorted(rule.cluster for rule in rules)
     unseen = random_features(seed + 1, customers=300)
@@ -72,7 +74,7 @@ def test_a_rule_is_about_at_least_five_in_a_thousand():
             features[name] = features["recency"] if name == "recency" else 0
         features["living_with"], features["education"] = "Alone", "Graduate"
         clusters = (features["recency"] == 90).to_numpy(int)
-        found = fit_rules(encoded(features), clusters, 1)
+        found = fit_rules(encoded(features), clusters, RULED, 1)
         assert len(found) == rules
     assert found == [Rule(0, upto={"recency": 50}), Rule(1, above={"recency": 50})]
 
@@ -80,11 +82,14 @@ def test_a_rule_is_about_at_least_five_in_a_thousand():
 def test_the_same_seed_gives_the_same_rules():
     features = random_features(5, customers=500)
     clusters = np.random.default_rng(5).integers(0, 3, 500)
-    assert fit_rules(encoded(features), clusters, 7) == fit_rules(encoded(features), clusters, 7)
+    values = encoded(features)
+    assert fit_rules(values, clusters, RULED, 7) == fit_rules(values, clusters, RULED, 7)
 
 
 def test_rules_know_no_outcome():
+    assert "response" in REFERENCE.recipe.names
     assert "response" not in RULED.names
+    assert RULED.names == BEHAVIOURAL.recipe.names
 
 
 def test_agreement_is_counted_over_all_customers(as_frame: Frames):
@@ -123,4 +128,4 @@ def test_a_rule_that_nobody_meets_and_a_segment_without_customers_count_as_zero(
     ],
 )
 def test_a_rule_is_told_in_plain_words(rule: Rule, words: str):
-    assert describe_rule(rule) == words
+    assert describe_rule(rule, RULED) == words

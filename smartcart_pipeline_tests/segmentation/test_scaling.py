@@ -24,6 +24,7 @@ from smartcart_pipeline.segmentation.scaling import (
     standardise,
 )
 from smartcart_pipeline_tests.conftest import Frames, to_pandas
+from smartcart_pipeline_tests.declared import BEHAVIOURAL
 
 TOLERANCE = 1e-9
 
@@ -72,7 +73,8 @@ def test_any_numbers_are_treated_as_scikit_learn_does(values: np.ndarray, batch:
 
 
 def test_categories_become_indicators(as_frame: Frames):
-    recipe = Recipe("behavioural", ("age",), (("living_with", ("Alone", "Partner")),))
+    features = tuple(BEHAVIOURAL.recipe.by_name[name] for name in ("living_with", "age"))
+    recipe = Recipe("behavioural", features, BEHAVIOURAL.recipe.business)
     frame = as_frame(pd.DataFrame({"customer_id": [1, 2], "age": [30, 40], "living_with": ["Partner", "Alone"]}))
     assert to_pandas(encode_features(frame, recipe)).sort_values("customer_id").to_dict("list") == {
         "customer_id": [1, 2],

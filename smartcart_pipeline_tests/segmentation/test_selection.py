@@ -8,12 +8,12 @@ import pytest
 from smartcart_pipeline.declaration.errors import ExportError
 from smartcart_pipeline.engines.duckdb import DuckDBEngine
 from smartcart_pipeline.segmentation.components import NAMES, fit_components, project
-from smartcart_pipeline.segmentation.features import engineer_features
+from smartcart_pipeline.segmentation.features import describe_customers
 from smartcart_pipeline.segmentation.sampling import sample_customers
 from smartcart_pipeline.segmentation.scaling import correlate, encode_features, fit_scaler, standardise
 from smartcart_pipeline.segmentation.selection import choose_k, evaluate_candidates, find_elbow
 from smartcart_pipeline.smartcart import sample
-from smartcart_pipeline_tests.declared import CONTRACT, RECIPES
+from smartcart_pipeline_tests.declared import BEHAVIOURAL, CONTRACT
 
 
 def blobs(centres: int, customers: int = 60, seed: int = 0) -> np.ndarray:
@@ -185,8 +185,9 @@ def test_a_sample_chooses_the_k_that_all_customers_do(engine: DuckDBEngine):
     good = raw.rename({column.header: column.name for column in CONTRACT}).with_columns(
         nw.col("income").fill_null(50_000.0), nw.lit(date(2014, 6, 29), dtype=nw.Date).alias("as_of_date")
     )
-    recipe = RECIPES["behavioural"]
-    encoded = encode_features(engineer_features(good.filter(nw.col("income") < 600_000)), recipe)
+    recipe = BEHAVIOURAL.recipe
+    described = describe_customers(good.filter(nw.col("income") < 600_000), BEHAVIOURAL)
+    encoded = encode_features(described, recipe)
     seen = engine.sum_moments(encoded, recipe.names)
     points = project(standardise(encoded, fit_scaler(seen)), fit_components(correlate(seen), recipe.names))
     drawn = sample_customers(points, 10_000, seed=42)

@@ -23,8 +23,8 @@ def cleaned(wine: list[int], fish: list[int]) -> pd.DataFrame:
 
 
 def test_amounts_are_summed_by_cluster(as_frame: Frames) -> None:
-    members = join_amounts(as_frame(CLUSTERS), as_frame(cleaned([0, 30, 5, 10], [0, 0, 15, 20])), CENTROIDS)
-    summed = to_pandas(sum_amounts(members).sort("kmeans_cluster")).astype(int)
+    members = join_amounts(as_frame(CLUSTERS), as_frame(cleaned([0, 30, 5, 10], [0, 0, 15, 20])), CENTROIDS, AMOUNTS)
+    summed = to_pandas(sum_amounts(members, AMOUNTS).sort("kmeans_cluster")).astype(int)
     assert summed["kmeans_cluster"].tolist() == [0, 1, 2]
     assert summed["customers"].tolist() == [2, 1, 1]
     assert summed["mnt_wines"].tolist() == [40, 0, 5]
@@ -34,8 +34,8 @@ def test_amounts_are_summed_by_cluster(as_frame: Frames) -> None:
 
 def test_sums_do_not_overflow_an_amounts_own_type(as_frame: Frames) -> None:
     most = 2**31 - 1
-    members = join_amounts(as_frame(CLUSTERS), as_frame(cleaned([0, most, 0, most], [0, 0, 0, 0])), CENTROIDS)
-    first = to_pandas(sum_amounts(members).filter(nw.col("kmeans_cluster") == 0))
+    members = join_amounts(as_frame(CLUSTERS), as_frame(cleaned([0, most, 0, most], [0, 0, 0, 0])), CENTROIDS, AMOUNTS)
+    first = to_pandas(sum_amounts(members, AMOUNTS).filter(nw.col("kmeans_cluster") == 0))
     assert int(first["mnt_wines"].iloc[0]) == 2 * most
 
 
@@ -47,6 +47,7 @@ def test_rows_are_means_and_shares_of_segments_in_order() -> None:
             none | {"kmeans_cluster": 1, "customers": 2, "mnt_wines": 30, "mnt_fruits": 10},
         ],
         [{"kmeans_cluster": 0, "segment_id": "S02"}, {"kmeans_cluster": 1, "segment_id": "S01"}],
+        CATEGORIES,
     )
     assert [(row["segment_id"], row["category"]) for row in rows] == [
         (segment, category) for segment in ("S01", "S02") for category in CATEGORIES.values()

@@ -15,8 +15,9 @@ from sklearn.metrics import adjusted_rand_score, silhouette_score
 from sklearn.preprocessing import StandardScaler
 
 from smartcart_pipeline.declaration.contract import DeliveredColumn
-from smartcart_pipeline.smartcart.sample import SAMPLE_CUSTOMERS, SAMPLE_SEED, SQL_TO_ARROW, batches, write_sample
+from smartcart_pipeline.smartcart.sample import SAMPLE_CUSTOMERS, SAMPLE_SEED, batches, write_sample
 from smartcart_pipeline_tests.declared import AMOUNTS, BY_NAME, CONTRACT
+from smartcart_pipeline_tests.segmentation.test_cleaning import ARROW
 
 SHIPPED = Path(__file__).parents[2] / "data/smartcart_customers.csv"
 REAL = Path(__file__).parents[3] / "shared/data/smartcart_customers.csv"
@@ -198,7 +199,7 @@ def test_impossible_numbers_are_refused(customers: int, seed: int, batch_size: i
 @pytest.mark.parametrize("column", CONTRACT, ids=lambda column: column.name)
 def test_contract_holds(column: DeliveredColumn) -> None:
     values = pa.Table.from_batches(batches(25_000, seed=3, batch_size=10_000)).column(column.header)
-    assert values.type == SQL_TO_ARROW[column.type]
+    assert values.type == ARROW[column.type]
     assert (values.null_count > 0) == column.nullable
     present = values.to_pandas().dropna()
     if column.minimum is not None:

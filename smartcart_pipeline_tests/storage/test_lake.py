@@ -5,12 +5,13 @@ import pytest
 
 from smartcart_pipeline.engines.duckdb import DuckDBEngine
 from smartcart_pipeline.storage.lake import Fitted, Lake
+from smartcart_pipeline_tests.declared import BEHAVIOURAL
 
 ROWS = [{"feature": "age", "mean": 45.0, "scale": 11.0}, {"feature": "income", "mean": 5e4, "scale": 2e4}]
 
 
 def lake(root: Path, run_id: str, engine: DuckDBEngine) -> Lake:
-    return Lake(root, run_id, engine)
+    return Lake(root, run_id, engine, BEHAVIOURAL)
 
 
 def test_what_is_written_can_be_read(tmp_path: Path, engine: DuckDBEngine):

@@ -21,6 +21,7 @@ from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.odd_paths import require_path
 from smartcart_pipeline.storage.run_records import OpenEventLog
 from smartcart_pipeline_tests import forked
+from smartcart_pipeline_tests.declared import BEHAVIOURAL
 
 # All that some library takes for a pattern, an escape, a separator, an option or an end, at once and each alone.
 ALL_AT_ONCE = "-dü*? [x]{1,2}%41#;:@&'\"\n$HOME ~year=2026"
@@ -158,7 +159,7 @@ def test_an_export_is_the_file_of_that_name_only(
         table.write_parquet(str(tmp_path / "plain.parquet"))
         path = path.with_suffix(".parquet")
         shutil.move(tmp_path / "plain.parquet", path)
-    frame, _ = read_export(engine, inspect_export(path))
+    frame, _ = read_export(engine, inspect_export(path, BEHAVIOURAL.contract))
     rows = engine.rows(frame)
     assert len(rows) == 5
     assert not {"year", "-year"} & rows[0].keys()

@@ -25,7 +25,7 @@ from smartcart_pipeline.storage.publications import (
     tell_strange,
 )
 from smartcart_pipeline.storage.run_lock import HomeBusyError
-from smartcart_pipeline_tests.declared import TABLES
+from smartcart_pipeline_tests.declared import BEHAVIOURAL, TABLES
 from smartcart_pipeline_tests.publishing import FEW, contents, means, night, page, some_row, write_lake
 
 
@@ -117,7 +117,7 @@ def test_readers_of_other_processes_live_through_twenty_publications_in_a_row(ho
     for reader in readers:
         assert reader.stdout
         assert reader.stdout.readline() == "ready\n"
-    lake = Lake(home.lake, "b", engine)
+    lake = Lake(home.lake, "b", engine, BEHAVIOURAL)
     for number in range(1, 21):
         lake.write("scaler", Fitted([some_row(TABLES["scaler"]) | {"mean": float(number)}]))
         publish(engine, contents("b", files | {"scaler": lake.path("scaler")}), home, kept=3)
@@ -219,7 +219,7 @@ def test_the_last_publications_stay_with_the_files_they_need(home: Home, engine:
 def test_a_table_that_a_later_run_took_over_stays_as_long_as_it_is_needed(home: Home, engine: DuckDBEngine):
     files = write_lake(home, "old", 1.0, engine)
     publish(engine, contents("old", files, copied_rows=0), home, kept=1)
-    lake = Lake(home.lake, "new", engine)
+    lake = Lake(home.lake, "new", engine, BEHAVIOURAL)
     lake.write("scaler", Fitted([some_row(TABLES["scaler"]) | {"mean": 2.0}]))
     later = {name: lake.path(name) for name in FEW}
     assert {run_of(file) for file in later.values()} == {"old", "new"}
@@ -270,7 +270,7 @@ def test_where_the_clock_goes_back_the_last_night_is_still_the_newest(home: Home
         assert means(home.warehouse) == [mean]
     assert [run_of(path) for path in kept_publications(home)] == ["c", "b"]
     assert {run_of(path) for path in home.lake.glob("*/*.parquet")} == {"c", "b"}
-    assert run_of(Lake(home.lake, "another", engine).path("scaler")) == "c"
+    assert run_of(Lake(home.lake, "another", engine, BEHAVIOURAL).path("scaler")) == "c"
     assert run_of(back(home).path) == "b"
 
 

@@ -40,7 +40,7 @@ def test_what_is_set_is_read_as_it_stands(home: Home):
         ("settings:\n  max_rejected_shares: 0.2\n", "Did you mean max_rejected_share?"),
         ("setting:\n  seed: 1\n", "setting is no section. Did you mean settings?"),
         ("settings:\n  seed: -1\n", "seed is -1"),
-        ("settings:\n  recipe: secret\n", "recipe is 'secret'"),
+        ("settings:\n  refit: sometimes\n", "refit is 'sometimes'"),
         ("settings:\n  input: other.csv\n", "input is no setting of settings."),
         ("settings: 5\n", "the section settings holds 5"),
         ("- 1\n", "holds [1], expected sections"),

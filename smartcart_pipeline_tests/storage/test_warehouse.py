@@ -11,7 +11,7 @@ from smartcart_pipeline.engines.duckdb import DuckDBEngine
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.lake import Fitted, Lake
 from smartcart_pipeline.storage.warehouse import build
-from smartcart_pipeline_tests.declared import TABLES, VIEWS
+from smartcart_pipeline_tests.declared import BEHAVIOURAL, TABLES, VIEWS
 from smartcart_pipeline_tests.publishing import contents, some_row, write_lake
 
 
@@ -66,7 +66,7 @@ def test_a_warehouse_says_of_itself_which_run_made_it_and_how_many_rows_it_has(h
 def test_a_table_that_is_a_view_reads_the_runs_own_file(home: Home, engine: DuckDBEngine):
     path = make(home, engine, copied_rows=0)
     later = some_row(TABLES["scaler"]) | {"mean": 1.0}
-    Lake(home.lake, "b", engine).write("scaler", Fitted([later]))
+    Lake(home.lake, "b", engine, BEHAVIOURAL).write("scaler", Fitted([later]))
     assert ask(path, "SELECT mean FROM scaler") == [(45.0,)]
 
 
