@@ -316,6 +316,8 @@ def why_no_name(name: str) -> str | None:
     """
     if not re.fullmatch("[a-z][a-z0-9_]{0,59}", name):
         return "is no name: expected small letters, digits and underscores, a letter first, 60 at most"
+    if re.fullmatch(r"c[0-9]+|malformed|.*_delivered", name):
+        return "is a name that reading an export uses itself: choose another"
     if name in KEYWORDS:
         return "is a keyword of SQL: add a word to it"
     return "is a name that the pipeline uses itself: choose another" if name in OURS else None

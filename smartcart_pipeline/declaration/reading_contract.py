@@ -24,7 +24,7 @@ READ_OF_A_PROPERTY = DOCUMENTING | {
 READ_OF_AN_OBJECT = DOCUMENTING | {"name", "physicalName", "physicalType", "logicalType", "properties"}
 LOGICAL: dict[str, tuple[SqlType, ...]] = {
     "integer": tuple(WHOLE),
-    "number": ("DOUBLE", "FLOAT"),
+    "number": ("DOUBLE",),
     "string": ("VARCHAR",),
     "date": ("DATE",),
 }

@@ -263,7 +263,7 @@ def _fits(verb: Verb, kind: str, least: float | None, most: float | None) -> boo
             return kind == "VARCHAR"
         case Flag():
             return kind in WHOLE and (least, most) == (0, 1)
-    return kind in WHOLE or kind in ("DOUBLE", "FLOAT")
+    return kind in WHOLE or kind == "DOUBLE"
 
 
 def _may_be_negative(name: str, contract: Contract, made: Mapping[str, Feature]) -> bool:

@@ -698,6 +698,7 @@ PUBLICATION = Table(
         ),
         Column("code_version", "VARCHAR", "Hash of the pipeline's code."),
         DECLARATION,
+        Column("declared", "VARCHAR", "The contract and the recipe themselves, as JSON."),
         Column("model_version", "VARCHAR", "Version of the segment model in force: v1, v2, …"),
         Column("row_counts", "MAP(VARCHAR, BIGINT)", "Rows of each table, by name: row_counts['cleaned']."),
     ),

@@ -144,7 +144,7 @@ def _translate(columns: Sequence[Column], verb: Callable[[nw.LazyFrame], nw.Lazy
 def _typed(column: DeliveredColumn) -> str:
     """The expression that takes a value as the contract's type; null where it is none."""
     value = f"TRY_CAST({column.name} AS {column.type})"
-    if column.type in ("DOUBLE", "FLOAT"):
+    if column.type == "DOUBLE":
         return f"CASE WHEN isfinite({value}) THEN {value} END"
     if column.type in WHOLE and not column.is_rounded:
         # A part of a child is no child. Which type a column has is known before its first value is looked at.

@@ -344,6 +344,19 @@ def _each(sequence: Any) -> Iterator[Any]:
     return (sequence.apply(number) for number in range(sequence.size()))
 
 
+def text_literal(text: str) -> str:
+    """A text, quoted for Spark, which reads a backslash as the sign of what follows.
+
+    Args:
+        text: Any text.
+
+    Returns:
+        The quoted literal.
+    """
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
+
+
 def quoted(name: str) -> str:
     """A name, quoted for Spark.
 

@@ -333,7 +333,7 @@ def _typed(column: DeliveredColumn, delivered: str, dates: DateReadings) -> str:
     if delivered in INTEGERS:
         return f"TRY_CAST({value} AS {column.type})"
     number = f"TRY_CAST({value} AS DOUBLE)"
-    if column.type in ("DOUBLE", "FLOAT") or column.is_rounded:
+    if column.type == "DOUBLE" or column.is_rounded:
         return f"CASE WHEN {_is_finite(number)} THEN TRY_CAST({number} AS {column.type}) END"
     exact = f"TRY_CAST({value} AS {column.type})"
     return f"CASE WHEN {exact} = {number} THEN {exact} END"

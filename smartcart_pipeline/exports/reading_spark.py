@@ -11,8 +11,7 @@ import narwhals as nw
 
 from smartcart_pipeline.declaration.contract import DeliveredColumn
 from smartcart_pipeline.declaration.tables import declare_raw
-from smartcart_pipeline.engines.spark import TYPES, SparkEngine, quoted
-from smartcart_pipeline.engines.sql import literal
+from smartcart_pipeline.engines.spark import TYPES, SparkEngine, quoted, text_literal
 from smartcart_pipeline.exports import reading_duckdb
 from smartcart_pipeline.exports.inspecting import Export
 from smartcart_pipeline.exports.reading_duckdb import MISSING, DateReading, DateReadings, extra_columns
@@ -94,7 +93,7 @@ def _present(name: str, kinds: Kinds) -> str:
     if kinds[name] == "float":  # "not a number" says that the value is missing
         return f"CASE WHEN NOT isnan({name}) THEN {name} END"
     if kinds[name] == "text":
-        missing = ", ".join(literal(word) for word in MISSING)
+        missing = ", ".join(text_literal(word) for word in MISSING)
         return f"CASE WHEN lower(trim({name})) NOT IN ({missing}) THEN trim({name}) END"
     return name
 
@@ -115,14 +114,15 @@ def _typed(column: DeliveredColumn, kind: str) -> str:
 
 def _unreadable(columns: Sequence[DeliveredColumn]) -> str:
     """The expression that sets down what could not be typed; null where all could."""
-    cases = {
-        f"{column.name} IS NULL AND {column.name}_delivered IS NOT NULL": f'concat("{column.header} is \'", '
-        f'CAST({column.name}_delivered AS STRING), "\': expected {column.expected}")'
-        for column in columns
-        if column.type != "VARCHAR"
-    }
+    cases = dict(_unreadable_case(column) for column in columns if column.type != "VARCHAR")
     texts = ", ".join(f"CASE WHEN {condition} THEN {text} END" for condition, text in cases.items())
     return f"CASE WHEN {' OR '.join(f'({condition})' for condition in cases)} THEN concat_ws('; ', {texts}) END"
+
+
+def _unreadable_case(column: DeliveredColumn) -> tuple[str, str]:
+    was = f"{column.name}_delivered"
+    before, after = text_literal(f"{column.header} is '"), text_literal(f"': expected {column.expected}")
+    return f"{column.name} IS NULL AND {was} IS NOT NULL", f"concat({before}, CAST({was} AS STRING), {after})"
 
 
 def _position(export: Export, column: DeliveredColumn) -> str:

@@ -157,7 +157,7 @@ def put_together(findings: Findings) -> dict[str, Any]:
         "segments": segments,
         "plotted": findings.plotted,
         "money": _draw_money(segments, findings),
-        "counts_outcomes": recipe.counts_outcomes,
+        "counts_outcomes": findings.counts_outcomes,
         "measures": list(zip(*(segment.differences for segment in segments), strict=True)),
         "largest_share": max(max(segment.share.value, segment.spending.value) for segment in segments),
         "space": _draw_space(segments, findings),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from smartcart_pipeline.declaration.declaration import Declaration
+from smartcart_pipeline.declaration.declaration import Declaration, read_declared
 from smartcart_pipeline.declaration.errors import HomeError
 from smartcart_pipeline.declaration.recipe import Business, Recipe, share_name
 from smartcart_pipeline.engines.duckdb import DuckDBEngine
@@ -29,6 +29,7 @@ class Findings:
 
     Attributes:
         declaration: What the night of the warehouse went by.
+        counts_outcomes: Whether the model in force sees outcomes.
         publication: Which run this is, from which export.
         profiles: One row a segment, in order of its id; with its share of all spending.
         base: The same figures of all customers together.
@@ -55,6 +56,7 @@ class Findings:
     """
 
     declaration: Declaration
+    counts_outcomes: bool
     publication: Row
     profiles: Rows
     base: Row
@@ -122,13 +124,17 @@ def _ask(connection: "duckdb.DuckDBPyConnection") -> Findings:
     nights = ask("FROM nights ORDER BY night")
     # Tables that grow by every night end with the one that this warehouse was published by.
     night = nights[-1]
-    [model] = ask("SELECT document FROM segment_model")
-    declaration = read_model(json.loads(model["document"])).declaration
+    [publication], [model] = ask("FROM publication"), ask("SELECT document FROM segment_model")
+    in_force = read_model(json.loads(model["document"])).declaration
+    # Earlier versions kept none but the model's.
+    told = publication.get("declared")
+    declaration = read_declared(json.loads(told), "the publication") if told else in_force
     recipe = declaration.recipe
     means = ", ".join(f"sum(customers * {name}) / sum(customers) AS {name}" for name in _means(recipe))
     return Findings(
         declaration=declaration,
-        publication=ask("FROM publication")[0],
+        counts_outcomes=in_force.recipe.counts_outcomes,
+        publication=publication,
         profiles=ask(
             "SELECT profiles.*, spending_share FROM profiles JOIN segment_summary USING (segment_id) "
             "ORDER BY segment_id"

@@ -45,6 +45,7 @@ class Publication:
         fitted_recipe: That of tonight's fit: the one asked for.
         code_version: Hash of the pipeline's code.
         declaration: Digest of the contract and the recipe.
+        declared: Both, as JSON.
         model_version: Version of the segment model in force.
         published_at: When it was built, UTC without a zone.
     """
@@ -58,6 +59,7 @@ class Publication:
     fitted_recipe: str
     code_version: str
     declaration: str
+    declared: str
     model_version: str
     published_at: datetime
 

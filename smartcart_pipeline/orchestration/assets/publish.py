@@ -126,6 +126,7 @@ def _describe(
         fitted_recipe=str(made["scaled"].metadata.get("recipe", in_force["recipe"])),
         code_version=package_version(),
         declaration=lake.declaration.digest,
+        declared=json.dumps(lake.declaration.document()),
         model_version=night.version,
         published_at=now(),
     )
