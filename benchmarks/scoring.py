@@ -24,6 +24,7 @@ import pandas as pd
 from benchmarks.nightly import SAMPLE
 from benchmarks.timing import run
 from smartcart_pipeline.segmentation.model import SegmentModel, read_model
+from smartcart_pipeline.storage.warehouse import open_warehouse
 from smartcart_pipeline_tests.declared import AMOUNTS, CONTRACT
 
 CUSTOMERS = 1_000_000
@@ -131,7 +132,7 @@ def compare(folder: Path, customers: int, rounds: int) -> None:
     home, export = folder / "home", folder / "export.parquet"
     run(smartcart("run", "--input", SAMPLE, "--home", home))
     run(smartcart("generate", "--customers", customers, "--output", export, "--seed", 7))
-    connection = duckdb.connect(str(home / "warehouse.duckdb"), read_only=True)
+    connection = open_warehouse(home / "warehouse.duckdb")
     [(document,)] = connection.execute("SELECT document FROM segment_model").fetchall()
     model = read_model(json.loads(document))
     pipeline = build_peer(model)

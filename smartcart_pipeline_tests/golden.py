@@ -16,6 +16,7 @@ from typing import Any
 
 import pandas as pd
 
+from smartcart_pipeline.storage.warehouse import open_warehouse
 from smartcart_pipeline_tests.conftest import REAL, SAMPLE
 
 RECORDED = Path(__file__).with_name("golden.json")
@@ -105,9 +106,8 @@ def _undeclared(value: Any) -> Any:
 
 
 def _warehouse(home: Any) -> Iterator[tuple[str, str]]:
-    import duckdb
 
-    with duckdb.connect(str(home.warehouse), read_only=True) as warehouse:
+    with open_warehouse(home.warehouse) as warehouse:
         described = warehouse.sql(
             "SELECT table_name, column_name, data_type, comment, schema_name FROM duckdb_columns() WHERE NOT internal "
             "UNION ALL SELECT table_name, NULL, NULL, comment, schema_name FROM duckdb_tables() "

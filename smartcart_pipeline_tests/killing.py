@@ -41,6 +41,7 @@ from smartcart_pipeline.report import plots  # noqa: F401  (so that a fork need 
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.models import read_record
 from smartcart_pipeline.storage.publications import kept_publications, published, run_of
+from smartcart_pipeline.storage.warehouse import open_warehouse
 from smartcart_pipeline_tests.declared import TABLES, VIEWS
 from smartcart_pipeline_tests.forked import IMPORTED
 
@@ -122,7 +123,7 @@ def faults(home: Home) -> list[str]:
         found.append("what is published is none of the publications")
     for path in (home.warehouse, *kept_publications(home)):
         try:
-            with duckdb.connect(str(path), read_only=True) as connection:
+            with open_warehouse(path) as connection:
                 counts = {name: count(connection, name) for name in TABLES_AND_VIEWS}
                 [(stated,)] = connection.sql("SELECT row_counts FROM publication").fetchall()
                 runs = connection.sql("SELECT run_id FROM lineage UNION SELECT run_id FROM publication").fetchall()
@@ -151,7 +152,7 @@ def faults_of_record(home: Home) -> list[str]:
     recorded = [night.run_id for night in read_record(home).nights]
     publications = [run_of(path) for path in reversed(kept_publications(home))]
     found = [] if recorded == publications else [f"recorded {recorded}, published {publications}"]
-    with duckdb.connect(str(home.warehouse), read_only=True) as connection:
+    with open_warehouse(home.warehouse) as connection:
         nights = connection.sql("SELECT night FROM nights ORDER BY night").fetchall()
     if nights != [(number,) for number in range(1, len(recorded) + 1)]:
         found.append(f"the table of nights tells of {nights}")

@@ -5,20 +5,18 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import date
 from pathlib import Path
 
-import duckdb
-
 from smartcart_pipeline.declaration.tables import Table
 from smartcart_pipeline.engines.duckdb import DuckDBEngine
 from smartcart_pipeline.segmentation import Rows
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.lake import Fitted, Lake
 from smartcart_pipeline.storage.publications import Published, publish, run_of
-from smartcart_pipeline.storage.warehouse import Contents, Publication, now
+from smartcart_pipeline.storage.warehouse import Contents, Publication, now, open_warehouse
 from smartcart_pipeline_tests.declared import BEHAVIOURAL, TABLES
 from smartcart_pipeline_tests.segmentation.test_model import random_model
 
 # Values of each type for tables whose content does not matter.
-ANY = {"DATE": date(2014, 6, 29), "VARCHAR": "x", "BOOLEAN": True, "INTEGER[]": [1]}
+ANY = {"DATE": date(2014, 6, 29), "VARCHAR": "x", "BOOLEAN": True, "INTEGER[]": [1], "VARCHAR[]": ["x"]}
 
 # What macros are made from must mean something.
 MEANT = {
@@ -40,6 +38,8 @@ def publication(run_id: str) -> Publication:
         recipe="behavioural",
         fitted_recipe="behavioural",
         code_version="c",
+        declaration=BEHAVIOURAL.digest,
+        declared=json.dumps(BEHAVIOURAL.document()),
         model_version="m",
         published_at=now(),
     )
@@ -87,5 +87,5 @@ def page(home: Home) -> Callable[[Path], Path]:
 
 
 def means(warehouse: Path) -> list[float]:
-    with duckdb.connect(str(warehouse), read_only=True) as connection:
+    with open_warehouse(warehouse) as connection:
         return [row[0] for row in connection.sql("SELECT mean FROM scaler").fetchall()]

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import duckdb
 import pytest
 
 from smartcart_pipeline.orchestration.automation import new_export
 from smartcart_pipeline.orchestration.night import open_records, prepare_home
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.publications import kept_publications, published, run_of
+from smartcart_pipeline.storage.warehouse import open_warehouse
 from smartcart_pipeline_tests import forked
 from smartcart_pipeline_tests.conftest import SAMPLE
 from smartcart_pipeline_tests.killing import faults, faults_of_record
@@ -244,5 +244,5 @@ def test_the_daemon_runs_the_next_night_after_a_run_that_was_killed(killed: tupl
     shown = published(home)
     assert shown
     assert run_of(shown) == queued.run_id
-    with duckdb.connect(str(home.warehouse), read_only=True) as warehouse:
+    with open_warehouse(home.warehouse) as warehouse:
         assert warehouse.sql("SELECT run_id FROM publication").fetchall() == [(queued.run_id,)]

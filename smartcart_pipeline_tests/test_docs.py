@@ -4,13 +4,13 @@ import re
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pytest
 
 from smartcart_pipeline.declaration.tables import RECORDS
 from smartcart_pipeline.orchestration.night import run_job
 from smartcart_pipeline.orchestration.settings import Settings
 from smartcart_pipeline.storage.home import Home
+from smartcart_pipeline.storage.warehouse import open_warehouse
 from smartcart_pipeline_tests.conftest import REPOSITORY, SAMPLE
 from smartcart_pipeline_tests.declared import CONTRACT, TABLES, VIEWS
 
@@ -66,7 +66,7 @@ NOT_YET = ("segment_migration", "nights_pending", "feature_drift")
 
 @pytest.mark.parametrize("question", IDENTITY_QUESTIONS)
 def test_every_question_about_identity_has_the_answer_of_a_first_night(night: Home, question: str):
-    with duckdb.connect(str(night.warehouse), read_only=True) as warehouse:
+    with open_warehouse(night.warehouse) as warehouse:
         answer = warehouse.sql(question).fetchall()
     assert bool(answer) != any(name in question for name in NOT_YET)
 
@@ -76,7 +76,7 @@ def test_the_questions_about_identity_agree_with_the_published_segments(night: H
         asked = {re.findall(r"FROM (\w+)", question)[0]: question for question in IDENTITY_QUESTIONS}
         return warehouse.sql(asked[about]).fetchall()
 
-    with duckdb.connect(str(night.warehouse), read_only=True) as warehouse:
+    with open_warehouse(night.warehouse) as warehouse:
         sizes = warehouse.sql("SELECT segment_id, customers FROM profiles ORDER BY ALL").fetchall()
         assert ask("segment_membership") == sizes
         assert [(row[1], row[2], row[3]) for row in ask("segment_events")] == [(s, "born", None) for s, _ in sizes]
@@ -100,7 +100,7 @@ def test_there_are_questions():
 
 @pytest.mark.parametrize("question", QUESTIONS)
 def test_every_question_has_an_answer(night: Home, question: str):
-    with duckdb.connect(str(night.warehouse), read_only=True) as warehouse:
+    with open_warehouse(night.warehouse) as warehouse:
         assert warehouse.sql(question).fetchall()
 
 

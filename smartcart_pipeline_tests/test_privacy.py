@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import dagster as dg
-import duckdb
 import pandas as pd
 import pytest
 
@@ -17,6 +16,7 @@ from smartcart_pipeline.orchestration.automation import new_export
 from smartcart_pipeline.orchestration.night import open_records, prepare_home
 from smartcart_pipeline.smartcart.sample import write_sample
 from smartcart_pipeline.storage.home import Home
+from smartcart_pipeline.storage.warehouse import open_warehouse
 from smartcart_pipeline_tests import forked
 from smartcart_pipeline_tests.declared import CONTRACT
 
@@ -88,7 +88,7 @@ def night(home: Home, export: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_rejected_values_stand_in_the_table_of_them(night: object, home: Home) -> None:
-    with duckdb.connect(str(home.warehouse), read_only=True) as warehouse:
+    with open_warehouse(home.warehouse) as warehouse:
         [(told,)] = warehouse.sql("SELECT string_agg(detail, ' ') FROM rejected_customers").fetchall()
     assert found_in(told, BAD) == BAD
 
@@ -101,7 +101,7 @@ def test_a_night_records_prints_and_shows_none_of_them(
     # Short numbers stand in the page by chance.
     assert found_in(home.report.read_text(), [*(secret for secret in BAD if len(secret) > 7), NAME]) == []
     assert "Line 2: The line has more values than the header" in home.report.read_text()
-    with duckdb.connect(str(home.warehouse), read_only=True) as warehouse:
+    with open_warehouse(home.warehouse) as warehouse:
         [(checked,)] = warehouse.sql("SELECT string_agg(found, ' ') FROM checks").fetchall()
     assert found_in(checked, ALL) == []
 

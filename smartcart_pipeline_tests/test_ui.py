@@ -23,6 +23,7 @@ from smartcart_pipeline.orchestration.automation import refuse
 from smartcart_pipeline.orchestration.checks import CAN_BE_USED, checks_of
 from smartcart_pipeline.orchestration.night import run_job
 from smartcart_pipeline.storage.home import Home
+from smartcart_pipeline.storage.warehouse import open_warehouse
 from smartcart_pipeline_tests.declared import TABLES
 
 pytestmark = pytest.mark.night
@@ -145,7 +146,7 @@ def nodes(ask: Ask) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def warehouse(finished: Home) -> Iterator[duckdb.DuckDBPyConnection]:
-    with duckdb.connect(str(finished.warehouse), read_only=True) as connection:
+    with open_warehouse(finished.warehouse) as connection:
         yield connection
 
 

@@ -22,6 +22,7 @@ from smartcart_pipeline.orchestration.automation import run_config
 from smartcart_pipeline.orchestration.definitions import build_defs
 from smartcart_pipeline.orchestration.night import open_records, prepare_home, run_job
 from smartcart_pipeline.storage.home import Home
+from smartcart_pipeline.storage.warehouse import open_warehouse
 from smartcart_pipeline_tests import forked
 from smartcart_pipeline_tests.declared import CONTRACT, TABLES
 from smartcart_pipeline_tests.terminal import watch
@@ -43,7 +44,7 @@ def smartcart(*arguments: object, **settings: str) -> subprocess.CompletedProces
 
 
 def ask(home: Home, query: str) -> list[tuple[Any, ...]]:
-    with duckdb.connect(str(home.warehouse), read_only=True) as warehouse:
+    with open_warehouse(home.warehouse) as warehouse:
         return warehouse.sql(query).fetchall()
 
 

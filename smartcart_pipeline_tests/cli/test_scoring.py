@@ -13,6 +13,7 @@ import pytest
 
 from smartcart_pipeline.orchestration.night import run_job
 from smartcart_pipeline.storage.home import Home
+from smartcart_pipeline.storage.warehouse import open_warehouse
 from smartcart_pipeline_tests.conftest import SAMPLE
 from smartcart_pipeline_tests.forked import smartcart_bytes
 from smartcart_pipeline_tests.segmentation.test_model import random_model
@@ -53,7 +54,7 @@ def home(whole_night: None, tmp_path_factory: pytest.TempPathFactory) -> Home:
 
 @pytest.fixture(scope="module")
 def clusters(home: Home) -> pd.DataFrame:
-    with duckdb.connect(str(home.warehouse), read_only=True) as warehouse:
+    with open_warehouse(home.warehouse) as warehouse:
         query = (
             "SELECT customer_id, segment_id, persona, distance, margin FROM clusters JOIN profiles USING (segment_id)"
         )
@@ -143,7 +144,7 @@ def test_where_every_row_is_bad_nothing_is_scored(home: Home, tmp_path: Path):
 
 def test_an_earlier_runs_model_scores_as_it_did(home: Home, clusters: pd.DataFrame, tmp_path: Path):
     """The night after has another model; the one before is still there to be asked for."""
-    with duckdb.connect(str(home.warehouse), read_only=True) as warehouse:
+    with open_warehouse(home.warehouse) as warehouse:
         [(run,)] = warehouse.execute("SELECT run_id FROM publication").fetchall()
     later = home.publications / "99990629T000000000000Z_later.duckdb"
     with duckdb.connect(str(later)) as warehouse:

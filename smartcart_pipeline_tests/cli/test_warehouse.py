@@ -28,6 +28,7 @@ from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.publications import find_publication, kept_publications, run_of
 from smartcart_pipeline.storage.questions import WRITERS, write_text
 from smartcart_pipeline.storage.questions import ask as asking
+from smartcart_pipeline.storage.warehouse import open_warehouse
 from smartcart_pipeline_tests import forked
 from smartcart_pipeline_tests.conftest import SAMPLE
 from smartcart_pipeline_tests.declared import BY_NAME, CONTRACT, TABLES, VIEWS
@@ -66,7 +67,7 @@ def rows(home: Home, query: str, *options: object) -> Any:
 
 
 def ask(home: Home, query: str) -> list[tuple[Any, ...]]:
-    with duckdb.connect(str(home.warehouse), read_only=True) as warehouse:
+    with open_warehouse(home.warehouse) as warehouse:
         return warehouse.sql(query).fetchall()
 
 
@@ -318,7 +319,8 @@ def test_a_home_without_a_publication_is_told(tmp_path: Path) -> None:
 
 
 def test_the_older_duckdb_reads_every_table_and_view(home: Home, older_duckdb: Path) -> None:
-    names = [*TABLES, *RECORDS, *VIEWS]
+    declared = {**TABLES, **RECORDS, **VIEWS}
+    names = [f"{one.schema}.{name}" for name, one in declared.items()]
     program = (
         "import duckdb, json, sys\n"
         "connection = duckdb.connect(sys.argv[1], read_only=True)\n"
@@ -333,7 +335,7 @@ def test_the_older_duckdb_reads_every_table_and_view(home: Home, older_duckdb: P
         )
         version, counts, comments = json.loads(done.stdout)
         assert version.startswith("1.5.")
-        with duckdb.connect(str(path), read_only=True) as newer:
+        with open_warehouse(path) as newer:
             assert counts == {name: newer.sql(f"SELECT count(*) FROM {name}").fetchall()[0][0] for name in names}
             [(expected,)] = newer.sql("SELECT count(comment) FROM duckdb_columns() WHERE NOT internal").fetchall()
         assert comments == expected > 100
@@ -366,7 +368,7 @@ def test_every_customer_is_in_customer_360_once_and_sure_ones_are_near_their_cen
 
 
 def test_high_value_and_at_risk_customers_are_those_of_the_rule(home: Home) -> None:
-    with duckdb.connect(str(home.warehouse), read_only=True) as warehouse:
+    with open_warehouse(home.warehouse) as warehouse:
         customers = warehouse.sql("FROM customer_360").df()
         high = set(warehouse.sql("SELECT customer_id FROM high_value_customers").df()["customer_id"])
         risky = set(warehouse.sql("SELECT customer_id FROM at_risk_customers").df()["customer_id"])
@@ -532,7 +534,7 @@ READER = """
 import sys, duckdb
 held = duckdb.connect(sys.argv[1], read_only=True)
 for line in sys.stdin:
-    [(run_id,)] = held.sql("SELECT run_id FROM publication").fetchall()
+    [(run_id,)] = held.sql("SELECT run_id FROM audit.publication").fetchall()
     print(run_id, held.sql("SELECT count(*) FROM customer_360").fetchall()[0][0], flush=True)
 """
 SESSION = """
@@ -569,6 +571,6 @@ def test_a_run_beside_a_reader_and_a_session_that_was_killed_warns_and_loses_not
         assert event.asset_materialization.metadata["note"].value == note
         logged = [entry.message for entry in instance.all_logs(event.run_id) if "read-write session" in entry.message]
     assert logged
-    with duckdb.connect(str(path), read_only=True) as aside:
+    with open_warehouse(path) as aside:
         assert aside.sql("SELECT words FROM mine").fetchall() == [("precious",)]
     assert ask(home, "SELECT run_id FROM publication") == [(outcome["run_id"],)]

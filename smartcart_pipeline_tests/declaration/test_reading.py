@@ -115,8 +115,8 @@ WRONG_CONTRACTS: dict[str, tuple[Change, str]] = {
     "two keys": (
         column("recency", primaryKey=True),
         (
-            "schema[1]: the primary key are customer_id, recency: expected primaryKey: true at the one column that tells "
-            "customers apart"
+            "schema[1]: the primary key are customer_id, recency: expected primaryKey: true at the one column that "
+            "tells customers apart"
         ),
     ),
     "a key of dates": (
@@ -224,8 +224,8 @@ WRONG_RECIPES: dict[str, tuple[Change, str]] = {
     "no verb": (
         feature("age", description="Age."),
         (
-            "features.age: expected one verb, found none: one of column, flag, years_since, days_since, sum, difference, "
-            "ratio, log, regroup"
+            "features.age: expected one verb, found none: one of column, flag, years_since, days_since, sum, "
+            "difference, ratio, log, regroup"
         ),
     ),
     "two verbs": (

@@ -16,6 +16,7 @@ from smartcart_pipeline.segmentation.model import SegmentModel, read_model
 from smartcart_pipeline.segmentation.rules import Rule
 from smartcart_pipeline.smartcart.sample import write_sample
 from smartcart_pipeline.storage.home import Home
+from smartcart_pipeline.storage.warehouse import open_warehouse
 from smartcart_pipeline_tests.conftest import REAL, SAMPLE
 from smartcart_pipeline_tests.declared import BEHAVIOURAL, CONTRACT, RECIPES
 
@@ -61,7 +62,7 @@ def root(whole_night: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module", params=RUNS)
 def warehouse(request: pytest.FixtureRequest, root: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    with duckdb.connect(str(publish(root, request.param)), read_only=True) as connection:
+    with open_warehouse(publish(root, request.param)) as connection:
         yield connection
 
 
@@ -73,7 +74,7 @@ def sample_warehouse(root: Path) -> Path:
 
 @pytest.fixture
 def sample(sample_warehouse: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    with duckdb.connect(str(sample_warehouse), read_only=True) as connection:
+    with open_warehouse(sample_warehouse) as connection:
         yield connection
 
 
@@ -123,7 +124,7 @@ def test_duckdb_1_5_scores_and_explains_alike(sample_warehouse: Path, older_duck
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=100)
     version, agreement, pulls, ruled = json.loads(done.stdout)
     assert version.startswith("1.5.")
-    with duckdb.connect(str(sample_warehouse), read_only=True) as newer:
+    with open_warehouse(sample_warehouse) as newer:
         [(everyone,)] = ask(newer, "SELECT count(*) FROM clusters")
         assert agreement[:2] == [everyone, 0]
         assert max(agreement[2:]) < 1e-6

@@ -25,6 +25,7 @@ from smartcart_pipeline.orchestration.replay import replay_history
 from smartcart_pipeline.orchestration.settings import Settings
 from smartcart_pipeline.smartcart.sample import write_sample
 from smartcart_pipeline.storage.home import Home
+from smartcart_pipeline.storage.warehouse import open_warehouse
 from smartcart_pipeline_tests.conftest import REAL, SAMPLE
 from smartcart_pipeline_tests.declared import BEHAVIOURAL, TABLES
 from smartcart_pipeline_tests.spark_cluster import Cluster, missing_for_spark, running_cluster
@@ -160,7 +161,7 @@ def test_k_and_segments_are_the_same(nights: tuple[Home, Home]):
 def test_the_warehouse_is_published_as_ever(nights: tuple[Home, Home]):
     answers = []
     for home in nights:
-        with duckdb.connect(str(home.warehouse), read_only=True) as warehouse:
+        with open_warehouse(home.warehouse) as warehouse:
             found = {row[0] for row in warehouse.sql("SELECT table_name FROM duckdb_tables()").fetchall()}
             assert found == {*TABLES, *RECORDS}
             answers.append(warehouse.sql("SELECT count(*), sum(income) FROM features").fetchall())

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import duckdb
 import pandas as pd
 import pytest
 from pyarrow import parquet
@@ -25,6 +24,7 @@ from smartcart_pipeline.report.changes import CAUSE_WORDS
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.models import ask_for, read_record, read_version
 from smartcart_pipeline.storage.publications import kept_publications
+from smartcart_pipeline.storage.warehouse import open_warehouse
 from smartcart_pipeline_tests import forked
 from smartcart_pipeline_tests.conftest import SAMPLE
 
@@ -34,7 +34,7 @@ pytestmark = [pytest.mark.night, pytest.mark.timeout(1_200)]
 
 
 def ask(home: Home, query: str) -> list[tuple[Any, ...]]:
-    with duckdb.connect(str(home.warehouse), read_only=True) as warehouse:
+    with open_warehouse(home.warehouse) as warehouse:
         return warehouse.sql(query).fetchall()
 
 

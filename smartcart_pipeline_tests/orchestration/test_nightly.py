@@ -7,12 +7,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pandas as pd
 import pytest
 
 from smartcart_pipeline.orchestration.night import run_job
 from smartcart_pipeline.storage.home import Home
+from smartcart_pipeline.storage.warehouse import open_warehouse
 from smartcart_pipeline_tests.declared import TABLES
 
 pytestmark = pytest.mark.night
@@ -25,7 +25,7 @@ def segment(export: Path, root: Path, recipe: str = "behavioural", as_of: str | 
 
 
 def ask(home: Home, query: str) -> list[tuple[Any, ...]]:
-    with duckdb.connect(str(home.warehouse), read_only=True) as warehouse:
+    with open_warehouse(home.warehouse) as warehouse:
         return warehouse.sql(query).fetchall()
 
 

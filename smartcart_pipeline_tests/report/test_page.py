@@ -21,6 +21,7 @@ from smartcart_pipeline.report import changes
 from smartcart_pipeline.report.wording import measures
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.models import ask_for
+from smartcart_pipeline.storage.warehouse import open_warehouse
 from smartcart_pipeline_tests.conftest import SAMPLE
 from smartcart_pipeline_tests.declared import CATEGORIES, RECIPES
 
@@ -76,7 +77,7 @@ def enriched(customers: pd.DataFrame, number: int) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def warehouse(home: Home) -> Iterator[duckdb.DuckDBPyConnection]:
-    with duckdb.connect(str(home.warehouse), read_only=True) as connection:
+    with open_warehouse(home.warehouse) as connection:
         yield connection
 
 

@@ -58,6 +58,7 @@ def findings(*segments: dict[str, Any]) -> Findings:
         responses.append({"segment_id": segment, "response_rate": rate, "rate_low": low, "rate_high": high})
     return Findings(
         declaration=BEHAVIOURAL,
+        counts_outcomes=False,
         publication={"run_id": "r", "as_of_date": date(2014, 6, 29), "recipe": "behavioural"}
         | {"published_at": datetime(2014, 6, 30)},  # noqa: DTZ001
         profiles=profiles,

@@ -18,7 +18,7 @@ SAMPLED = 400
 def night_of(world: World, number: int, previous: Any) -> Tonight:
     """A night of a world, with a sample that is smaller than it."""
     night = describe_night(world.export(number)[0], number, seed=1)
-    sample = sample_customers(night.sample, SAMPLED, 1)
+    sample = sample_customers(Memory(), night.sample, SAMPLED, 1)
     return Tonight(
         number + 1, night.features, night.points, sample, night.candidates, night.fit, previous, True, seed=1
     )

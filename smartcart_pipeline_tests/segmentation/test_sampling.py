@@ -2,13 +2,14 @@ import pandas as pd
 import pytest
 
 from smartcart_pipeline.segmentation.sampling import sample_customers, sample_places
+from smartcart_pipeline.smartcart.simulation import Memory
 from smartcart_pipeline_tests.conftest import Frames, to_pandas
 
 CUSTOMERS = pd.DataFrame({"customer_id": range(0, 10_000, 5), "value": range(2_000)})
 
 
 def draw(frame: pd.DataFrame, as_frame: Frames, customers: int, seed: int = 1) -> list[int]:
-    return to_pandas(sample_customers(as_frame(frame), customers, seed))["customer_id"].tolist()
+    return to_pandas(sample_customers(Memory(), as_frame(frame), customers, seed))["customer_id"].tolist()
 
 
 def test_the_same_seed_draws_the_same_customers_in_order_of_their_ids(as_frame: Frames):
@@ -42,7 +43,7 @@ def test_ids_as_large_as_they_come_do_not_overflow(as_frame: Frames):
 
 def test_a_sample_with_places_has_the_columns_of_both(as_frame: Frames):
     points = pd.DataFrame({"customer_id": CUSTOMERS["customer_id"][::-1], "pc1": CUSTOMERS["value"][::-1] * 2.0})
-    drawn = to_pandas(sample_places(as_frame(CUSTOMERS), as_frame(points), 100, 1))
+    drawn = to_pandas(sample_places(Memory(), as_frame(CUSTOMERS), as_frame(points), 100, 1))
     assert drawn["customer_id"].tolist() == draw(CUSTOMERS, as_frame, 100)
     assert drawn.columns.tolist() == ["customer_id", "value", "pc1"]
     assert (drawn["pc1"] == drawn["value"] * 2).all()

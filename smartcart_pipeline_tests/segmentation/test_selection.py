@@ -190,7 +190,7 @@ def test_a_sample_chooses_the_k_that_all_customers_do(engine: DuckDBEngine):
     encoded = encode_features(described, recipe)
     seen = engine.sum_moments(encoded, recipe.names)
     points = project(standardise(encoded, fit_scaler(seen)), fit_components(correlate(seen), recipe.names))
-    drawn = sample_customers(points, 10_000, seed=42)
+    drawn = sample_customers(engine, points, 10_000, seed=42)
 
     measured = [evaluate_candidates(engine.array(some, NAMES), seed=42) for some in (drawn, points)]
     assert [rows[0]["sample_customers"] for rows in measured] == [10_000, 29_987]

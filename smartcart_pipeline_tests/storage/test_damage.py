@@ -16,6 +16,7 @@ from smartcart_pipeline.storage.damage import require_records, require_sound
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.models import read_record
 from smartcart_pipeline.storage.publications import kept_publications
+from smartcart_pipeline.storage.warehouse import open_warehouse
 from smartcart_pipeline_tests.forked import smartcart
 
 
@@ -61,7 +62,7 @@ def night(home: Home, export: Path, day: str = "2015-01-03") -> subprocess.Compl
 
 
 def segments(home: Home) -> list[tuple[object, ...]]:
-    with duckdb.connect(str(home.warehouse), read_only=True) as warehouse:
+    with open_warehouse(home.warehouse) as warehouse:
         return warehouse.execute("SELECT customer_id, segment_id FROM clusters ORDER BY 1").fetchall()
 
 
@@ -114,7 +115,7 @@ def test_without_its_records_a_home_goes_on_as_it_was(
     assert done.returncode == 0, done.stderr
     assert segments(home) == before
     assert len(kept_publications(home)) == len(nights) + 1
-    with duckdb.connect(str(home.warehouse), read_only=True) as warehouse:
+    with open_warehouse(home.warehouse) as warehouse:
         assert warehouse.execute("SELECT max(night), count(*) FROM nights").fetchall() == [(3, 3)]
         assert warehouse.execute("SELECT count(*) FROM lineage WHERE finished IS NULL").fetchall() == [(0,)]
     assert smartcart("model", "replay", "--home", home.root).returncode == 0
@@ -148,7 +149,7 @@ def test_tables_of_the_last_night_are_put_back_from_its_publication(home: Home, 
     for name, path in damaged.items():
         one, other = f"FROM '{path}'", f"FROM '{two_nights.lake / name / path.name}'"
         assert duckdb.sql(f"({one} EXCEPT ALL {other}) UNION ALL ({other} EXCEPT ALL {one})").fetchall() == [], name
-    with duckdb.connect(str(home.warehouse), read_only=True) as warehouse:
+    with open_warehouse(home.warehouse) as warehouse:
         assert warehouse.execute("SELECT max(night), count(*) FROM nights").fetchall() == [(3, 3)]
         assert warehouse.execute("SELECT count(DISTINCT night) FROM promotion_decisions").fetchall() == [(3,)]
     assert smartcart("model", "replay", "--home", home.root).returncode == 0
@@ -169,7 +170,7 @@ def test_a_home_of_an_earlier_version_with_fewer_tables_and_columns_goes_on(home
     shutil.copy2(publication, home.warehouse)
     done = night(home, export)
     assert done.returncode == 0, done.stderr
-    with duckdb.connect(str(home.warehouse), read_only=True) as warehouse:
+    with open_warehouse(home.warehouse) as warehouse:
         assert warehouse.execute("SELECT night, replaces_night FROM nights ORDER BY 1").fetchall() == [
             (1, None),
             (2, None),

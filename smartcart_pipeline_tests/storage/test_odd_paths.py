@@ -20,6 +20,7 @@ from smartcart_pipeline.orchestration.night import open_records, prepare_home
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.odd_paths import require_path
 from smartcart_pipeline.storage.run_records import OpenEventLog
+from smartcart_pipeline.storage.warehouse import open_warehouse
 from smartcart_pipeline_tests import forked
 from smartcart_pipeline_tests.declared import BEHAVIOURAL
 
@@ -115,7 +116,7 @@ def _run_by_the_sensor(home: Home, export: Path, log: Path) -> None:
             dev.send_signal(signal.SIGINT)
             dev.wait(60)
     newest = max(home.publications.glob("*.duckdb"))
-    with duckdb.connect(str(newest), read_only=True) as connection:
+    with open_warehouse(newest) as connection:
         [(customers,)] = connection.execute("SELECT sum(customers) FROM profiles").fetchall()
     assert customers == 250
 

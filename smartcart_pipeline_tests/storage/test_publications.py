@@ -25,6 +25,7 @@ from smartcart_pipeline.storage.publications import (
     tell_strange,
 )
 from smartcart_pipeline.storage.run_lock import HomeBusyError
+from smartcart_pipeline.storage.warehouse import open_warehouse
 from smartcart_pipeline_tests.declared import BEHAVIOURAL, TABLES
 from smartcart_pipeline_tests.publishing import FEW, contents, means, night, page, some_row, write_lake
 
@@ -82,9 +83,9 @@ held = duckdb.connect(sys.argv[1], read_only=True) if sys.argv[2] == "holds" els
 print("ready", flush=True)
 for line in sys.stdin:
     connection = held or duckdb.connect(sys.argv[1], read_only=True)
-    [(run_id, mean)] = connection.sql("SELECT run_id, mean FROM publication, scaler").fetchall()
+    [(run_id, mean)] = connection.sql("SELECT run_id, mean FROM audit.publication, model.scaler").fetchall()
     [(customers,)] = connection.sql("SELECT count(*) FROM customer_360").fetchall()
-    runs = connection.sql("SELECT DISTINCT run_id FROM lineage").fetchall()
+    runs = connection.sql("SELECT DISTINCT run_id FROM audit.lineage").fetchall()
     assert (runs, customers) == ([(run_id,)], 1), (runs, customers)
     if held is None:
         connection.close()
@@ -173,12 +174,12 @@ def test_a_read_write_session_spoils_nothing_and_loses_nothing(home: Home, engin
     assert means(home.warehouse) == [46.0]
 
     assert done.set_aside
-    with duckdb.connect(str(done.set_aside), read_only=True) as connection:
+    with open_warehouse(done.set_aside) as connection:
         assert [row[0] for row in connection.sql("SELECT words FROM mine").fetchall()] == wrote
-        assert connection.sql("SELECT mean FROM scaler").fetchall() == [(45.0,)]
+        assert connection.sql("SELECT mean FROM model.scaler").fetchall() == [(45.0,)]
     # What is kept is as it was built, and the next night finds nothing to set aside.
     assert means(first.path) == [45.0]
-    with duckdb.connect(str(first.path), read_only=True) as connection:
+    with open_warehouse(first.path) as connection:
         assert "mine" not in {row[0] for row in connection.sql("SHOW TABLES").fetchall()}
     assert night(home, "c", 47.0, engine).set_aside is None
 
@@ -197,7 +198,7 @@ try:
     duckdb.connect({str(home.warehouse)!r})
 except duckdb.Error as error:
     print("refused" if "Permission denied" in str(error) else error)
-print(duckdb.connect({str(home.warehouse)!r}, read_only=True).sql("SELECT mean FROM scaler").fetchall())
+print(duckdb.connect({str(home.warehouse)!r}, read_only=True).sql("SELECT mean FROM model.scaler").fetchall())
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.stdout.splitlines() == ["refused", "[(45.0,)]"], done.stderr
@@ -224,7 +225,7 @@ def test_a_table_that_a_later_run_took_over_stays_as_long_as_it_is_needed(home: 
     later = {name: lake.path(name) for name in FEW}
     assert {run_of(file) for file in later.values()} == {"old", "new"}
     publish(engine, contents("new", later, copied_rows=0), home, kept=1)
-    with duckdb.connect(str(home.warehouse), read_only=True) as connection:
+    with open_warehouse(home.warehouse) as connection:
         for name in FEW:
             assert connection.sql(f"SELECT count(*) FROM {name}").fetchall() == [(1,)]
 

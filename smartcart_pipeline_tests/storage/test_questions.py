@@ -6,7 +6,6 @@ from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
 
-import duckdb
 import pyarrow as pa
 import pytest
 from pyarrow import parquet
@@ -17,6 +16,7 @@ from smartcart_pipeline.storage import questions
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.publications import publish
 from smartcart_pipeline.storage.questions import WRITERS, ask, write_text
+from smartcart_pipeline.storage.warehouse import open_warehouse
 from smartcart_pipeline_tests.publishing import contents, night, write_lake
 
 
@@ -195,5 +195,5 @@ def test_a_question_leaves_the_publication_free(home: Home, publication: Path):
     with suppress(EOFError), ask(home, publication, "FROM range(200_000)", "json") as answer:
         assert next(answer.rows).num_rows == questions.BATCH_ROWS
         raise EOFError
-    with duckdb.connect(str(publication), read_only=True) as connection:
+    with open_warehouse(publication) as connection:
         assert connection.execute("SELECT mean FROM scaler").fetchall() == [(45.0,)]

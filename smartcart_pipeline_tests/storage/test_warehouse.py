@@ -10,7 +10,7 @@ from smartcart_pipeline.declaration.tables import RECORDS
 from smartcart_pipeline.engines.duckdb import DuckDBEngine
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.lake import Fitted, Lake
-from smartcart_pipeline.storage.warehouse import build
+from smartcart_pipeline.storage.warehouse import build, open_warehouse
 from smartcart_pipeline_tests.declared import BEHAVIOURAL, TABLES, VIEWS
 from smartcart_pipeline_tests.publishing import contents, some_row, write_lake
 
@@ -23,7 +23,7 @@ def make(home: Home, engine: DuckDBEngine, copied_rows: int = 10) -> Path:
 
 
 def ask(path: Path, query: str) -> list[tuple[Any, ...]]:
-    with duckdb.connect(str(path), read_only=True) as connection:
+    with open_warehouse(path) as connection:
         return connection.sql(query).fetchall()
 
 
