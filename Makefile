@@ -13,6 +13,8 @@ UV := $(shell command -v uv 2>/dev/null)
 TELL_MADE_FROM := { pwd; $(PYTHON) -V; cat requirements*.lock pyproject.toml; } 2>&1 | cksum | cut -d ' ' -f 1
 MADE_FROM := $(shell $(TELL_MADE_FROM))
 READY := .venv/.ready-$(MADE_FROM)
+# What only tests and linters use, which is half of all.
+DEV := .venv/.ready-dev-$(MADE_FROM)
 # Spark is large and needs Java: it is set up for what uses it only, and tests of it are skipped without.
 SPARK := .venv/.ready-spark-$(MADE_FROM)
 BENCH := .venv/.ready-bench-$(MADE_FROM)
@@ -33,16 +35,16 @@ run: $(READY) ## Segment the sample in data/ (more options: make run ARGS="--jso
 PYTEST := $(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder
 CORES := $(shell nproc 2>/dev/null || echo 2)
 
-test: $(READY) $(OLDER) $(if $(JAVA),$(SPARK)) lint ## Lint and the whole test suite (with COV=1, which lines it runs, too).
+test: $(DEV) $(OLDER) $(if $(JAVA),$(SPARK)) lint ## Lint and the whole test suite (with COV=1, which lines it runs, too).
 	@$(PYTEST) --numprocesses $$(($(CORES) + 1)) $(if $(COV),--cov --cov-report=term) $(ARGS)
 
-check: $(READY) ## For daily work: lint, and every test that runs no whole night.
+check: $(DEV) ## For daily work: lint, and every test that runs no whole night.
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target lint quick-tests
 
-quick-tests: $(READY)
+quick-tests: $(DEV)
 	@$(PYTEST) --numprocesses $(CORES) -m "not night" $(ARGS)
 
-lint: $(READY) ## Style, docstrings and types.
+lint: $(DEV) ## Style, docstrings and types.
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
@@ -56,23 +58,28 @@ bench: $(BENCH) $(if $(JAVA),$(SPARK)) ## The benchmarks (one of them: make benc
 spark-cluster: $(SPARK) ## A Spark cluster on loopback, until Ctrl-C (for one command: make spark-cluster ARGS="command").
 	@$(BIN)/python -m smartcart_pipeline_tests.spark_cluster $(ARGS)
 
-format: $(READY) ## Put the code into shape.
+format: $(DEV) ## Put the code into shape.
 	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
 
 COMPILE := uv pip compile --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \
 	--no-strip-extras --no-emit-index-url --no-header --quiet
 
 lock: ## Pin the dependencies anew (needs uv; newer versions: make lock ARGS=--upgrade).
-	@$(COMPILE) pyproject.toml --extra dev --extra postgres $(ARGS) --output-file requirements.lock
-	@for extra in spark bench; do \
-		$(BIN)/python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies']['$$extra'], sep='\n')" \
-			| $(COMPILE) - --constraint requirements.lock $(ARGS) --output-file requirements-$$extra.lock || exit 1; \
+	@$(COMPILE) pyproject.toml --extra build $(ARGS) --output-file requirements.lock
+	@for lock in "dev postgres" spark bench; do \
+		$(BIN)/python -c "import sys, tomllib; extras = tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies']; print(*(one for name in sys.argv[1:] for one in extras[name]), sep='\n')" $$lock \
+			| $(COMPILE) - --constraint requirements.lock $(ARGS) --output-file requirements-$${lock%% *}.lock || exit 1; \
 	done
 	@echo 'duckdb>=1.5,<1.6' | $(COMPILE) - $(ARGS) --no-annotate --output-file requirements-duckdb15.lock
 
 clean: ## Remove the environment and the caches; data/ stays.
 	@rm -f .venv/.ready*
 	@rm -rf .venv .venv-duckdb15 .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage* build dist *.egg-info
+
+# A lock names everything. Left to resolve extras, pip may ask for hashes of versions that nobody pinned. Byte code is made
+# afterwards: pip makes it with one process, of one file after the other.
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-compile
+COMPILE_INSTALLED := $(BIN)/python -m compileall -qq -j 0 .venv/lib || true
 
 # For one's own commands: install WHAT PACKAGES… installs where that may be done, and else says the one command to type.
 INSTALL := install() { \
@@ -104,13 +111,23 @@ ifneq ($(UV),)
 	@uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 else
 	@$(PYTHON) -m venv .venv
-	@# The lock names everything. Left to resolve extras, pip may ask for hashes of versions that nobody pinned.
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(PIP_INSTALL) --require-hashes -r requirements.lock
+	@$(PIP_INSTALL) --no-build-isolation --editable .
+	@$(COMPILE_INSTALLED)
 endif
 	@$(BIN)/python -m compileall -q smartcart_pipeline
 	@# Set-up ends here. Preparing data/ is not part of it: the command does so on first use.
 	@touch ".venv/.ready-$$($(TELL_MADE_FROM))"
+
+$(DEV): $(READY)
+	@echo "Setting up what tests and linters use (once) …" >&2
+ifneq ($(UV),)
+	@uv pip install --quiet --python $(BIN)/python --compile-bytecode --no-deps --require-hashes -r requirements-dev.lock
+else
+	@$(PIP_INSTALL) --require-hashes -r requirements-dev.lock
+	@$(COMPILE_INSTALLED)
+endif
+	@touch ".venv/.ready-dev-$$($(TELL_MADE_FROM))"
 
 $(SPARK): $(READY)
 	@$(INSTALL); command -v java >/dev/null || install "Java 17, which Spark needs," openjdk-17-jre-headless
@@ -118,16 +135,18 @@ $(SPARK): $(READY)
 ifneq ($(UV),)
 	@uv pip install --quiet --python $(BIN)/python --compile-bytecode --no-deps --require-hashes -r requirements-spark.lock
 else
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-spark.lock
+	@$(PIP_INSTALL) --require-hashes -r requirements-spark.lock
+	@$(COMPILE_INSTALLED)
 endif
 	@touch ".venv/.ready-spark-$$($(TELL_MADE_FROM))"
 
-$(BENCH): $(READY)
+$(BENCH): $(DEV)
 	@echo "Setting up what the benchmarks use (once) …" >&2
 ifneq ($(UV),)
 	@uv pip install --quiet --python $(BIN)/python --compile-bytecode --no-deps --require-hashes -r requirements-bench.lock
 else
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-bench.lock
+	@$(PIP_INSTALL) --require-hashes -r requirements-bench.lock
+	@$(COMPILE_INSTALLED)
 endif
 	@touch ".venv/.ready-bench-$$($(TELL_MADE_FROM))"
 

@@ -8,8 +8,6 @@ from smartcart_pipeline.declaration.files import nearest
 from smartcart_pipeline.declaration.tables import feature_columns
 
 MEDIAN = "_median"
-# What a model of the first format says besides the limits and the medians.
-FIRST = {"format", "recipe", "as_of_date", "features", "explained_variance_ratio", "segments"}
 
 
 def declared_before(document: Any) -> Any:
@@ -33,12 +31,12 @@ def declared_before(document: Any) -> Any:
         raise ValueError(f"recipe is {name!r}{nearest(str(name), known)}")
     declaration = shipped_declaration(name)
     medians = {f"{column}{MEDIAN}" for column in declaration.recipe.impute}
-    others = {str(key) for key in document} - FIRST - medians - {"limits"}
-    missing = (FIRST | medians | {"limits"}) - document.keys()
-    if others or missing:
-        raise ValueError(f"{sorted(others or missing)[0]} is {'not known' if others else 'missing'}")
+    if missing := ({"limits"} | medians) - document.keys():
+        raise ValueError(f"{sorted(missing)[0]} is missing")
+    if later := {"declaration", "medians"} & document.keys():
+        raise ValueError(f"{sorted(later)[0]} is not known in format 1")
     return {
-        **{key: value for key, value in document.items() if key in FIRST},
+        **{key: value for key, value in document.items() if key not in {"limits", *medians}},
         "format": 2,
         "declaration": _with_limits(declaration, document["limits"]),
         "medians": {column: document[f"{column}{MEDIAN}"] for column in declaration.recipe.impute},

@@ -16,6 +16,7 @@ import numpy as np
 from narwhals.typing import FrameT
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from smartcart_pipeline.declaration.columns import WHOLE
 from smartcart_pipeline.declaration.declaration import Declaration, read_declared
 from smartcart_pipeline.declaration.earlier import declared_before
 from smartcart_pipeline.declaration.errors import HomeError
@@ -354,8 +355,14 @@ def score_customers(judged: FrameT, model: SegmentModel) -> FrameT:
         *imputed.values(),
         as_of.alias("as_of_date"),
         belongs(model.as_of_date, model.declaration, newcomers=True).alias("is_accepted"),
-        # Nothing is computed from what is refused: it may be any number.
-    ).with_columns(*[nw.when(accepted).then(nw.col(name)).alias(name) for name in model.declaration.columns_read])
+    ).with_columns(
+        # What is refused may be any number, also one whose sums no type holds.
+        *[
+            nw.when(accepted).then(nw.col(name)).otherwise(nw.lit(0)).alias(name)
+            for name in model.declaration.columns_read
+            if model.declaration.contract.by_name[name].type in WHOLE
+        ]
+    )
     described = describe_customers(known, model.declaration, beside=("is_accepted",))
     placed = assign_model(described, model, beside=("is_accepted",))
     scores = {

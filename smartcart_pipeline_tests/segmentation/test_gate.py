@@ -54,7 +54,6 @@ def test_the_gate_says_what_it_decides_and_why(evidence: Evidence, promoted: boo
     decision = decide_promotion(evidence, GATE)
     assert decision.promoted == promoted
     assert said in decision.verdict
-    assert {row["promoted"] for row in decision.criteria} == {promoted}
 
 
 def test_every_criterion_alone_holds_a_challenger_back():
