@@ -1,15 +1,19 @@
 """What describes a customer follows from the cleaned row alone, on every kind of frame."""
 
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
+import narwhals as nw
 import pandas as pd
 import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from smartcart_pipeline.segmentation.features import describe_customers
+from smartcart_pipeline.declaration.declaration import Declaration
+from smartcart_pipeline.declaration.recipe import AsIs, Difference, Feature, Flag, Log, Ratio, Sum, Verb
+from smartcart_pipeline.segmentation.features import describe_customers, make_features
 from smartcart_pipeline_tests.conftest import Frames
 from smartcart_pipeline_tests.declared import AMOUNTS, BEHAVIOURAL, BY_NAME, NAMES, TABLES
 from smartcart_pipeline_tests.segmentation.test_cleaning import CUSTOMER, SCHEMA, Row, rows
@@ -122,3 +126,60 @@ DAYS = st.one_of(
 def test_tenure_is_what_the_calendar_says(as_frame: Frames, days: list[tuple[date, date]]):
     described = features(as_frame, *({"dt_customer": joined, "as_of_date": as_of} for joined, as_of in days))
     assert [row["customer_tenure_days"] for row in described] == [(as_of - joined).days for joined, as_of in days]
+
+
+def declared(**features: dict[str, Any]) -> Declaration:
+    """The shipped declaration with other features."""
+    parts = {name: Feature(name, verb=of["verb"], words=WORDS, step=of.get("step")) for name, of in features.items()}
+    return replace(BEHAVIOURAL, recipe=replace(BEHAVIOURAL.recipe, features=tuple(parts.values())))
+
+
+WORDS = BEHAVIOURAL.recipe.by_name["age"].words
+
+
+def described(as_frame: Frames, declaration: Declaration, *changes: Row) -> list[Row]:
+    cleaned = [CLEANED | {"customer_id": number} | change for number, change in enumerate(changes, start=1)]
+    frame = pa.Table.from_pylist(cleaned, schema=CLEANED_SCHEMA).to_pandas(types_mapper=pd.ArrowDtype)
+    return rows(describe_customers(as_frame(frame), declaration).sort("customer_id"))
+
+
+@pytest.mark.parametrize(
+    ("verb", "step", "values"),
+    [
+        (Ratio("recency", "teenhome"), None, [5.0, 0.0, 2.5]),
+        (Ratio("recency", "teenhome"), 2, [6.0, 0.0, 2.0]),
+        (Difference("teenhome", "recency"), None, [-8.0, -10.0, -3.0]),
+        (Log("recency"), 1 / 4096, [9_822 / 4096, 9_822 / 4096, 7_339 / 4096]),
+        (Sum(("recency", "teenhome")), None, [12, 10, 7]),
+        (Flag("complain"), None, [0, 1, 0]),
+        (AsIs("recency"), None, [10, 10, 5]),
+    ],
+    ids=["ratio", "ratio in twos", "difference", "log", "sum", "flag", "as it is"],
+)
+def test_verbs_make_what_they_say(as_frame: Frames, verb: Verb, step: float | None, values: list[float]):
+    declaration = declared(made={"verb": verb, "step": step})
+    found = described(
+        as_frame,
+        declaration,
+        {"recency": 10, "teenhome": 2, "complain": 0},
+        {"recency": 10, "teenhome": 0, "complain": 1},
+        {"recency": 5, "teenhome": 2, "complain": 0},
+    )
+    assert [row["made"] for row in found] == values
+
+
+def test_a_feature_reads_those_before_it_and_of_its_own_name_the_column(as_frame: Frames):
+    declaration = declared(
+        income={"verb": Log("income"), "step": 0.5},
+        more={"verb": Sum(("income", "recency"))},
+    )
+    [row] = described(as_frame, declaration, {"income": 58_138.5, "recency": 58})
+    assert (row["income"], row["more"]) == (11.0, 69.0)
+
+
+def test_the_greatest_numbers_of_a_type_can_be_added_where_no_contract_has_judged_them(as_frame: Frames):
+    largest = dict.fromkeys(AMOUNTS, 2**31 - 1)
+    cleaned = pa.Table.from_pylist([CLEANED | largest], schema=CLEANED_SCHEMA).to_pandas(types_mapper=pd.ArrowDtype)
+    made = make_features(BEHAVIOURAL, nw.col("as_of_date"), of_any_number=True)["total_spending"].alias("total")
+    [row] = rows(as_frame(cleaned).select(made))
+    assert row["total"] == 6 * (2**31 - 1)

@@ -1,6 +1,10 @@
+import hashlib
+
+import narwhals as nw
 import pandas as pd
 import pytest
 
+from smartcart_pipeline.engines.duckdb import DuckDBEngine
 from smartcart_pipeline.segmentation.sampling import sample_customers, sample_places
 from smartcart_pipeline.smartcart.simulation import Memory
 from smartcart_pipeline_tests.conftest import Frames, to_pandas
@@ -47,3 +51,19 @@ def test_a_sample_with_places_has_the_columns_of_both(as_frame: Frames):
     assert drawn["customer_id"].tolist() == draw(CUSTOMERS, as_frame, 100)
     assert drawn.columns.tolist() == ["customer_id", "value", "pc1"]
     assert (drawn["pc1"] == drawn["value"] * 2).all()
+
+
+def test_texts_are_drawn_by_a_number_that_every_engine_reckons_alike(engine: DuckDBEngine):
+    ids = [f"{number}@shop.example" for number in range(500)]
+    frame = nw.from_native(engine.connection.from_df(pd.DataFrame({"customer_id": ids})))
+    numbered = to_pandas(engine.number_ids(frame)).set_index("customer_id")["id_number"]
+    # 60 bits of the MD5, as anybody can compute them.
+    assert numbered.to_dict() == {
+        one: int(hashlib.md5(one.encode(), usedforsecurity=False).hexdigest()[:15], 16) for one in ids
+    }
+    drawn = to_pandas(sample_customers(engine, frame, 100, 1))["customer_id"].tolist()
+    assert drawn == sorted(drawn)
+    assert len(set(drawn)) == 100
+    shuffled = nw.from_native(engine.connection.from_df(pd.DataFrame({"customer_id": ids[::-1]})))
+    assert to_pandas(sample_customers(engine, shuffled, 100, 1))["customer_id"].tolist() == drawn
+    assert to_pandas(sample_customers(engine, frame, 100, 2))["customer_id"].tolist() != drawn

@@ -159,13 +159,13 @@ def test_tables_of_the_last_night_are_put_back_from_its_publication(home: Home, 
 def test_a_home_of_an_earlier_version_with_fewer_tables_and_columns_goes_on(home: Home, export: Path):
     publication = kept_publications(home)[0]
     publication.chmod(0o600)
-    lacking = {"nights": "replaces_night", "contested_models": "compared_night"}
+    lacking = {"history.nights": "replaces_night", "model.contested_models": "compared_night"}
     with duckdb.connect(str(publication)) as connection:
         for table, column in lacking.items():
             connection.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
-            path = newest(home, table)
+            path = newest(home, table.partition(".")[2])
             parquet.write_table(parquet.read_table(path).drop_columns(column), path)
-        connection.execute("DROP TABLE plotted_customers")
+        connection.execute("DROP TABLE model.plotted_customers")
     shutil.rmtree(home.lake / "plotted_customers")
     shutil.copy2(publication, home.warehouse)
     done = night(home, export)

@@ -126,11 +126,12 @@ def test_columns_of_one_name_are_all_answered(home: Home, publication: Path):
 
 
 def test_a_spreadsheet_takes_no_text_for_a_formula():
-    texts = pa.array(["=1+1", "+1", "-1", "@x", "\tx", "\rx", "a=1", None, ""])
-    table = written("csv", pa.record_batch({"=name": texts, "n": pa.array([-1.5] * 9)}))
+    texts = pa.array(["=1+1", "+1+A1", "-x", "@x", "\tx", "\rx", "a=1", None, "", "-17", "+4917012345"])
+    table = written("csv", pa.record_batch({"=name": texts, "n": pa.array([-1.5] * len(texts))}))
     first, *lines = table.decode().split("\n", 1)
     assert first == '"\'=name","n"'
-    for quoted in ("'=1+1", "'+1", "'-1", "'@x", "'\tx", "'\rx", "a=1"):
+    # An id that is a number with a sign stays what it is.
+    for quoted in ("'=1+1", "'+1+A1", "'-x", "'@x", "'\tx", "'\rx", "a=1", "-17", "+4917012345"):
         assert f'"{quoted}",-1.5\n' in lines[0]
     assert "\n,-1.5\n" in lines[0]
 

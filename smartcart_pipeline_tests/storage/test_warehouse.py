@@ -8,6 +8,7 @@ import pytest
 
 from smartcart_pipeline.declaration.tables import RECORDS
 from smartcart_pipeline.engines.duckdb import DuckDBEngine
+from smartcart_pipeline.storage import warehouse
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.lake import Fitted, Lake
 from smartcart_pipeline.storage.warehouse import build, open_warehouse
@@ -54,6 +55,39 @@ def test_all_that_is_declared_is_there_with_types_and_comments(
     }
     for name in VIEWS:
         ask(path, f"FROM {name}")
+
+
+def test_a_warehouse_has_its_tables_in_schemas_with_their_keys_and_what_must_be_there(home: Home, engine: DuckDBEngine):
+    path = make(home, engine)
+    declared = {**TABLES, **RECORDS}
+    found = ask(path, "SELECT table_name, schema_name FROM duckdb_tables()")
+    assert dict(found) == {name: table.schema for name, table in declared.items()}
+    required = "SELECT table_name, column_name FROM duckdb_columns() WHERE NOT is_nullable AND NOT internal"
+    views = {row[0] for row in ask(path, "SELECT view_name FROM duckdb_views() WHERE NOT internal")}
+    assert {row for row in ask(path, required) if row[0] not in views} == {
+        (name, column.name) for name, table in declared.items() for column in table.columns if not column.nullable
+    }
+    keyed = "SELECT table_name, constraint_column_names FROM duckdb_constraints() WHERE constraint_type = 'PRIMARY KEY'"
+    keys = dict(ask(path, keyed))
+    assert {name: tuple(columns) for name, columns in keys.items()} == {
+        name: table.key
+        for name, table in declared.items()
+        if not any(column.nullable for column in table.columns if column.name in table.key)
+    }
+    # By one who knows nothing of the pipeline, too.
+    with duckdb.connect(str(path), read_only=True) as plain:
+        for view in views:
+            plain.execute(f"FROM {view}").fetchall()
+        plain.execute("FROM history.nights").fetchall()
+
+
+def test_large_tables_are_created_without_the_index_of_a_key(
+    home: Home, engine: DuckDBEngine, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(warehouse, "KEYED_ROWS", 0)
+    path = make(home, engine)
+    keyed = ask(path, "SELECT DISTINCT table_name FROM duckdb_constraints() WHERE constraint_type = 'PRIMARY KEY'")
+    assert {row[0] for row in keyed} == set(RECORDS) - {"column_lineage"}
 
 
 def test_a_warehouse_says_of_itself_which_run_made_it_and_how_many_rows_it_has(home: Home, engine: DuckDBEngine):
