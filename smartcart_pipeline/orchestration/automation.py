@@ -15,6 +15,7 @@ import dagster as dg
 
 from smartcart_pipeline.declaration.declaration import read_declaration
 from smartcart_pipeline.declaration.errors import CallError, ExportError, FaultError, HomeError
+from smartcart_pipeline.declaration.files import DeclarationError
 from smartcart_pipeline.exports.as_of import NEWEST, day_of_delivery, stated_day
 from smartcart_pipeline.exports.inspecting import hash_content, inspect_export
 from smartcart_pipeline.notifications import notices, outbox
@@ -569,9 +570,11 @@ def _fault(metadata: Mapping[str, Any], message: str | None) -> FaultError | Non
 
 
 def _cause(error: Any) -> FaultError | None:
-    """The home's fault where a run could not even begin: what its resources raise is in no step."""
+    """Whose fault it is that a run could not even begin: what its resources raise is in no step."""
+    kinds = {kind.__name__: kind for kind in (HomeError, HomeBusyError, DeclarationError)}
     while error is not None:
-        if error.cls_name in (HomeError.__name__, HomeBusyError.__name__):
-            return HomeError(error.message.partition(": ")[2].strip())
+        if error.cls_name in kinds or error.cls_name == CallError.__name__:
+            told = error.message.partition(": ")[2].strip()
+            return CallError(told) if error.cls_name == CallError.__name__ else HomeError(told)
         error = error.cause
     return None

@@ -15,8 +15,9 @@ import yaml
 from smartcart_pipeline.declaration.declaration import SHIPPED, read_declaration
 from smartcart_pipeline.declaration.errors import HomeError
 from smartcart_pipeline.engines.duckdb import DuckDBEngine
+from smartcart_pipeline.orchestration.automation import find_fault, run_config
 from smartcart_pipeline.orchestration.definitions import build_defs
-from smartcart_pipeline.orchestration.night import run_job
+from smartcart_pipeline.orchestration.night import open_records, run_job
 from smartcart_pipeline.orchestration.replay import replay_history
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.publications import kept_publications
@@ -211,3 +212,13 @@ def test_definitions_load_with_a_wrong_declaration_and_every_run_says_what_is_wr
     assert (done.returncode, done.stdout) == (2, "")
     assert "recipe.contract is missing" in done.stderr
     assert not home.warehouse.exists()
+    # As the daemon runs it, without a look before.
+    with open_records(home) as instance:
+        ran = (
+            build_defs(home)
+            .resolve_job_def("nightly_refresh")
+            .execute_in_process(run_config=run_config({"input": str(SAMPLE)}), instance=instance, raise_on_error=False)
+        )
+        fault = find_fault(instance, ran.run_id)
+    assert isinstance(fault, HomeError)
+    assert str(fault).startswith(f"{home.root / 'recipe.yaml'}: recipe.contract is missing; ")
