@@ -17,7 +17,7 @@ from smartcart_pipeline.declaration.errors import HomeError
 from smartcart_pipeline.engines.duckdb import DuckDBEngine
 from smartcart_pipeline.orchestration.automation import find_fault, run_config
 from smartcart_pipeline.orchestration.definitions import build_defs
-from smartcart_pipeline.orchestration.night import open_records, run_job
+from smartcart_pipeline.orchestration.night import open_records, prepare_home, run_job
 from smartcart_pipeline.orchestration.replay import replay_history
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.publications import kept_publications
@@ -213,6 +213,7 @@ def test_definitions_load_with_a_wrong_declaration_and_every_run_says_what_is_wr
     assert "recipe.contract is missing" in done.stderr
     assert not home.warehouse.exists()
     # As the daemon runs it, without a look before.
+    prepare_home(home)
     with open_records(home) as instance:
         ran = (
             build_defs(home)
