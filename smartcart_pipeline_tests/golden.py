@@ -82,11 +82,11 @@ def _lake(home: Any) -> Iterator[tuple[str, str]]:
 
 def _ordered(rows: Any, key: tuple[str, ...]) -> list[dict[str, Any]]:
     """Rows in the order of their key: how they lie in a file is nobody's business."""
-    known = [{name: _undeclared(value) for name, value in row.items()} for row in rows.to_pylist()]
+    known = [{name: undeclared(value) for name, value in row.items()} for row in rows.to_pylist()]
     return sorted(known, key=lambda row: [(row[name] is None, row[name]) for name in key])
 
 
-def _undeclared(value: Any) -> Any:
+def undeclared(value: Any) -> Any:
     """A model's document as it was before it held its declaration: the same numbers, in the same order."""
     if not (isinstance(value, str) and value.startswith("{") and '"declaration"' in value):
         return value
@@ -123,7 +123,7 @@ def _warehouse(home: Any) -> Iterator[tuple[str, str]]:
 
 
 def _plain_rows(answer: Any) -> list[tuple[Any, ...]]:
-    return [tuple(map(_undeclared, row)) for row in answer.fetchall()]
+    return [tuple(map(undeclared, row)) for row in answer.fetchall()]
 
 
 def _events(home: Any, run_id: str) -> Iterator[tuple[str, str]]:
