@@ -6,6 +6,7 @@ from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 import pytest
 from pyarrow import parquet
@@ -16,7 +17,6 @@ from smartcart_pipeline.storage import questions
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.publications import publish
 from smartcart_pipeline.storage.questions import WRITERS, ask, write_text
-from smartcart_pipeline.storage.warehouse import open_warehouse
 from smartcart_pipeline_tests.publishing import contents, night, write_lake
 
 
@@ -126,14 +126,21 @@ def test_columns_of_one_name_are_all_answered(home: Home, publication: Path):
 
 
 def test_a_spreadsheet_takes_no_text_for_a_formula():
-    texts = pa.array(["=1+1", "+1+A1", "-x", "@x", "\tx", "\rx", "a=1", None, "", "-17", "+4917012345"])
+    formulas = ("=1", "=1+1", "+A1", "+1+1", "-A1", "-1-1", "-1 ", "-1\n", "--1", "+", "-", "@x", "\tx", "\rx")
+    # Neither is a number with a sign, as an id may be.
+    others = ("a=1", "+1", "-1", "+49151123", "-1,234.50")
+    texts = pa.array([*formulas, *others, None, ""])
     table = written("csv", pa.record_batch({"=name": texts, "n": pa.array([-1.5] * len(texts))}))
     first, *lines = table.decode().split("\n", 1)
     assert first == '"\'=name","n"'
-    # An id that is a number with a sign stays what it is.
-    for quoted in ("'=1+1", "'+1+A1", "'-x", "'@x", "'\tx", "'\rx", "a=1", "-17", "+4917012345"):
-        assert f'"{quoted}",-1.5\n' in lines[0]
+    for text in (*(f"'{formula}" for formula in formulas), *others):
+        assert f'"{text}",-1.5\n' in lines[0]
     assert "\n,-1.5\n" in lines[0]
+
+
+@pytest.mark.parametrize(("name", "shown"), [("+1+1", "'+1+1"), ("-A1", "'-A1"), ("@x", "'@x"), ("-1", "-1")])
+def test_nor_does_it_take_the_name_of_a_column_for_one(name: str, shown: str):
+    assert written("csv", pa.record_batch({name: pa.array([1])})).decode() == f'"{shown}"\n1\n'
 
 
 def test_decimals_and_nested_values_stand_in_a_spreadsheet_as_text():
@@ -196,5 +203,5 @@ def test_a_question_leaves_the_publication_free(home: Home, publication: Path):
     with suppress(EOFError), ask(home, publication, "FROM range(200_000)", "json") as answer:
         assert next(answer.rows).num_rows == questions.BATCH_ROWS
         raise EOFError
-    with open_warehouse(publication) as connection:
+    with duckdb.connect(str(publication), read_only=True) as connection:
         assert connection.execute("SELECT mean FROM scaler").fetchall() == [(45.0,)]

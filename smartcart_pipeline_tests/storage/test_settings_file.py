@@ -41,6 +41,9 @@ def test_what_is_set_is_read_as_it_stands(home: Home):
         ("setting:\n  seed: 1\n", "setting is no section. Did you mean settings?"),
         ("settings:\n  seed: -1\n", "seed is -1"),
         ("settings:\n  refit: sometimes\n", "refit is 'sometimes'"),
+        ("settings:\n  recipe: [behavioural]\n", "recipe is ['behavioural']"),
+        ("settings:\n  max_age: 80\n", "max_age is no setting of settings any more, it is a limit of the recipe"),
+        ("settings:\n  max_income: 1\n", "max_income is no setting of settings any more, it is a limit of the recipe"),
         ("settings:\n  input: other.csv\n", "input is no setting of settings."),
         ("settings: 5\n", "the section settings holds 5"),
         ("- 1\n", "holds [1], expected sections"),
@@ -59,10 +62,17 @@ def test_the_launchpad_opens_all_the_same(home: Home):
     assert default_resources(write(home, "settings: 5\n"))["settings"] is not None
 
 
-def test_a_run_says_what_is_wrong_and_publishes_nothing(home: Home, sample: Path):
-    write(home, "settings:\n  sed: 1\n")
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("settings:\n  sed: 1\n", "sed is no setting of settings. Did you mean seed?"),
+        ("settings:\n  recipe: secret\n", "'secret' is not known: expected one of behavioural, reference."),
+    ],
+)
+def test_a_run_says_what_is_wrong_and_publishes_nothing(home: Home, sample: Path, text: str, told: str):
+    write(home, text)
     finished = smartcart("run", "--input", sample, "--home", home.root)
     assert finished.returncode == 2
-    assert "sed is no setting of settings. Did you mean seed?" in finished.stderr
+    assert told in finished.stderr
     assert "Traceback" not in finished.stderr
     assert not home.warehouse.exists()
