@@ -204,4 +204,4 @@ def test_a_question_leaves_the_publication_free(home: Home, publication: Path):
         assert next(answer.rows).num_rows == questions.BATCH_ROWS
         raise EOFError
     with duckdb.connect(str(publication), read_only=True) as connection:
-        assert connection.execute("SELECT mean FROM scaler").fetchall() == [(45.0,)]
+        assert connection.execute("SELECT mean FROM model.scaler").fetchall() == [(45.0,)]
