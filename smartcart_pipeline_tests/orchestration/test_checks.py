@@ -34,21 +34,8 @@ from smartcart_pipeline.orchestration.settings import Settings
 from smartcart_pipeline.segmentation import Rows
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.lake import Lake
-from smartcart_pipeline_tests.declared import BEHAVIOURAL, REFERENCE, TABLES
+from smartcart_pipeline_tests.declared import ARROW, BEHAVIOURAL, REFERENCE, TABLES
 
-ARROW = {
-    "TINYINT": pa.int8(),
-    "SMALLINT": pa.int16(),
-    "INTEGER": pa.int32(),
-    "BIGINT": pa.int64(),
-    "FLOAT": pa.float32(),
-    "DOUBLE": pa.float64(),
-    "BOOLEAN": pa.bool_(),
-    "DATE": pa.date32(),
-    "TIMESTAMP": pa.timestamp("us"),
-    "VARCHAR": pa.string(),
-    "INTEGER[]": pa.list_(pa.int32()),
-}
 ROWS = 2
 
 
@@ -68,6 +55,7 @@ def good_value(table: Table, column: Column, row: int) -> Any:
         "DOUBLE": (column.minimum or 0) + step / 10,
         "VARCHAR": f"text {step}",
         "INTEGER[]": [step, 1],
+        "VARCHAR[]": [f"text {step}"],
     }.get(column.type, int(column.minimum or 0) + step)
 
 
@@ -90,7 +78,8 @@ def keep(lake: Lake, name: str, rows: Rows, types: Mapping[str, pa.DataType] | N
 
 def judge(lake: Lake, table: str, name: str, settings: Settings | None = None) -> Verdict:
     [check] = [check for check in checks_of((table,)) if check.name == name]
-    return check.judge(lake, settings or Settings(input=None))
+    chosen = settings or Settings(input=None)
+    return check.judge(lake, **{one: getattr(chosen, one) for one in check.settings})
 
 
 # Schema
@@ -582,4 +571,5 @@ def test_a_failing_blocking_check_stops_the_run_and_keeps_what_is_published(
                 failed.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION
             ).records
         }
-        assert made == {"raw_customers", "cleaned", "rejected_customers", "cleaning_figures"}
+        prepared = {"raw_customers", "cleaned", "rejected_customers", "cleaning_figures"}
+        assert made == {"declared_columns", "declared_features", *prepared}

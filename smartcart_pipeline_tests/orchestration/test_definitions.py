@@ -61,7 +61,9 @@ ILLUSTRATED_FROM = {"clusters", "centroids", "sampled_customers", "cleaned"}
 
 # Each asset: its group, and the assets it depends on.
 ASSETS: dict[str, tuple[str, set[str]]] = {
-    "raw_customers": ("ingest", set()),
+    "declared_columns": ("ingest", set()),
+    "declared_features": ("ingest", set()),
+    "raw_customers": ("ingest", {"declared_columns", "declared_features"}),
     "cleaned": ("prepare", {"raw_customers"}),
     "rejected_customers": ("prepare", {"raw_customers"}),
     "cleaning_figures": ("prepare", {"raw_customers"}),
@@ -96,6 +98,7 @@ ASSETS: dict[str, tuple[str, set[str]]] = {
 
 # The steps that make the tables.
 STEPS = {
+    "declaring",
     "raw_customers",
     "cleaning_rules",
     "features",
@@ -276,7 +279,7 @@ def test_code_version_is_of_the_source_of_all_modules(tmp_path: Path) -> None:
         ("pca_components", model, ["components"]),
         ("sampled_customers", model, ["sampling"]),
         ("k_selection", model, ["sampling", "selection"]),
-        ("clusters", segments, ["sampling", "clustering", "hysteresis", "model"]),
+        ("clusters", segments, ["sampling", "clustering", "comparison", "hysteresis", "model"]),
         ("segment_membership", history, ["stays"]),
         ("promotion_decisions", contest, ["contest", "clustering", "drift", "identity", "gate"]),
         ("profiles", segments, ["profiling", "personas"]),

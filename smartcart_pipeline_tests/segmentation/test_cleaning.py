@@ -27,17 +27,8 @@ from smartcart_pipeline.segmentation.cleaning import (
     tell_lines,
 )
 from smartcart_pipeline_tests.conftest import Frames
-from smartcart_pipeline_tests.declared import BEHAVIOURAL, CONTRACT, EDUCATIONS, MARITAL_STATUSES, NAMES, TABLES
+from smartcart_pipeline_tests.declared import ARROW, BEHAVIOURAL, CONTRACT, EDUCATIONS, MARITAL_STATUSES, NAMES, TABLES
 
-ARROW = {
-    "TINYINT": pa.int8(),
-    "SMALLINT": pa.int16(),
-    "INTEGER": pa.int32(),
-    "BIGINT": pa.int64(),
-    "DOUBLE": pa.float64(),
-    "DATE": pa.date32(),
-    "VARCHAR": pa.string(),
-}
 SCHEMA = pa.schema([(column.name, ARROW[column.type]) for column in TABLES["raw_customers"].columns])
 
 AS_OF = date(2014, 6, 29)

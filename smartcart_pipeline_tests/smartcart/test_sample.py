@@ -16,8 +16,7 @@ from sklearn.preprocessing import StandardScaler
 
 from smartcart_pipeline.declaration.contract import DeliveredColumn
 from smartcart_pipeline.smartcart.sample import SAMPLE_CUSTOMERS, SAMPLE_SEED, batches, write_sample
-from smartcart_pipeline_tests.declared import AMOUNTS, BY_NAME, CONTRACT
-from smartcart_pipeline_tests.segmentation.test_cleaning import ARROW
+from smartcart_pipeline_tests.declared import AMOUNTS, ARROW, BY_NAME, CONTRACT
 
 SHIPPED = Path(__file__).parents[2] / "data/smartcart_customers.csv"
 REAL = Path(__file__).parents[3] / "shared/data/smartcart_customers.csv"
