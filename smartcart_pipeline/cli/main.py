@@ -67,8 +67,8 @@ def run(
     recipe: Annotated[
         str | None,
         typer.Option(
-            help="What is made of the export: a file, or behavioural (the default) or reference, which come with the "
-            "pipeline. A home's own recipe.yaml comes before them."
+            help="What is made of the export: a file, or behavioural or reference, which come with the "
+            "pipeline. Default: the home's own recipe.yaml, else behavioural."
         ),
     ] = None,
     engine: Annotated[str | None, typer.Option(help="What the run computes with: duckdb (default), or spark.")] = None,

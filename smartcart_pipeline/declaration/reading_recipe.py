@@ -305,9 +305,13 @@ def _read_limits(parts: list[LimitPart], contract: Contract, features: list[Feat
             continue
         if (part.maximum is None) == (part.until is None):
             faults.append(f"{place}: expected maximum or until, one of the two")
-        kind = contract.by_name[on].type if part.column else "VARCHAR" if made[on].is_category else "DOUBLE"
+        kind = _kind_of(on, bool(part.column), contract, made)
         if part.maximum is not None and kind in ("VARCHAR", "DATE"):
             faults.append(f"{place}.maximum: {on} is no number")
+        if part.maximum is not None and part.maximum < 0:
+            faults.append(f"{place}.maximum is {part.maximum:.15g}: expected 0 or more")
+        if part.maximum is not None and kind in WHOLE and part.maximum != int(part.maximum):
+            faults.append(f"{place}.maximum is {part.maximum:.15g}: {on} is a whole number")
         if part.until and (not part.column or kind not in ("DATE", *WHOLE)):
             faults.append(f"{place}.until: {on} is no column of dates or years")
         if not re.fullmatch("[a-z][a-z0-9_]*", part.reason):
@@ -335,6 +339,23 @@ def _read_limits(parts: list[LimitPart], contract: Contract, features: list[Feat
         for r in sorted({r for r in reasons if reasons.count(r) > 1})
     ]
     return limits, faults
+
+
+def _kind_of(on: str, is_column: bool, contract: Contract, made: Mapping[str, Feature]) -> str:
+    """What a limit is on: a type of the contract; of a feature, whether it is a whole number, another, or a text."""
+    if is_column:
+        return contract.by_name[on].type
+    verb = made[on].verb
+    if isinstance(verb, Regroup):
+        return "VARCHAR"
+    if isinstance(verb, YearsSince | DaysSince):
+        return "INTEGER"
+    if isinstance(verb, AsIs | Flag):
+        return contract.by_name[verb.column].type if verb.column in contract.by_name else "DOUBLE"
+    if isinstance(verb, Sum):
+        kinds = [_kind_of(of, of not in made or of == on, contract, made) for of in verb.of if of in made or of in contract.by_name]
+        return "INTEGER" if all(kind in WHOLE for kind in kinds) else "DOUBLE"
+    return "DOUBLE"
 
 
 def _judge(recipe: Recipe, contract: Contract) -> Iterator[str]:

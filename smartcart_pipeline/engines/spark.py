@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 TYPES = {name: known.spark for name, known in COLUMN_TYPES.items()} | {
     "TIMESTAMP": "TIMESTAMP_NTZ",
     "INTEGER[]": "ARRAY<INT>",
+    "VARCHAR[]": "ARRAY<STRING>",
 }
 
 DEFAULTS = {

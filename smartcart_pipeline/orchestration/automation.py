@@ -391,7 +391,7 @@ def _reason_to_wait(
     if not isinstance(fault, HomeError):
         return (
             f"run {last.run_id[:8]} over it came to nothing ({last.status.value.lower()}). Drop it again to have it "
-            "run again; a change of code or settings does, too"
+            "run again; a change of code, declaration or settings does, too"
         )
     try:
         record = read_record(home)

@@ -5,7 +5,9 @@ from typing import Any
 import dagster as dg
 from pydantic import Field, ValidationError
 
+from smartcart_pipeline.declaration.declaration import shipped_recipes
 from smartcart_pipeline.declaration.errors import HomeError
+from smartcart_pipeline.declaration.files import nearest
 from smartcart_pipeline.exports.as_of import NEWEST, require_lasting
 from smartcart_pipeline.notifications.receivers import NAMES, read_notify
 from smartcart_pipeline.segmentation.gate import Gate, Refit
@@ -120,6 +122,17 @@ class Settings(dg.ConfigurableResource):
         return Hysteresis(self.band, self.band_nights)
 
 
+def _find_recipe(home: Home, recipe: str) -> str:
+    """The recipe that a home sets: a shipped one, or a file, whose place is counted from the home."""
+    if recipe in shipped_recipes():
+        return recipe
+    path = home.root / recipe
+    if not path.is_file():
+        known = nearest(recipe, tuple(shipped_recipes()))
+        raise HomeError(f"{home.settings}: recipe is {recipe!r}{known}. Or name a file of the home that ends in .yaml.")
+    return str(path)
+
+
 # What a home's settings may set.
 SECTIONS = {
     "settings": tuple(Settings.model_fields),
@@ -147,6 +160,8 @@ def read_home(home: Home) -> dict[str, dict[str, Any]]:
         require_lasting(chosen["settings"]["as_of"], home.settings)
     chosen.pop("access")
     read_access(home)
+    if isinstance(chosen["settings"].get("recipe"), str):
+        chosen["settings"]["recipe"] = _find_recipe(home, chosen["settings"]["recipe"])
     try:
         Settings(**chosen["settings"])
     except ValidationError as error:

@@ -78,7 +78,8 @@ def mend_report(home: Home) -> None:
         return
     from smartcart_pipeline.engines.duckdb import DuckDBEngine  # noqa: PLC0415  (hardly ever needed)
 
-    with suppress(FaultError, OSError), try_to_hold(home) as held:
+    # Whatever keeps the page from being made must keep no run from beginning; `smartcart report` tells what it is.
+    with suppress(Exception), try_to_hold(home) as held:
         if held:
             write_report(read_findings(DuckDBEngine(), shown), home.report)
 

@@ -5,6 +5,7 @@ Tables of the lake that the next night needs are mended from the publication of 
 
 import sqlite3
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -142,7 +143,10 @@ def _put_back(home: Home, engine: DuckDBEngine, table: Table, run_id: str, found
         kept = f"kept.{identifier(schema)}.{identifier(name)}"
         frame: nw.LazyFrame[Any] = nw.from_native(engine.connection.sql(f"FROM {kept}"))
         path.parent.mkdir(parents=True, exist_ok=True)
-        engine.write(frame, table, writing)
+        # In the columns of that night, which may have gone by another recipe.
+        found_columns = frame.collect_schema().names()
+        columns = tuple(column for column in table.columns if column.name in found_columns)
+        engine.write(frame, replace(table, columns=columns, carries_extra=True), writing)
         remove(path)
         put_in_place(writing, path)
     finally:

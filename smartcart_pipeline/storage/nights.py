@@ -102,7 +102,15 @@ def explain_night(
     """
     old = read_version(home, record, compared.version).model if compared else model
     features_before = lake.read_of(compared.run_id, "features") if compared else None
+    if features_before is not None and not _has_all(features_before, model):
+        # Another recipe made them.
+        features_before = None
     return migration.explain_moves(migration.find_moves(clusters), features, features_before, old, model, band)
+
+
+def _has_all(features: Any, model: SegmentModel) -> bool:
+    """Whether a night's features have all that a model sees."""
+    return {feature.source for feature in model.features.encoded} <= set(features.collect_schema().names())
 
 
 def flows_since_night(lake: Lake, compared: PublishedNight | None, flows: Rows, moves: Any) -> Rows:

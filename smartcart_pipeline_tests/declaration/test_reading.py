@@ -331,6 +331,18 @@ WRONG_RECIPES: dict[str, tuple[Change, str]] = {
         drop("clean", "limits", 2, "maximum"),
         "clean.limits[3]: expected maximum or until, one of the two",
     ),
+    "a limit below nothing": (
+        put("clean", "limits", 3, "maximum", value=-1),
+        "clean.limits[4].maximum is -1: expected 0 or more",
+    ),
+    "a part of a whole limit": (
+        put("clean", "limits", 2, "maximum", value=80.5),
+        "clean.limits[3].maximum is 80.5: age is a whole number",
+    ),
+    "a part of a limit on a sum": (
+        put("clean", "limits", 2, value={"feature": "total_spending", "maximum": 0.5, "reason": "r", "meaning": "m", "detail": "d"}),
+        "clean.limits[3].maximum is 0.5: total_spending is a whole number",
+    ),
     "a limit of a text": (
         put("clean", "limits", 3, "column", value="education"),
         "clean.limits[4].maximum: education is no number",
