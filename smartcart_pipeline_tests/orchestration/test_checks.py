@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -504,6 +505,19 @@ def test_a_semantic_check_judges_the_tables(
     verdict = judge(lake, table, name)
     assert verdict.passed == passed
     assert said in verdict.description
+
+
+def test_where_the_recipe_names_nothing_that_is_made_of_parts_nothing_has_to_add_up(
+    tmp_path: Path, engine: DuckDBEngine
+) -> None:
+    recipe = BEHAVIOURAL.recipe
+    plain = replace(BEHAVIOURAL, recipe=replace(recipe, business=replace(recipe.business, composition=None)))
+    lake = Lake(tmp_path / "lake", "run", engine, plain)
+    for name, rows in (rows_of("features", 1, total_spending=[4]) | rows_of("category_spending", 0)).items():
+        keep(lake, name, rows)
+    assert judge(lake, "category_spending", "schema").passed
+    verdict = judge(lake, "category_spending", "adds_up")
+    assert (verdict.passed, verdict.description) == (True, "The recipe names nothing that is made of parts.")
 
 
 @pytest.mark.parametrize("check", SEMANTIC, ids=lambda check: f"{check.table}-{check.name}")
