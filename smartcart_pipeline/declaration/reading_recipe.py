@@ -353,7 +353,11 @@ def _kind_of(on: str, is_column: bool, contract: Contract, made: Mapping[str, Fe
     if isinstance(verb, AsIs | Flag):
         return contract.by_name[verb.column].type if verb.column in contract.by_name else "DOUBLE"
     if isinstance(verb, Sum):
-        kinds = [_kind_of(of, of not in made or of == on, contract, made) for of in verb.of if of in made or of in contract.by_name]
+        kinds = [
+            _kind_of(of, of not in made or of == on, contract, made)
+            for of in verb.of
+            if of in made or of in contract.by_name
+        ]
         return "INTEGER" if all(kind in WHOLE for kind in kinds) else "DOUBLE"
     return "DOUBLE"
 

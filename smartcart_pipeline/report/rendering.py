@@ -12,7 +12,6 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from smartcart_pipeline.declaration.errors import FaultError
 from smartcart_pipeline.report.contents import put_together
 from smartcart_pipeline.report.reading import Findings, read_findings
 from smartcart_pipeline.storage.access import admit_readers

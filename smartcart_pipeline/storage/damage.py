@@ -5,8 +5,8 @@ Tables of the lake that the next night needs are mended from the publication of 
 
 import sqlite3
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 

@@ -340,7 +340,12 @@ WRONG_RECIPES: dict[str, tuple[Change, str]] = {
         "clean.limits[3].maximum is 80.5: age is a whole number",
     ),
     "a part of a limit on a sum": (
-        put("clean", "limits", 2, value={"feature": "total_spending", "maximum": 0.5, "reason": "r", "meaning": "m", "detail": "d"}),
+        put(
+            "clean",
+            "limits",
+            2,
+            value={"feature": "total_spending", "maximum": 0.5, "reason": "r", "meaning": "m", "detail": "d"},
+        ),
         "clean.limits[3].maximum is 0.5: total_spending is a whole number",
     ),
     "a limit of a text": (

@@ -66,7 +66,10 @@ def test_the_launchpad_opens_all_the_same(home: Home):
     ("text", "told"),
     [
         ("settings:\n  sed: 1\n", "sed is no setting of settings. Did you mean seed?"),
-        ("settings:\n  recipe: secret\n", "'secret' is not known: expected one of behavioural, reference."),
+        (
+            "settings:\n  recipe: secret\n",
+            "recipe is 'secret': expected one of behavioural, reference. Or name a file of the home",
+        ),
     ],
 )
 def test_a_run_says_what_is_wrong_and_publishes_nothing(home: Home, sample: Path, text: str, told: str):
