@@ -244,11 +244,11 @@ def test_a_file_holds_all_rows_in_each_format(home: Home, tmp_path: Path) -> Non
 
 
 def test_a_spreadsheet_takes_no_text_of_a_csv_for_a_formula(home: Home) -> None:
-    query = "SELECT '=1+1' AS \"@a\", '-2' AS b, -2 AS c, ['+x'] AS d, '\t=' AS e, 'x=1' AS f, NULL AS g, -1.5 AS h"
+    query = "SELECT '=1+1' AS \"@a\", '-x' AS b, -2 AS c, ['+x'] AS d, '\t=' AS e, 'x=1' AS f, NULL AS g, -1.5 AS h"
     done = smartcart("sql", query, "--home", home.root, "--format", "csv")
     assert list(csv.reader(done.stdout.splitlines())) == [
         ["'@a", "b", "c", "d", "e", "f", "g", "h"],
-        ["'=1+1", "'-2", "-2", '["+x"]', "'\t=", "x=1", "", "-1.5"],
+        ["'=1+1", "'-x", "-2", '["+x"]', "'\t=", "x=1", "", "-1.5"],
     ]
 
 

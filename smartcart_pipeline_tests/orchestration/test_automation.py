@@ -807,6 +807,7 @@ def test_what_is_not_to_blame_is_left_where_it_is(
 # One asset at a time, as from the UI
 
 ALONE = [
+    ["declared_columns", "declared_features"],
     ["raw_customers"],
     ["cleaned", "rejected_customers", "cleaning_figures"],
     ["features"],
