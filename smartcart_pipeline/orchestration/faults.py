@@ -24,14 +24,14 @@ def naming_the_fault() -> Iterator[None]:
         yield
     except FaultError as error:
         raise _failure(error) from None
-    except (OSError, duckdb.IOException) as error:
+    except (OSError, duckdb.Error) as error:
         told = " ".join(str(error).split())
-        if not any(os.strerror(number) in told for number in DISK_ERRORS):
-            raise
-        advice = "Make room, or give the pipeline's user the right to. What was published before is unchanged."
-        raise _failure(HomeError(f"The home cannot be written ({told}). {advice}")) from None
-    except duckdb.Error as error:
-        raise dg.Failure(f"DuckDB: {unquoted(error)}", allow_retries=False) from None
+        if any(os.strerror(number) in told for number in DISK_ERRORS):
+            advice = "Make room, or give the pipeline's user the right to. What was published before is unchanged."
+            raise _failure(HomeError(f"The home cannot be written ({told}). {advice}")) from None
+        if isinstance(error, duckdb.Error) and not isinstance(error, duckdb.IOException):
+            raise dg.Failure(f"DuckDB: {unquoted(error)}", allow_retries=False) from None
+        raise
 
 
 def _failure(error: FaultError) -> dg.Failure:
