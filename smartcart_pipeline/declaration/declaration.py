@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +148,13 @@ def read_declared(document: Mapping[str, Any], whose: str) -> Declaration:
     Raises:
         DeclarationError: If it is not whole.
     """
+    return _read_declared(json.dumps(document, default=str), whose)
+
+
+# A run reads the model in force a dozen times, always with the same declaration.
+@lru_cache(maxsize=8)
+def _read_declared(text: str, whose: str) -> Declaration:
+    document = json.loads(text)
     contract, faults = build_contract(Path(whose), document["contract"])
     recipe, wrong = build_recipe(Path(whose), document["recipe"], contract)
     if faults or wrong:

@@ -1,6 +1,7 @@
 """Every way in which a contract or a recipe can be wrong, with the message that people get."""
 
 import copy
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -412,7 +413,8 @@ def test_a_wrong_recipe_is_refused_with_its_place(tmp_path: Path, what: str) -> 
     [
         ("", "expected keys and values, found nothing. See the shipped files."),
         ("- a\n- b\n", "expected keys and values, found a list. See the shipped files."),
-        ("a: [1\n", "this is no YAML: expected ',' or ']', but got '<stream end>', in line 2. Correct the file."),
+        # PyYAML's own loader and the one in C say it a little differently.
+        ("a: [1\n", r"this is no YAML: .*expected ',' or '\]'.*, in line 2\. Correct the file\."),
         ("a: 1\nb: 2\na: 3\n", "this is no YAML: 'a' is said twice, in line 3. Correct the file."),
         ("a: !!python/object/apply:os.system [true]\n", "this is no YAML: could not determine a constructor"),
     ],
@@ -422,7 +424,7 @@ def test_a_wrong_recipe_is_refused_with_its_place(tmp_path: Path, what: str) -> 
 def test_a_file_that_says_nothing_is_refused(tmp_path: Path, name: str, text: str, told: str) -> None:
     with pytest.raises(DeclarationError) as caught:
         read(tmp_path, **{name: text})
-    assert f"{tmp_path / name}.yaml: {told}" in str(caught.value)
+    assert re.match(rf"{re.escape(f'{tmp_path / name}.yaml')}: {told}", str(caught.value))
 
 
 def test_a_file_of_another_encoding_is_refused(tmp_path: Path) -> None:
