@@ -19,6 +19,8 @@ from smartcart_pipeline.storage.lake import Lake, Stored
 NOTE = "note"
 # How many rows an export holds, in the metadata of the table that keeps it.
 DELIVERED_ROWS = "delivered_rows"
+# Where the columns of those tables come from that are made of no other.
+ORIGINS = {"raw_customers": "the export", "declared_columns": "the contract", "declared_features": "the recipe"}
 
 
 class LakeIOManager(dg.IOManager):
@@ -88,7 +90,8 @@ def describe_stored(table: Table, stored: Stored) -> Mapping[str, Any]:
         "dagster/table_name": table.name,
         "dagster/column_schema": dg.TableSchema(columns),
         "dagster/column_lineage": _column_lineage(stored.lineage),
-        "column_lineage": _lineage_table(table.name, stored.lineage),
+        # What is not computed from any frame has no lineage of its own, and its columns are shown all the same.
+        "column_lineage": _lineage_table(table.name, {column: [] for column in table.names} | stored.lineage),
         "path": dg.MetadataValue.path(stored.path),
         "bytes": stored.bytes,
     }
@@ -105,8 +108,8 @@ def _column_lineage(lineage: Columns) -> dg.TableColumnLineage:
 
 
 def _lineage_table(name: str, lineage: Columns) -> dg.TableMetadataValue:
-    # A column without upstream columns is delivered, or is one figure for all rows, like the as-of date.
-    origin = "the export" if name == "raw_customers" else "a figure of the whole run"
+    # A column without upstream columns is delivered, declared, or one figure for all rows, like the as-of date.
+    origin = ORIGINS.get(name, "a figure of the whole run")
     return dg.MetadataValue.table(
         records=[
             dg.TableRecord(
