@@ -172,7 +172,6 @@ def _survey_lines(engine: DuckDBEngine, export: Export) -> _Found:
                 found.fault_bytes += line.faults * (FAULT_BYTES + 3 * min(line.size, KEPT_BYTES))
             if line.lines:
                 found.blank += line.lines
-                found.last = line.number + line.lines - 1
                 yield line.number, line.lines
 
     _keep_blank_lines(engine, blank_lines())

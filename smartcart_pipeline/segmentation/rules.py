@@ -5,7 +5,7 @@ that what is written is what is measured.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from math import floor
 from operator import and_
@@ -85,13 +85,13 @@ def _split(path: Rule, feature: EncodedFeature, threshold: float) -> tuple[Rule,
     """The conditions on both sides of a question."""
     if feature.category is None:
         return (
-            Rule(-1, path.above, {**path.upto, feature.name: threshold}, path.levels),
-            Rule(-1, {**path.above, feature.name: threshold}, path.upto, path.levels),
+            replace(path, upto={**path.upto, feature.name: threshold}),
+            replace(path, above={**path.above, feature.name: threshold}),
         )
     others = tuple(level for level in path.levels[feature.source] if level != feature.category)
     return (
-        Rule(-1, path.above, path.upto, {**path.levels, feature.source: others}),
-        Rule(-1, path.above, path.upto, {**path.levels, feature.source: (feature.category,)}),
+        replace(path, levels={**path.levels, feature.source: others}),
+        replace(path, levels={**path.levels, feature.source: (feature.category,)}),
     )
 
 

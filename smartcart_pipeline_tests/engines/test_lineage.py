@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from smartcart_pipeline.engines.duckdb import DuckDBEngine
-from smartcart_pipeline.engines.lineage import Columns, merge_sources, trace_columns
+from smartcart_pipeline.engines.lineage import Columns, merge_sources, trace_columns, trace_tables
 from smartcart_pipeline.exports.inspecting import inspect_export
 from smartcart_pipeline.exports.reading_duckdb import read_export
 from smartcart_pipeline.segmentation import (
@@ -91,6 +91,11 @@ def test_every_column_is_traced_to_what_its_values_come_from(query: str, expecte
     traced = trace_columns(query, SCHEMAS)
     assert {name: [".".join(source) for source in sources] for name, sources in traced.items()} == expected
     assert list(traced) == list(expected)
+
+
+def test_a_query_reads_the_tables_that_it_names_and_none_that_it_makes_itself() -> None:
+    query = "WITH few AS (SELECT a FROM t), unread AS (SELECT 1) SELECT few.a FROM few JOIN u ON u.a = few.a"
+    assert trace_tables(query) == ["t", "u"]
 
 
 def test_a_fit_has_seen_all_sources_of_all_its_queries() -> None:

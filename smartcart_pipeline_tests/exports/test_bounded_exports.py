@@ -168,6 +168,12 @@ def test_of_ten_thousand_further_columns_the_first_are_carried_along(tmp_path: P
     )
 
 
+@pytest.mark.parametrize(("number", "told"), [(1, "(x200)"), (3, "(x200, x201, x202)"), (4, "(x200, x201, x202, …)")])
+def test_three_columns_that_are_left_out_are_named(tmp_path: Path, number: int, told: str):
+    export = inspect_export(wide_parquet(tmp_path / "export", MAX_FURTHER + number), BEHAVIOURAL.contract)
+    assert tell_left_out(export).endswith(f" {number} are left out {told}.")
+
+
 def test_line_breaks_in_a_column_that_is_left_out_are_no_lost_lines(engine: DuckDBEngine, tmp_path: Path):
     further = [f"x{number}" for number in range(MAX_FURTHER)]
     header = ",".join([*HEADERS, *further, "Note"])

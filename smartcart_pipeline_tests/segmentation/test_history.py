@@ -21,7 +21,7 @@ from smartcart_pipeline.segmentation.history import (
     take_back_night,
 )
 from smartcart_pipeline.storage.models import PublishedNight, Record
-from smartcart_pipeline.storage.nights import add_night
+from smartcart_pipeline.storage.nights import add_night, flows_since_month
 
 DAY = date(2014, 6, 29)
 Published = dict[int, str]
@@ -191,3 +191,20 @@ def test_a_history_is_the_same_byte_for_byte_however_many_customers_there_are(en
         assert rows == 5 * BATCH + BATCH + len(range(BATCH + -BATCH % 10, 5 * BATCH, 10))
         written.add(path.read_bytes())
     assert len(written) == 1
+
+
+def test_a_month_is_thirty_days(engine: DuckDBEngine):
+    table = pa.table({"customer_id": [1], "segment_id": ["S01"]})
+    history = begin_history(nw.from_native(engine.connection.from_arrow(table)), DAY, "v1")
+
+    def since(*days_ago: int) -> list[date]:
+        tonight = DAY + timedelta(60)
+        nights = [
+            PublishedNight(number, f"run-{number}", tonight - timedelta(days), "v1", number == 1, "why")
+            for number, days in enumerate(days_ago, start=1)
+        ]
+        return [tonight - row["since"] for row in flows_since_month(engine, Record(tuple(nights)), tonight, history)]
+
+    assert since(29) == []
+    assert since(31, 30, 29) == [timedelta(30)]
+    assert since(31, 29) == [timedelta(31)]

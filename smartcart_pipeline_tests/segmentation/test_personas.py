@@ -120,6 +120,11 @@ def test_of_three_that_sound_alike_the_middle_one_counts_to_the_lower():
     ]
 
 
+def test_a_segments_share_is_its_part_of_all_customers():
+    [named] = name_segments([profile(customers=300)], BASE, RECIPE)
+    assert named["share"] == 0.3
+
+
 def test_the_rank_is_that_of_spending():
     alike = [profile("S01", mean_age=30), profile("S02", mean_age=30, mean_total_spending=601.0)]
     rows = name_segments([*alike, profile("S03", mean_age=50), profile("S04", mean_age=50)], BASE, RECIPE)

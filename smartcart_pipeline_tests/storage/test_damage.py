@@ -255,6 +255,13 @@ def test_a_damaged_publication_is_named_and_another_can_be_had(home: Home, damag
     assert json.loads(asked.stdout) == [{"run_id": other.stem.split("_")[1]}]
 
 
+def test_a_table_is_not_looked_for_in_a_publication_that_is_damaged(tmp_path: Path):
+    home = Home(tmp_path / "home")
+    home.publications.mkdir(parents=True)
+    (home.publications / "20140629T000000000000Z_run-1.duckdb").write_bytes(b"no database" * 1_000)
+    assert damage._publication_with(home, "cleaned", "run-1") is None
+
+
 @pytest.mark.parametrize(
     ("number", "told"),
     [(1, "0"), (3, "0, 1, 2"), (4, "0, 1, 2 and 1 more"), (5, "0, 1, 2 and 2 more"), (9, "0, 1, 2 and 6 more")],

@@ -33,6 +33,13 @@ def test_an_export_without_room_is_refused_with_figures(home: Home):
     assert message.endswith(" GB are free. Make room, or name a home on a larger disk with --home.")
 
 
+@pytest.mark.parametrize(("copied_rows", "told"), [(0, "21.0"), (10**8, "63.0")])
+def test_a_customer_needs_so_many_bytes(home: Home, monkeypatch: pytest.MonkeyPatch, copied_rows: int, told: str):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 0, 10**9))  # type: ignore[attr-defined]
+    with pytest.raises(HomeError, match=f"100,000,000 customers need about {told} GB of disk, 1.0 GB are free"):
+        require_space(home, 10**8, copied_rows=copied_rows)
+
+
 def test_tables_that_are_copied_need_room_too(home: Home):
     disk = os.statvfs(home.root.parent)
     free = disk.f_bavail * disk.f_frsize
