@@ -90,6 +90,19 @@ def test_large_tables_are_created_without_the_index_of_a_key(
     assert {row[0] for row in keyed} == set(RECORDS) - {"column_lineage"}
 
 
+@pytest.mark.parametrize(("rows", "is_keyed"), [(100_000, True), (100_001, False)])
+def test_keys_are_declared_up_to_a_hundred_thousand_rows(home: Home, engine: DuckDBEngine, rows: int, is_keyed: bool):
+    files = write_lake(home, "a", 45.0, engine, TABLES)
+    engine.connection.execute(
+        f"COPY (SELECT range AS customer_id, 0.0::DOUBLE AS pc1, 0.0::DOUBLE AS pc2, 0.0::DOUBLE AS pc3 "
+        f"FROM range({rows})) TO '{files['pca_components']}' (FORMAT parquet)"
+    )
+    path = home.root / "keyed.duckdb"
+    build(engine, contents("a", files, copied_rows=rows), path)
+    keyed = ask(path, "SELECT DISTINCT table_name FROM duckdb_constraints() WHERE constraint_type = 'PRIMARY KEY'")
+    assert (("pca_components",) in keyed) == is_keyed
+
+
 def test_a_warehouse_says_of_itself_which_run_made_it_and_how_many_rows_it_has(home: Home, engine: DuckDBEngine):
     path = make(home, engine)
     [(run_id, export, recipe, counts)] = ask(path, "SELECT run_id, export_name, recipe, row_counts FROM publication")
