@@ -142,7 +142,13 @@ def real_lineage(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Columns]
     counts = engine.count_values(members, "kmeans_cluster", RECIPE.counted)
     profiles = profiling.profile_segments(counts, centroids, RECIPE)
     base = profiling.summarise_customers(profiling.merge_counts(counts), RECIPE)
-    keep("profiles", Fitted(personas.name_segments(profiles, base, RECIPE), [profiling.name_sources(members, RECIPE)]))
+    keep(
+        "profiles",
+        Fitted(
+            personas.name_segments(profiles, base, dict.fromkeys(RECIPE.names, 1.0), RECIPE),
+            [profiling.name_sources(members, RECIPE)],
+        ),
+    )
     engine.close()
     return traced
 

@@ -20,8 +20,10 @@ from smartcart_pipeline.segmentation.history import (
     membership_on,
     take_back_night,
 )
+from smartcart_pipeline.storage.lake import Lake
 from smartcart_pipeline.storage.models import PublishedNight, Record
 from smartcart_pipeline.storage.nights import add_night, flows_since_month
+from smartcart_pipeline_tests.declared import BEHAVIOURAL
 
 DAY = date(2014, 6, 29)
 Published = dict[int, str]
@@ -193,9 +195,10 @@ def test_a_history_is_the_same_byte_for_byte_however_many_customers_there_are(en
     assert len(written) == 1
 
 
-def test_a_month_is_thirty_days(engine: DuckDBEngine):
+def test_a_month_is_thirty_days(engine: DuckDBEngine, tmp_path: Path):
     table = pa.table({"customer_id": [1], "segment_id": ["S01"]})
     history = begin_history(nw.from_native(engine.connection.from_arrow(table)), DAY, "v1")
+    lake = Lake(tmp_path, "run", engine, BEHAVIOURAL)
 
     def since(*days_ago: int) -> list[date]:
         tonight = DAY + timedelta(60)
@@ -203,7 +206,7 @@ def test_a_month_is_thirty_days(engine: DuckDBEngine):
             PublishedNight(number, f"run-{number}", tonight - timedelta(days), "v1", number == 1, "why")
             for number, days in enumerate(days_ago, start=1)
         ]
-        return [tonight - row["since"] for row in flows_since_month(engine, Record(tuple(nights)), tonight, history)]
+        return [tonight - row["since"] for row in flows_since_month(lake, Record(tuple(nights)), tonight, history)]
 
     assert since(29) == []
     assert since(31, 30, 29) == [timedelta(30)]
