@@ -15,6 +15,8 @@ from typing import Annotated, Any
 
 import typer
 
+from smartcart_pipeline.cli.contract import contract
+from smartcart_pipeline.cli.init import init
 from smartcart_pipeline.cli.model import model
 from smartcart_pipeline.cli.notify import notify
 from smartcart_pipeline.cli.options import HomeOption
@@ -60,8 +62,9 @@ def run(
     as_of: Annotated[
         str | None,
         typer.Option(
-            help="Day that everything is counted to: a date, YYYY-MM-DD, or newest (join date, the default), "
-            "delivered (the day of the file), or a pattern of the file's name such as customers-%Y%m%d.csv."
+            help="Day that everything is counted to: a date, YYYY-MM-DD, or newest (join date), "
+            "delivered (the day of the file), or a pattern of the file's name such as customers-%Y%m%d.csv. "
+            "Default: what the recipe says."
         ),
     ] = None,
     recipe: Annotated[
@@ -185,6 +188,7 @@ def generate(
 
 
 app.command()(simulate)
+app.command()(init)
 
 
 @app.command()
@@ -200,6 +204,7 @@ def setup(home: HomeOption = Path("data")) -> None:
 
 app.add_typer(warehouse, name="warehouse")
 app.add_typer(model, name="model")
+app.add_typer(contract, name="contract")
 app.add_typer(notify, name="notify")
 
 
@@ -222,6 +227,12 @@ def _engine_config(engine: str | None, master: str | None) -> dict[str, Any] | N
     return {"spark": ({"master": master} if master else {}) if engine == "spark" else None}
 
 
+def _decimals(means: list[float]) -> int:
+    """How many decimals tell some means apart."""
+    most = max(map(abs, means))
+    return 0 if most >= 100 else 1 if most >= 10 else 2
+
+
 def _show(outcome: dict[str, Any]) -> None:
     from rich.console import Console  # noqa: PLC0415  (only to print a table)
     from rich.markup import escape  # noqa: PLC0415
@@ -231,6 +242,7 @@ def _show(outcome: dict[str, Any]) -> None:
     console = Console(highlight=False)
     console.print(f"{outcome['customers']:,} customers in {len(outcome['segments'])} segments", style="italic")
     figures = ("Customers", "Share", *outcome["figures"].values())
+    decimals = {name: _decimals([row[name] for row in outcome["segments"]]) for name in outcome["figures"]}
     show_list(
         ("Segment", "Persona", *figures),
         [
@@ -239,7 +251,7 @@ def _show(outcome: dict[str, Any]) -> None:
                 row["persona"],
                 f"{row['customers']:,}",
                 f"{row['share']:.1%}",
-                *(f"{row[name]:,.0f}" for name in outcome["figures"]),
+                *(f"{row[name]:,.{decimals[name]}f}" for name in outcome["figures"]),
             )
             for row in outcome["segments"]
         ],

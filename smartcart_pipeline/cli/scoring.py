@@ -134,15 +134,17 @@ def _score(
     engine: DuckDBEngine, model: SegmentModel, file: Path, target: Path | None, chosen: str, folder: Path
 ) -> tuple[int, dict[str, int], str, Path | None]:
     """Score a file: what `Scores` says of it, but for the model's version."""
-    tables, contract = declare_tables(model.declaration), model.declaration.contract
-    read, _ = read_export(engine, inspect_export(file, contract))
+    export = inspect_export(file, model.declaration.contract)
+    declaration = model.declaration.as_delivered(export.headers)
+    tables, contract = declare_tables(declaration), declaration.contract
+    read, _ = read_export(engine, export)
     delivered = engine.write(read, tables["raw_customers"], folder / "raw.parquet").rows
     # Several passes follow, and reading text as numbers and dates is the dearest part of each.
     judged = judge_export(engine.scan(folder / "raw.parquet", "raw_customers"), contract, engine)
-    refused = reject_customers(judged, model.as_of_date, model.declaration, newcomers=True).sort("line_number")
+    refused = reject_customers(judged, model.as_of_date, declaration, newcomers=True).sort("line_number")
     rejects = engine.write(refused, tables["rejected_customers"], folder / "rejected.parquet").rows
     rejected = engine.scan(folder / "rejected.parquet", "rejected_customers")
-    examples = tell_lines(tell_faults(engine.rows(rejected.head(NAMED_ROWS)), model.declaration))
+    examples = tell_lines(tell_faults(engine.rows(rejected.head(NAMED_ROWS)), declaration))
     rejected_path = _write_rejected(rejected, rejects, target)
     if rejects == delivered:
         raise ExportError(f"{file}: not one row could be scored. {examples} Correct the file.")

@@ -55,7 +55,7 @@ def show_list(
     """
     console = Console(highlight=False)
     key, *columns = (
-        _Column(name, name in numbers, tuple(map(_visible, cells)), FOLDED_WORDS)
+        _Column(name, name in numbers, tuple(map(visible, cells)), FOLDED_WORDS)
         for name, cells in zip(names, zip(*rows, strict=True), strict=True)
     )
     width = console.width - 1
@@ -77,7 +77,7 @@ def show(answer: "Answer") -> None:
     first, last, total = _ends(answer.rows)
     has_gap = total > len(first) + len(last)
     rows = [*first, *([(GAP,) * len(answer.is_number)] if has_gap else []), *last]
-    names = [_visible(name) for name in answer.rows.schema.names]
+    names = [visible(name) for name in answer.rows.schema.names]
     cells = zip(*rows, strict=True) if rows else ((),) * len(names)
     columns = [_Column(*one) for one in zip(names, answer.is_number, cells, strict=True)]
     blocks, room = [columns], console.width - 1
@@ -112,11 +112,19 @@ def _ends(batches: "pa.RecordBatchReader") -> tuple[list[tuple[str, ...]], list[
 
 
 def _texts(batch: "pa.RecordBatch") -> Iterator[tuple[str, ...]]:
-    columns = ([_visible(value or "") for value in column.to_pylist()] for column in batch.columns)
+    columns = ([visible(value or "") for value in column.to_pylist()] for column in batch.columns)
     return zip(*columns, strict=True)
 
 
-def _visible(text: str) -> str:
+def visible(text: str) -> str:
+    """A text whose control characters are shown, and do nothing.
+
+    Args:
+        text: Any text.
+
+    Returns:
+        The text; only ends of lines stay what they are.
+    """
     return text.translate(CONTROLS)
 
 

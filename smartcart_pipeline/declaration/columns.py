@@ -1,6 +1,7 @@
 """Columns: what a table's column is called, which type it has, and what its values may be."""
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from typing import Literal
 
@@ -255,7 +256,7 @@ TYPES: dict[SqlType, Type] = {
     "BIGINT": Type("int64", "Int64", "BIGINT", f"a whole number up to {2**63 - 1:,}"),
     "FLOAT": Type("float32", "Float32", "FLOAT", "a number"),
     "DOUBLE": Type("float64", "Float64", "DOUBLE", "a number"),
-    "BOOLEAN": Type("bool_", "Boolean", "BOOLEAN"),
+    "BOOLEAN": Type("bool_", "Boolean", "BOOLEAN", "yes or no"),
     "DATE": Type("date32", "Date", "DATE", "a date"),
     "VARCHAR": Type("string", "String", "STRING", "a text"),
 }
@@ -266,6 +267,13 @@ WHOLE: dict[SqlType, int] = {
     "INTEGER": 2**31 - 1,
     "BIGINT": 2**63 - 1,
 }
+# Room for what features and rates add to a name: 60 letters at most.
+LONGEST_NAME = 44
+FOLDED = str.maketrans({"ß": "ss", "ø": "o", "Ø": "O", "æ": "ae", "Æ": "Ae", "ł": "l", "Ł": "L", "đ": "d"})
+# Where a word ends in a text like `MonthlyCharges`; `kW`, `MWh` and `eMail` are one.
+CAMEL = re.compile(
+    r"(?<=[^\W\d_A-Z])(?<![\W_][a-z])(?<!^[a-z])(?=[A-Z])|(?<=\d)(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])(?!Wh(?![a-z]))"
+)
 
 
 @dataclass(frozen=True)
@@ -334,3 +342,36 @@ def snake_case(text: str) -> str:
     """
     words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", text.strip())
     return re.sub(r"\W+", "_", words, flags=re.ASCII).strip("_").lower() or "column"
+
+
+def name_of_header(header: str, place: int) -> str:
+    """A name for a column of the export.
+
+    Args:
+        header: Its header.
+        place: Where it stands, from 1.
+
+    Returns:
+        The header in small letters, made legal; `column_7` of one that has no Latin letters.
+    """
+    folded = unicodedata.normalize("NFKD", header.translate(FOLDED))
+    bare = "".join(letter for letter in folded if not unicodedata.combining(letter))
+    found = re.sub(r"[^a-z0-9]+", "_", CAMEL.sub("_", bare).lower()).strip("_")
+    return legal_name(found if re.search("[a-z]", found) else f"column_{place}")
+
+
+def legal_name(wanted: str) -> str:
+    """A text as the name of a column, with a word added where it may not be one.
+
+    Args:
+        wanted: What it should be called, in small letters, digits and underscores.
+
+    Returns:
+        For example `order_value`, as `order` is a keyword of SQL.
+    """
+    name = wanted[:LONGEST_NAME].strip("_")
+    if not re.match("[a-z]", name) or re.fullmatch("c[0-9]+", name):
+        name = f"column_{name}"
+    if why_no_name(name) or name.endswith(("_delivered", "_imputed")):
+        name = f"{name}_value"
+    return name

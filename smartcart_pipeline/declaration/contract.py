@@ -4,8 +4,8 @@ One value that parsing, cleaning rules, schema checks, comments and SQL types al
 What belongs here: facts about a *delivered* column. What does not: anything computed from it (see `recipe`).
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -21,11 +21,17 @@ class DeliveredColumn(Column):
 
     Attributes:
         header: The name it has in the export.
+        synonyms: Other names that it may have there instead, the likeliest first.
+        shortest: How many characters a text has at least.
+        longest: How many characters it has at most.
         is_rounded: Whether a number of a whole type may be delivered with decimals, which are rounded.
         classification: How personal the values are, in the company's own words; empty if nobody said.
     """
 
     header: str = ""
+    synonyms: tuple[str, ...] = ()
+    shortest: int | None = None
+    longest: int | None = None
     is_rounded: bool = False
     classification: str = ""
 
@@ -42,12 +48,15 @@ class Contract:
 
     Attributes:
         name: What recipes call it.
-        columns: The columns, in order; the first is the key, `customer_id`.
+        columns: The columns, the key `customer_id` among them; where no column tells customers apart, it comes first
+            and is the number of the row.
+        key_name: What the contract itself calls the key; empty where rows are numbered.
         source: The file it was read from, as plain data.
     """
 
     name: str
     columns: tuple[DeliveredColumn, ...]
+    key_name: str = ""
     source: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @cached_property
@@ -61,14 +70,56 @@ class Contract:
         return tuple(self.by_name)
 
     @cached_property
+    def delivered(self) -> tuple[DeliveredColumn, ...]:
+        """The columns that the export has."""
+        return tuple(column for column in self.columns if not (self.is_numbered and column.name == KEY))
+
+    @cached_property
     def headers(self) -> frozenset[str]:
         """Their names in the export."""
-        return frozenset(column.header for column in self.columns)
+        return frozenset(column.header for column in self.delivered)
+
+    @property
+    def is_numbered(self) -> bool:
+        """Whether no column tells customers apart: rows are numbered, and nobody can be followed to another night."""
+        return not self.key_name
+
+    @cached_property
+    def accepted_headers(self) -> frozenset[str]:
+        """All names that they may have in an export."""
+        return self.headers | {synonym for column in self.columns for synonym in column.synonyms}
+
+    def as_delivered(self, headers: Collection[str]) -> "Contract":
+        """The contract for a file that may have some columns under their synonyms.
+
+        Args:
+            headers: The headers of the file.
+
+        Returns:
+            The contract, with the header of each column that the file has; where it has none of them, the usual one.
+        """
+        columns = tuple(_as_delivered(column, headers) for column in self.columns)
+        return self if columns == self.columns else replace(self, columns=columns)
 
     @property
     def key(self) -> DeliveredColumn:
         """The column that tells customers apart."""
         return self.by_name[KEY]
+
+
+# The key where no column tells customers apart.
+ROW_NUMBER = DeliveredColumn(
+    name=KEY,
+    type="BIGINT",
+    description="The number of the customer's row in the export: another customer's in the next one.",
+    minimum=1,
+    unique=True,
+)
+
+
+def _as_delivered(column: DeliveredColumn, headers: Collection[str]) -> DeliveredColumn:
+    found = next((header for header in (column.header, *column.synonyms) if header in headers), column.header)
+    return column if found == column.header else replace(column, header=found)
 
 
 LINE_COLUMNS: tuple[Column, ...] = (

@@ -10,11 +10,12 @@ import gzip
 import hashlib
 import re
 import zlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import Literal
 
-from smartcart_pipeline.declaration.contract import Contract
+from smartcart_pipeline.declaration.contract import Contract, DeliveredColumn
 from smartcart_pipeline.declaration.errors import CallError, ExportError, HomeError
 from smartcart_pipeline.exports.csv_text import CHUNK, LineEnd, survey_text
 from smartcart_pipeline.exports.workbook import Cells, read_workbook
@@ -24,6 +25,8 @@ DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
 # So many columns beyond the contract are carried along at most.
 MAX_FURTHER = 200
 NAMED_HEADERS, NAMED_CHARACTERS = 3, 60
+# So many lines tell what separates values where the headers don't.
+GUESSED_LINES = 50
 
 Kind = Literal["csv", "parquet", "excel"]
 
@@ -34,7 +37,7 @@ class Export:
 
     Attributes:
         path: Where it is.
-        contract: What it was held against.
+        contract: What it was held against, with the header that the file has of each column.
         kind: What it is.
         headers: Its column headers, in order, without surrounding space.
         content_hash: SHA-256 of the file's bytes, in hexadecimal.
@@ -128,6 +131,46 @@ def inspect_export(path: Path, contract: Contract) -> Export:
         raise CallError(f"{path}: no such file. Name the customer export with --input, or put it there.")
     if kind := kind_of(path.resolve()):
         raise CallError(f"{path}: is {kind}, no file. Name the customer export with --input.")
+    export = _inspect(path, contract)
+    export = replace(export, contract=contract.as_delivered(export.headers))
+    _require_headers(export)
+    return export
+
+
+def find_synonyms(export: Export, contract: Contract) -> dict[str, str]:
+    """Which columns came under a synonym.
+
+    Args:
+        export: The file.
+        contract: The contract, with the usual headers.
+
+    Returns:
+        The headers that the file has, by the usual ones; nothing of columns that came under these.
+    """
+    both = zip(contract.columns, export.contract.columns, strict=True)
+    return {usual.header: found.header for usual, found in both if found.header != usual.header}
+
+
+def inspect_unknown(path: Path) -> Export:
+    """Find out what a file is whose columns no contract tells yet.
+
+    Args:
+        path: The file.
+
+    Returns:
+        What it is and how to read it, held against a contract of no columns: all of its columns are further ones.
+
+    Raises:
+        FaultError: As `inspect_export`, but for its headers.
+    """
+    if not path.exists():
+        raise CallError(f"{path}: no such file. Name a file of customers.")
+    if kind := kind_of(path.resolve()):
+        raise CallError(f"{path}: is {kind}, no file. Name a file of customers.")
+    return _inspect(path, Contract("", ()))
+
+
+def _inspect(path: Path, contract: Contract) -> Export:
     try:
         with path.open("rb") as file:
             start = file.read(8)
@@ -135,18 +178,15 @@ def inspect_export(path: Path, contract: Contract) -> Export:
             raise ExportError(f"{path}: the file is empty. Deliver the export again.")
         if start.startswith(b"PAR1"):
             headers, rows = _inspect_parquet(path)
-            export = Export(path, contract, "parquet", headers, hash_content(path), rows)
-        elif start.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
+            return Export(path, contract, "parquet", headers, hash_content(path), rows)
+        if start.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
             workbook = read_workbook(path)
-            export = Export(
+            return Export(
                 path, contract, "excel", workbook.headers, hash_content(path), workbook.rows, cells=workbook.cells
             )
-        else:
-            export = _inspect_csv(path, contract, gzipped=start.startswith(b"\x1f\x8b"))
+        return _inspect_csv(path, contract, gzipped=start.startswith(b"\x1f\x8b"))
     except PermissionError:
         raise HomeError(f"{path}: not allowed to read this file. Give the pipeline's user the right to.") from None
-    _require_headers(export)
-    return export
 
 
 def _inspect_parquet(path: Path) -> tuple[tuple[str, ...], int]:
@@ -168,10 +208,14 @@ def _inspect_csv(path: Path, contract: Contract, gzipped: bool) -> Export:
     if survey.start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise ExportError(f"{path}: the text is UTF-16. Save it as UTF-8 and deliver it again.")
     encoding = "utf-8-sig" if survey.encoding == "utf-8" else survey.encoding
-    line, *ended = re.split("[\r\n]", survey.start.decode(encoding, errors="replace"), maxsplit=1)
-    delimiter = max(DELIMITERS, key=lambda candidate: len(set(_split(line, candidate)) & contract.headers))
+    start = survey.start.decode(encoding, errors="replace")
+    line, *ended = re.split("[\r\n]", start, maxsplit=1)
+    if contract.columns:
+        delimiter = max(DELIMITERS, key=lambda candidate: len(set(_split(line, candidate)) & contract.accepted_headers))
+    else:
+        delimiter = _guess_delimiter(line, start)
     headers = _split(line, delimiter)
-    if set(headers) & contract.headers:
+    if set(headers) & contract.accepted_headers or not contract.columns:
         if len(survey.start) == CHUNK and not ended:
             raise ExportError(
                 f"{path}: the header is longer than {CHUNK:,} bytes. "
@@ -198,6 +242,24 @@ def _inspect_csv(path: Path, contract: Contract, gzipped: bool) -> Export:
     )
 
 
+def _guess_delimiter(header: str, start: str) -> str:
+    """What separates values where no header is known: what most lines have as often as the header, most often."""
+
+    def evidence(candidate: str) -> tuple[bool, float, int, int]:
+        columns = _split(header, candidate)
+        rows = csv.reader(start.splitlines(keepends=True), delimiter=candidate, skipinitialspace=True)
+        try:
+            widths = [len(row) for row in islice(rows, GUESSED_LINES + 1) if row][1:GUESSED_LINES]
+        except csv.Error:
+            widths = []
+        alike = sum(width == len(columns) for width in widths) / max(len(widths), 1)
+        # A quotation mark within a header says that it was cut in two.
+        cut = sum('"' in column for column in columns)
+        return len(columns) > 1, alike, -cut, len(columns)
+
+    return max(DELIMITERS, key=evidence)
+
+
 def _split(line: str, delimiter: str) -> tuple[str, ...]:
     try:
         return _texts(next(csv.reader([line], delimiter=delimiter, skipinitialspace=True), []))
@@ -211,7 +273,7 @@ def _texts(cells: list[str]) -> tuple[str, ...]:
 
 def _require_headers(export: Export) -> None:
     found, expected = export.headers, export.contract.headers
-    missing = [column.header for column in export.contract.columns if column.header not in found]
+    missing = [column for column in export.contract.delivered if column.header not in found]
     if len(missing) == len(expected):
         raise ExportError(
             f"{export.path}: this is no customer export: none of the {len(expected)} expected columns is there. "
@@ -219,7 +281,7 @@ def _require_headers(export: Export) -> None:
             f"Expected a header line with {', '.join(sorted(expected))}."
         )
     if missing:
-        told = ", ".join(_nearest(name, found, expected) for name in missing)
+        told = ", ".join(_nearest(column, found, expected) for column in missing)
         raise ExportError(
             f"{export.path}: {len(missing)} of the {len(expected)} expected columns "
             f"{'is' if len(missing) == 1 else 'are'} missing: {told}. "
@@ -233,7 +295,9 @@ def _require_headers(export: Export) -> None:
             )
 
 
-def _nearest(name: str, found: tuple[str, ...], expected: frozenset[str]) -> str:
+def _nearest(column: DeliveredColumn, found: tuple[str, ...], expected: frozenset[str]) -> str:
     unknown = {header.casefold(): header for header in found if header not in expected}
-    near = difflib.get_close_matches(name.casefold(), unknown, n=1)
-    return f"{name} (nearest name found: {unknown[near[0]]!r})" if near else name
+    names = (column.header, *column.synonyms)
+    near = next((near for name in names if (near := difflib.get_close_matches(name.casefold(), unknown, n=1))), None)
+    told = f"{column.header} (or {', '.join(column.synonyms)})" if column.synonyms else column.header
+    return f"{told} (nearest name found: {unknown[near[0]]!r})" if near else told

@@ -8,13 +8,13 @@ from typing import Any
 
 import narwhals as nw
 
-from smartcart_pipeline.declaration.columns import snake_case
-from smartcart_pipeline.declaration.contract import DeliveredColumn
+from smartcart_pipeline.declaration.contract import KEY, ROW_NUMBER, DeliveredColumn
 from smartcart_pipeline.declaration.errors import ExportError
 from smartcart_pipeline.engines.duckdb import BATCH, DuckDBEngine
-from smartcart_pipeline.engines.sql import INTEGERS, file_literal, identifier, literal, unquoted
+from smartcart_pipeline.engines.sql import INTEGERS, boolean, file_literal, identifier, literal, unquoted
 from smartcart_pipeline.exports.csv_text import strange_lines
 from smartcart_pipeline.exports.inspecting import MAX_FURTHER, Export
+from smartcart_pipeline.exports.naming import Names
 
 MISSING = ("", "na", "n/a", "nan", "null", "none")
 EARLIEST_YEAR = 1900
@@ -59,7 +59,7 @@ def read_export(engine: DuckDBEngine, export: Export) -> tuple[nw.LazyFrame[Any]
             raise ExportError(f"{export.path}: the file holds a header but no customers. Deliver the export again.")
         dates = {
             column.name: _settle_dates(engine, export, column, types)
-            for column in export.contract.columns
+            for column in export.contract.delivered
             if column.type == "DATE"
         }
         return nw.from_native(engine.connection.sql(_typed_query(export, types, dates))), dates
@@ -79,7 +79,7 @@ def _delivered(engine: DuckDBEngine, export: Export) -> dict[str, str]:
     Only columns that are read are in it: those of the contract, and further ones up to a limit.
     """
     connection = engine.connection
-    names = [*(_position(export, column) for column in export.contract.columns), *extra_columns(export)]
+    names = [*(_position(export, column) for column in export.contract.delivered), *extra_columns(export)]
     if export.kind == "parquet":
         # By position, because DuckDB takes columns whose names differ only in case for one.
         every = ", ".join(f"c{number}" for number in range(len(export.headers)))
@@ -291,19 +291,21 @@ def _settle_dates(engine: DuckDBEngine, export: Export, column: DeliveredColumn,
 
 def _typed_query(export: Export, types: dict[str, str], dates: DateReadings) -> str:
     """Three steps, each over the columns of the one before: texts, typed values, and what could not be typed."""
-    columns = export.contract.columns
+    columns = export.contract.delivered
     delivered = {column.name: types[_position(export, column)] for column in columns}
     trimmed = [
         f"{_present(_position(export, column), delivered[column.name])} AS {column.name}_delivered"
         for column in columns
     ]
     typed = [f"{_typed(column, delivered[column.name], dates)} AS {column.name}" for column in columns]
+    if ROW_NUMBER in export.contract.columns:
+        typed.append(f"line_number - 1 AS {KEY}")
     extras = extra_columns(export)
     return (
         f"WITH trimmed AS (SELECT *, {', '.join(trimmed)} FROM delivered), "
         f"typed AS (SELECT *, {', '.join(typed)} FROM trimmed) "
         f"SELECT line_number, {', '.join(export.contract.names)}, "
-        f"{_unreadable(export.contract.columns, delivered, dates)} AS unreadable"
+        f"{_unreadable(columns, delivered, dates)} AS unreadable"
         f"{''.join(f', CAST({name} AS VARCHAR) AS {identifier(extra)}' for name, extra in extras.items())} FROM typed"
     )
 
@@ -329,6 +331,8 @@ def _typed(column: DeliveredColumn, delivered: str, dates: DateReadings) -> str:
         return f"CAST({value} AS VARCHAR)"
     if column.type == "DATE":
         return _dated(value, delivered, dates[column.name])
+    if column.type == "BOOLEAN":
+        return boolean(value)
     if delivered in INTEGERS:
         return f"TRY_CAST({value} AS {column.type})"
     number = f"TRY_CAST({value} AS DOUBLE)"
@@ -368,17 +372,24 @@ def extra_columns(export: Export) -> dict[str, str]:
         export: The file.
 
     Returns:
-        Where they stand (`c7` is the eighth), and a snake_case name that nothing else has.
+        Where they stand (`c7` is the eighth), and a name that a column may have and no other has.
     """
-    taken = {"line_number", "unreadable", *export.contract.names}
-    extras = {}
-    for number in export.further[:MAX_FURTHER]:
-        extra = snake_case(export.headers[number])
-        while extra in taken:
-            extra = f"{extra}_{number}"
-        extras[f"c{number}"] = extra
-        taken.add(extra)
-    return extras
+    names = Names(export.contract.names)
+    return {
+        f"c{number}": names.of_header(export.headers[number], number + 1) for number in export.further[:MAX_FURTHER]
+    }
+
+
+def readings_of(text: str) -> dict[str, str]:
+    """The expressions that read a text as a date.
+
+    Args:
+        text: An expression for a text.
+
+    Returns:
+        By the name of the reading, as in `DATE_FORMATS`; null where the text is no such date.
+    """
+    return {reading: _parsed_date(_date_text(text), reading) for reading in DATE_FORMATS}
 
 
 def _position(export: Export, column: DeliveredColumn) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 import narwhals as nw
 
-from smartcart_pipeline.declaration.contract import DeliveredColumn
+from smartcart_pipeline.declaration.contract import KEY, ROW_NUMBER, DeliveredColumn
 from smartcart_pipeline.declaration.tables import declare_raw
 from smartcart_pipeline.engines.spark import TYPES, SparkEngine, quoted, text_literal
 from smartcart_pipeline.exports import reading_duckdb
@@ -38,7 +38,7 @@ def _typed_columns(export: Export) -> Kinds | None:
 
     file = parquet.ParquetFile(export.path)
     kinds = {f"c{number}": _kind(field.type) for number, field in enumerate(file.schema_arrow)}
-    fits = all(kinds[_position(export, column)] in _fitting(column) for column in export.contract.columns)
+    fits = all(kinds[_position(export, column)] in _fitting(column) for column in export.contract.delivered)
     distinct = len(set(export.headers)) == len(export.headers)
     return kinds if fits and distinct and "other" not in kinds.values() and file.metadata.num_rows else None
 
@@ -58,16 +58,18 @@ def _kind(type: Any) -> str:  # noqa: A002
 
 
 def _fitting(column: DeliveredColumn) -> tuple[str, ...]:
-    return {"VARCHAR": ("text",), "DATE": ("date",)}.get(column.type, ("integer", "float"))
+    kinds = {"VARCHAR": ("text",), "DATE": ("date",), "BOOLEAN": ("integer",)}
+    return kinds.get(column.type, ("integer", "float"))
 
 
 def _read_typed(engine: SparkEngine, export: Export, kinds: Kinds) -> tuple[nw.LazyFrame[Any], DateReadings]:
     """Three steps, each over the columns of the one before: values, typed values, and what could not be typed."""
     extras = extra_columns(export)
-    read = [*(_position(export, column) for column in export.contract.columns), *extras]
+    read = [*(_position(export, column) for column in export.contract.delivered), *extras]
     headers = [f"{quoted(export.headers[int(name[1:])])} AS {name}" for name in read]
-    present = {column.name: _present(_position(export, column), kinds) for column in export.contract.columns}
-    typed = {column.name: _typed(column, kinds[_position(export, column)]) for column in export.contract.columns}
+    present = {column.name: _present(_position(export, column), kinds) for column in export.contract.delivered}
+    typed = {column.name: _typed(column, kinds[_position(export, column)]) for column in export.contract.delivered}
+    numbered = [f"line_number - 1 AS {KEY}"] if ROW_NUMBER in export.contract.columns else []
     frame = (
         engine.session.read.parquet(str(export.path))
         .selectExpr("_metadata.row_index + 2 AS line_number", *headers)
@@ -75,14 +77,15 @@ def _read_typed(engine: SparkEngine, export: Export, kinds: Kinds) -> tuple[nw.L
         .selectExpr("*", *(f"{value} AS {name}" for name, value in typed.items()))
         .selectExpr(
             "line_number",
+            *numbered,
             *typed,
-            f"{_unreadable(export.contract.columns)} AS unreadable",
+            f"{_unreadable(export.contract.delivered)} AS unreadable",
             *(f"CAST({name} AS STRING) AS {quoted(extra)}" for name, extra in extras.items()),
         )
     )
     dates = {
         column.name: DateReading("ISO", f"{column.header} is delivered as a date type.")
-        for column in export.contract.columns
+        for column in export.contract.delivered
         if column.type == "DATE"
     }
     return nw.from_native(frame), dates
@@ -101,6 +104,8 @@ def _present(name: str, kinds: Kinds) -> str:
 def _typed(column: DeliveredColumn, kind: str) -> str:
     """The expression that reads a delivered column as the contract's type; null where it cannot be."""
     value, target = f"{column.name}_delivered", TYPES.get(column.type, column.type)
+    if column.type == "BOOLEAN":
+        return f"CASE CAST({value} AS BIGINT) WHEN 1 THEN true WHEN 0 THEN false END"
     if kind != "float":
         return f"try_cast({value} AS {target})"
     number = f"CAST({value} AS DOUBLE)"

@@ -92,7 +92,7 @@ WRONG_CONTRACTS: dict[str, tuple[Change, str]] = {
     ),
     "no type": (
         column("recency", logicalType=None, logicalTypeOptions={}),
-        "schema[1].properties[9] (recency).logicalType is None: expected one of integer, number, string, date",
+        "schema[1].properties[9] (recency).logicalType is missing: expected one of integer, number, string, date",
     ),
     "an older standard": (
         put("apiVersion", value="v2.2.2"),
@@ -103,21 +103,27 @@ WRONG_CONTRACTS: dict[str, tuple[Change, str]] = {
     "no table": (put("schema", value=[]), "schema has 0 tables: expected one, that of the customers"),
     "two tables": (
         lambda said: said["schema"].append(copy.deepcopy(said["schema"][0])),
-        "schema has 2 tables: expected one, that of the customers",
+        (
+            "schema has 2 tables (customers, customers): expected one, that of the customers: give each of the others "
+            "a contract of its own"
+        ),
     ),
     "no columns": (
         put("schema", 0, "properties", value=[]),
         "schema[1].properties is missing: expected the columns of the export",
     ),
-    "no key": (
+    "a key that is none": (
         column("customer_id", primaryKey=None),
-        "schema[1]: the primary key is missing: expected primaryKey: true at the one column that tells customers apart",
+        (
+            "schema[1].properties[1] (customer_id).name: customer_id is what the key is called: set primaryKey: true, "
+            "or name it otherwise"
+        ),
     ),
     "two keys": (
         column("recency", primaryKey=True),
         (
-            "schema[1]: the primary key are customer_id, recency: expected primaryKey: true at the one column that "
-            "tells customers apart"
+            "schema[1]: the primary key is customer_id, recency: expected primaryKey: true at the one column that "
+            "tells customers apart, or at none"
         ),
     ),
     "a key of dates": (
@@ -160,9 +166,25 @@ WRONG_CONTRACTS: dict[str, tuple[Change, str]] = {
         column("education", logicalTypeOptions={"maximum": 5}),
         "schema[1].properties[3] (education).logicalTypeOptions.maximum: only a number can have one",
     ),
-    "a list of numbers": (
-        column("recency", enum=[{"value": 1}]),
-        "schema[1].properties[9] (recency).enum: only a string can have one",
+    "a list of numbers with gaps": (
+        column("recency", enum=[{"value": 1}, {"value": 3}]),
+        "schema[1].properties[9] (recency).enum: numbers with gaps between them cannot be listed: say minimum and max",
+    ),
+    "a list of numbers with decimals": (
+        column("income", enum=[{"value": 1.5}]),
+        "schema[1].properties[5] (income).enum: only a string can have one, or an integer whose values have no gaps",
+    ),
+    "a list of plain values": (
+        column("education", enum=["Basic"]),
+        "schema[1].properties[3].enum[1] is 'Basic': expected keys and values",
+    ),
+    "a list with nothing in an entry": (
+        column("education", enum=[{"value": "Basic"}, {"label": "PhD"}]),
+        "schema[1].properties[3] (education).enum[2].value is missing",
+    ),
+    "a misspelt key of an entry": (
+        column("education", enum=[{"valeu": "Basic"}]),
+        "schema[1].properties[3].enum[1].valeu is not known (nearest: value)",
     ),
     "a list with a number": (
         column("education", enum=[{"value": "Basic"}, {"value": 2}]),
@@ -184,10 +206,203 @@ WRONG_CONTRACTS: dict[str, tuple[Change, str]] = {
         column("income", customProperties=[{"property": "rounding", "value": "nearest"}]),
         "schema[1].properties[5] (income).customProperties: rounding is for integers only",
     ),
-    "rules that nobody would check": (
-        column("income", quality=[{"metric": "nullValues", "mustBe": 0}]),
-        "schema[1].properties[5] (income).quality is not supported: take it out",
+    "a bound without end": (
+        column("income", logicalTypeOptions={"minimum": float("-inf")}),
+        "schema[1].properties[5] (income).logicalTypeOptions.minimum is -inf: expected a number",
     ),
+    "a bound beyond all numbers": (
+        column("income", logicalTypeOptions={"maximum": 10**400}),
+        "schema[1].properties[5] (income).logicalTypeOptions.maximum is 1000",
+    ),
+    "a bound of a day": (
+        column("dt_customer", logicalTypeOptions={"minimum": "2012-01-01"}),
+        "schema[1].properties[8] (dt_customer).logicalTypeOptions.minimum: only a number can have one",
+    ),
+    "a bound that a number with decimals may not reach": (
+        column("income", logicalTypeOptions={"exclusiveMinimum": 0}),
+        (
+            "schema[1].properties[5] (income).logicalTypeOptions.exclusiveMinimum: only an integer can have one: say "
+            "minimum"
+        ),
+    ),
+    "bounds that leave nothing": (
+        column("recency", logicalTypeOptions={"exclusiveMinimum": 4, "exclusiveMaximum": 5}),
+        "schema[1].properties[9] (recency): minimum is 5, above the maximum 4",
+    ),
+    "a pattern": (
+        column("education", logicalTypeOptions={"pattern": "^[A-Z]"}),
+        "schema[1].properties[3] (education).logicalTypeOptions.pattern is not supported: take it out",
+    ),
+    "a format of a text": (
+        column("education", logicalTypeOptions={"format": "email"}),
+        "schema[1].properties[3] (education).logicalTypeOptions.format is not supported: take it out",
+    ),
+    "a format of a day": (
+        column("dt_customer", logicalTypeOptions={"format": "MM/dd/yyyy"}),
+        "schema[1].properties[8] (dt_customer).logicalTypeOptions.format is not supported: take it out",
+    ),
+    "a format of an integer": (
+        column("recency", logicalTypeOptions={"format": "i128"}),
+        "schema[1].properties[9] (recency).logicalTypeOptions.format is 'i128': expected one of i8, i16, i32, i64, u8",
+    ),
+    "multiples": (
+        column("recency", logicalTypeOptions={"multipleOf": 5}),
+        "schema[1].properties[9] (recency).logicalTypeOptions.multipleOf is not supported: take it out",
+    ),
+    "a length that is none": (
+        column("education", logicalTypeOptions={"maxLength": -1}),
+        "schema[1].properties[3] (education).logicalTypeOptions.maxLength is -1: expected a whole number, 0 or more",
+    ),
+    "a length of a number": (
+        column("recency", logicalTypeOptions={"maxLength": 3}),
+        "schema[1].properties[9] (recency).logicalTypeOptions.maxLength is not supported: take it out",
+    ),
+    "lengths the wrong way": (
+        column("education", logicalTypeOptions={"minLength": 9, "maxLength": 2}),
+        "schema[1].properties[3] (education): minLength is 9, above maxLength, 2",
+    ),
+    "days of another zone": (
+        column("dt_customer", logicalType="timestamp", logicalTypeOptions={"defaultTimezone": "Australia/Sydney"}),
+        "(dt_customer).logicalTypeOptions.defaultTimezone is 'Australia/Sydney': days are counted in UTC here",
+    ),
+    "nested columns": (
+        column("recency", logicalType="object", logicalTypeOptions=None, properties=[{"name": "x"}]),
+        "schema[1].properties[9] (recency).properties is not supported: take it out",
+    ),
+    "a list for a value": (
+        column("recency", logicalType="array", logicalTypeOptions=None, items={"logicalType": "string"}),
+        "schema[1].properties[9] (recency).items is not supported: take it out",
+    ),
+    "the time of day": (
+        column("recency", logicalType="time", logicalTypeOptions=None),
+        "schema[1].properties[9] (recency).logicalType is 'time' (nearest: timestamp)",
+    ),
+    "what other tables hold": (
+        column("recency", relationships=[{"to": "visits.days"}]),
+        "schema[1].properties[9] (recency).relationships is not supported: take it out",
+    ),
+    "an encrypted twin": (
+        column("income", encryptedName="income_encrypted"),
+        "schema[1].properties[5] (income).encryptedName is not supported: take it out",
+    ),
+    "a measure": (
+        column("income", semanticType="measure", transformLogic="SUM(x)"),
+        "schema[1].properties[5] (income).semanticType is 'measure': what is computed is no column of a file",
+    ),
+    "a computed dimension": (
+        column("income", semanticType="dimension", transformLogic="x"),
+        "schema[1].properties[5] (income).semanticType is 'dimension': what is computed is no column of a file",
+    ),
+    "a table of another kind": (
+        put("schema", 0, "logicalType", value="array"),
+        "schema[1].logicalType is 'array': expected object, a table of customers",
+    ),
+    "a rule that lets some through": (
+        column("income", quality=[{"metric": "nullValues", "mustBeLessThan": 5, "unit": "percent"}]),
+        "schema[1].properties[5] (income).quality[1]: only a rule that allows none is looked at: expected mustBe: 0",
+    ),
+    "a rule that only warns": (
+        column("income", quality=[{"metric": "nullValues", "mustBe": 0, "severity": "warning"}]),
+        "schema[1].properties[5] (income).quality[1].severity is 'warning', and who breaks a rule is refused: say",
+    ),
+    "a rule in SQL": (
+        column("income", quality=[{"type": "sql", "query": "SELECT 1", "mustBe": 1}]),
+        "schema[1].properties[5] (income).quality[1]: a rule of type sql is not looked at: take it out",
+    ),
+    "a rule of another tool": (
+        column("income", quality=[{"type": "custom", "engine": "soda", "implementation": "x"}]),
+        "schema[1].properties[5] (income).quality[1]: a rule of type custom is not looked at: take it out",
+    ),
+    "a rule in words": (
+        column("income", quality=[{"type": "text", "description": "Plausible."}]),
+        "schema[1].properties[5] (income).quality[1]: a rule of type text is not looked at: take it out, or say in a",
+    ),
+    "a rule without a metric": (
+        column("income", quality=[{"mustBe": 0}]),
+        "schema[1].properties[5] (income).quality[1].metric is missing: expected one of nullValues, missingValues",
+    ),
+    "a misspelt metric": (
+        column("income", quality=[{"metric": "nullValue", "mustBe": 0}]),
+        "(income).quality[1].metric is 'nullValue', which is not looked at (nearest: nullValues)",
+    ),
+    "a rule of an older standard": (
+        column("income", quality=[{"rule": "between", "customProperties": [{"property": "min", "value": 0}]}]),
+        "schema[1].properties[5] (income).quality[1].metric is 'between', which is not looked at",
+    ),
+    "another word for nothing": (
+        column(
+            "income", quality=[{"metric": "missingValues", "mustBe": 0, "arguments": {"missingValues": ["", "-9"]}}]
+        ),
+        "(income).quality[1].arguments.missingValues: '-9' counts as a value here: only an empty one, na, n/a, nan",
+    ),
+    "a rule with a pattern": (
+        column("education", quality=[{"metric": "invalidValues", "mustBe": 0, "arguments": {"pattern": "^A"}}]),
+        "schema[1].properties[3] (education).quality[1].arguments.pattern is not supported: take it out",
+    ),
+    "valid values that are none": (
+        column("recency", quality=[{"metric": "invalidValues", "mustBe": 0}]),
+        "schema[1].properties[9] (recency).quality[1].arguments.validValues is missing: expected a list of values",
+    ),
+    "two lists that differ": (
+        column(
+            "education", quality=[{"metric": "invalidValues", "mustBe": 0, "arguments": {"validValues": ["Basic"]}}]
+        ),
+        "(education).quality[1].arguments.validValues lists other values than are listed before it",
+    ),
+    "a number of rows": (
+        put("schema", 0, "quality", value=[{"metric": "rowCount", "mustBeGreaterThan": 100}]),
+        "schema[1].quality[1].metric is 'rowCount', which is not looked at: expected one of duplicateValues",
+    ),
+    "two columns unique together": (
+        put(
+            "schema",
+            0,
+            "quality",
+            value=[{"metric": "duplicateValues", "mustBe": 0, "arguments": {"properties": ["income", "recency"]}}],
+        ),
+        "schema[1].quality[1].arguments: expected properties, a list of the one column that is unique",
+    ),
+    "a unique column that is not there": (
+        put(
+            "schema",
+            0,
+            "quality",
+            value=[{"metric": "duplicateValues", "mustBe": 0, "arguments": {"properties": ["incom"]}}],
+        ),
+        "schema[1].quality[1].arguments.properties: there is no 'incom' (nearest: income)",
+    ),
+    "a synonym that is a header": (
+        column("income", synonyms=[{"synonym": "Recency"}]),
+        "schema[1].properties[5] (income).synonyms: 'Recency' is the physicalName of schema[1].properties[9] (recency)",
+    ),
+    "a synonym twice": (
+        lambda said: (
+            column("income", synonyms=[{"synonym": "Value"}])(said),
+            column("recency", synonyms=[{"synonym": "Value"}])(said),
+        ),
+        "schema[1].properties[9] (recency).synonyms: 'Value' is a synonym of schema[1].properties[5] (income) already",
+    ),
+    "an empty synonym": (
+        column("income", synonyms=[{"synonym": ""}]),
+        "schema[1].properties[5] (income).synonyms: a synonym is empty",
+    ),
+    "a plain synonym": (
+        column("income", synonyms=["Earnings"]),
+        "schema[1].properties[5].synonyms[1] is 'Earnings': expected keys and values",
+    ),
+    "synonyms of ours that are no list": (
+        column("income", customProperties=[{"property": "synonyms", "value": "Earnings"}]),
+        "schema[1].properties[5] (income).customProperties: synonyms is 'Earnings': expected a list of texts",
+    ),
+    "a header that is a number": (
+        column("income", physicalName=2024),
+        "schema[1].properties[5].physicalName is 2024: should be a valid string",
+    ),
+    "columns that are no list": (
+        put("schema", 0, "properties", value={"income": {"logicalType": "number"}}),
+        "schema[1].properties is a single value: expected a list",
+    ),
+    "no version of the standard": (drop("apiVersion"), "apiVersion is missing: expected one of v3.1.0, v3.2.0"),
     "something of another kind": (
         column("income", required="sometimes"),
         "schema[1].properties[5].required is 'sometimes': should be a valid boolean",
@@ -253,15 +468,15 @@ WRONG_RECIPES: dict[str, tuple[Change, str]] = {
     ),
     "a flag of more than two": (
         feature("age", flag="recency", rate="recency_rate"),
-        "features.age.flag: recency is for a whole number from 0 to 1 only",
+        "features.age.flag: recency is for a boolean, or a whole number from 0 to 1 only",
     ),
-    "a flag without a rate": (
-        feature("complain", flag="complain"),
-        "features.complain.rate is missing: what the mean of its 0s and 1s is called",
+    "a rate that is no name": (
+        feature("complain", flag="complain", rate="Complaint rate"),
+        "features.complain.rate: 'Complaint rate' is no name: expected small letters",
     ),
     "a value that may be missing": (
-        drop("clean", "impute", "income"),
-        "features.income.column: income may be missing: make it required, or impute it under clean.impute",
+        drop("clean", "missing", "income"),
+        "features.income.column: income may be missing: make it required, or say under clean.missing what then",
     ),
     "a group of nobody": (
         put("features", "living_with", "into", "Partner", value=["Maried"]),
@@ -307,7 +522,7 @@ WRONG_RECIPES: dict[str, tuple[Change, str]] = {
     ),
     "two few features": (
         put("features", value={"recency": {"column": "recency"}}),
-        "features: the model sees 1 columns, expected 3 or more; a category counts as many as it has groups",
+        "features: the model sees 1 columns, expected 2 or more; a category counts as many as it has groups",
     ),
     "a step of nothing": (feature("age", years_since="year_birth", step=0), "features.age.step is 0: "),
     "a day of no date": (put("as_of", "newest", value="recency"), "as_of.newest: recency is no required date"),
@@ -315,11 +530,40 @@ WRONG_RECIPES: dict[str, tuple[Change, str]] = {
         put("as_of", "newest", value="dt_customr"),
         "as_of.newest: there is no column 'dt_customr' (nearest: dt_customer)",
     ),
-    "a median of whole numbers": (
-        put("clean", "impute", "recency", value="median"),
-        "clean.impute: recency is SMALLINT, and a median may have decimals: expected logicalType number",
+    "a median of dates": (
+        put("clean", "missing", "dt_customer", value="median"),
+        "clean.missing.dt_customer: DATE has no median: expected a value, or refuse",
     ),
-    "another way to impute": (put("clean", "impute", "income", value="mean"), "clean.impute.income is 'mean': "),
+    "another way to fill in": (
+        put("clean", "missing", "income", value="mean"),
+        "clean.missing.income is 'mean': expected median, refuse, or a number",
+    ),
+    "a part of a whole number": (
+        put("clean", "missing", "recency", value=0.5),
+        "clean.missing.recency is 0.5: recency is a whole number",
+    ),
+    "a value beyond the contract": (
+        put("clean", "missing", "recency", value=-1),
+        "clean.missing.recency is -1: the contract allows no such recency",
+    ),
+    "a value of no category": (
+        put("clean", "missing", "education", value="Phd"),
+        "clean.missing.education is 'Phd': it is no value of education (nearest: PhD)",
+    ),
+    "a value of no date": (
+        put("clean", "missing", "dt_customer", value="2020-01-01"),
+        "clean.missing.dt_customer is '2020-01-01': only refuse goes with a date",
+    ),
+    "a value of no column": (
+        put("clean", "missing", "incom", value="median"),
+        "clean.missing: there is no column 'incom' (nearest: income)",
+    ),
+    "two rules for the day": (
+        put("as_of", "delivered", value=True),
+        "as_of: expected one of newest, file_name, day, delivered, found newest and delivered",
+    ),
+    "a weight of nothing": (feature("age", years_since="year_birth", weight=0), "features.age.weight is 0: "),
+    "one segment": (put("segments", value=1), "segments"),
     "a limit on nothing": (
         put("clean", "limits", 2, "feature", value="agee"),
         "clean.limits[3]: there is no feature 'agee' (nearest: age)",
@@ -388,6 +632,14 @@ WRONG_RECIPES: dict[str, tuple[Change, str]] = {
     "words of another kind": (
         put("features", "age", "words", "label", value=5),
         "features.age.words.label is 5: should be a valid string",
+    ),
+    "a suggestion that hangs on no number": (
+        put("features", "recency", "words", "do", value={"more": "Call them", "but_less": "living_with_alone"}),
+        "recency.words.do.but_less: there is no number that the model sees 'living_with_alone'",
+    ),
+    "a suggestion of another kind": (
+        put("features", "recency", "words", "do", value={"most": "Call them"}),
+        "features.recency.words.do.most is not known: expected one of more, less, like, at_least, but_less",
     ),
     "a mean without its value": (
         put("features", "age", "words", "mean", value="of many years"),
@@ -504,6 +756,12 @@ def test_a_declaration_that_is_kept_is_the_same(recipe: str) -> None:
     declared = shipped_declaration(recipe)
     again = read_declared(declared.document(), "a model")
     assert (again, again.digest) == (declared, declared.digest)
+
+
+def test_what_a_night_of_an_earlier_version_kept_is_read():
+    document = copy.deepcopy(shipped_declaration().document())
+    document["recipe"]["clean"]["impute"] = document["recipe"]["clean"].pop("missing")
+    assert read_declared(document, "a model").recipe == shipped_declaration().recipe
 
 
 def test_a_kept_declaration_that_is_damaged_names_where_it_is_kept() -> None:

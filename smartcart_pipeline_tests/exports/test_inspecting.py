@@ -5,6 +5,7 @@ import hashlib
 import os
 import socket
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import openpyxl
@@ -13,9 +14,10 @@ import pytest
 from pyarrow import parquet
 
 from smartcart_pipeline.declaration.columns import snake_case
+from smartcart_pipeline.declaration.contract import Contract
 from smartcart_pipeline.declaration.errors import CallError, ExportError, FaultError, HomeError
 from smartcart_pipeline.exports.csv_text import CHUNK, strange_lines
-from smartcart_pipeline.exports.inspecting import Export, hash_content, inspect_export
+from smartcart_pipeline.exports.inspecting import Export, find_synonyms, hash_content, inspect_export
 from smartcart_pipeline.storage.arrivals import arrivals, find_export, tell_left_alone
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline_tests.declared import BEHAVIOURAL, CONTRACT
@@ -290,6 +292,72 @@ def test_a_repeated_column_is_named(tmp_path: Path):
 
 def test_further_columns_may_repeat(tmp_path: Path):
     assert inspect(put(tmp_path / "export.csv", line("Tag", "Tag"))).headers == (*HEADERS, "Tag", "Tag")
+
+
+def with_synonyms(**synonyms: tuple[str, ...]) -> Contract:
+    """The shipped contract with other names for some columns, by their names in tables."""
+    columns = (replace(column, synonyms=synonyms.get(column.name, ())) for column in CONTRACT)
+    return replace(BEHAVIOURAL.contract, columns=tuple(columns))
+
+
+GERMAN = with_synonyms(income=("Einkommen", "Earnings"), year_birth=("Geburtsjahr",))
+
+
+def renamed(**headers: str) -> tuple[str, ...]:
+    return tuple(headers.get(header, header) for header in HEADERS)
+
+
+@pytest.mark.parametrize("write", [lambda path, headers: put(path, line(headers=headers, delimiter=";")), put_parquet])
+@pytest.mark.parametrize("found", ["Income", "Einkommen", "Earnings"])
+def test_a_column_may_come_under_a_synonym(tmp_path: Path, found: str, write):
+    export = inspect_export(write(tmp_path / "export", renamed(Income=found, Year_Birth="Geburtsjahr")), GERMAN)
+    assert [column.header for column in export.contract.columns[:5]] == [
+        "ID", "Geburtsjahr", "Education", "Marital_Status", found,
+    ]  # fmt: skip
+    assert export.further == ()
+    usual = {"Year_Birth": "Geburtsjahr"} | ({} if found == "Income" else {"Income": found})
+    assert find_synonyms(export, GERMAN) == usual
+
+
+@pytest.mark.parametrize("headers", [("Income", "Earnings"), ("Earnings", "Income"), ("Einkommen", "Earnings")])
+def test_the_usual_header_counts_before_synonyms_and_these_in_their_order(tmp_path: Path, headers: tuple[str, str]):
+    path = put(tmp_path / "export.csv", line(headers[1], headers=renamed(Income=headers[0])))
+    export = inspect_export(path, GERMAN)
+    counts = "Income" if "Income" in headers else "Einkommen"
+    assert export.contract.by_name["income"].header == counts
+    assert [export.headers[number] for number in export.further] == ["Earnings"]
+
+
+def test_only_synonyms_tell_the_delimiter_too(tmp_path: Path):
+    contract = with_synonyms(**{column.name: (f"{column.header} neu",) for column in CONTRACT})
+    path = put(tmp_path / "export.csv", line(headers=tuple(f"{header} neu" for header in HEADERS), delimiter="|"))
+    assert inspect_export(path, contract).delimiter == "|"
+
+
+@pytest.mark.parametrize(
+    ("found", "told"),
+    [
+        ("Zip", "1 of the 22 expected columns is missing: Income (or Einkommen, Earnings). Rename"),
+        (
+            "Einkomen",
+            (
+                "1 of the 22 expected columns is missing: Income (or Einkommen, Earnings) (nearest name found: "
+                "'Einkomen'). Rename"
+            ),
+        ),
+    ],
+)
+def test_of_a_missing_column_the_synonyms_are_named(tmp_path: Path, found: str, told: str):
+    path = put(tmp_path / "export.csv", line(headers=renamed(Income=found)))
+    with pytest.raises(ExportError) as error:
+        inspect_export(path, GERMAN)
+    assert str(error.value).startswith(f"{path}: {told}")
+
+
+def test_a_synonym_that_stands_twice_is_named(tmp_path: Path):
+    path = put(tmp_path / "export.csv", line("Earnings", headers=renamed(Income="Earnings")))
+    with pytest.raises(ExportError, match=r"column Earnings stands 2 times in the header\."):
+        inspect_export(path, GERMAN)
 
 
 @pytest.mark.parametrize("compress", [bytes, gzip.compress])

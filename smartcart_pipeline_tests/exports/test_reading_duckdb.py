@@ -2,6 +2,7 @@
 
 import gzip
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -212,6 +213,20 @@ def test_columns_are_found_by_their_header(engine: DuckDBEngine, tmp_path: Path)
     assert read(engine, path) == [READ]
 
 
+@pytest.mark.parametrize("write", [put_csv, put_parquet])
+def test_a_column_is_read_and_told_by_the_synonym_that_it_came_under(engine: DuckDBEngine, tmp_path: Path, write):
+    synonyms = {"Year_Birth": "Geburtsjahr", "Dt_Customer": "Beitritt"}
+    row = {synonyms.get(header, header): value for header, value in customer(Year_Birth="old").items()}
+    columns = tuple(replace(one, synonyms=("Alter", synonyms.get(one.header, one.header))) for one in CONTRACT)
+    columns = tuple(one if one.header in synonyms else replace(one, synonyms=()) for one in columns)
+    contract = replace(BEHAVIOURAL.contract, columns=columns)
+    frame, dates = read_export(engine, inspect_export(write(tmp_path / "export", row), contract))
+    told = "Geburtsjahr is 'old': expected a whole number up to 32,767"
+    [found] = engine.rows(frame)
+    assert found == READ | {"year_birth": None, "unreadable": told}
+    assert dates["dt_customer"].evidence.startswith("1 of 1 values of Beitritt read as day-month-year; ")
+
+
 def test_a_latin_1_letter_may_end_the_file(engine: DuckDBEngine, tmp_path: Path):
     path = put_csv(tmp_path / "export.csv", customer(Name="Joe"), customer(Name="André"), encoding="latin-1")
     path.write_bytes(path.read_bytes().removesuffix(b"\n"))
@@ -249,16 +264,16 @@ def test_further_columns_are_carried_as_text_under_names_of_their_own(engine: Du
         READ
         | {
             "loyalty_tier": " gold ",
-            "loyalty_tier_23": "007",
-            "line_number_24": "x",
-            "customer_id_25": "y",
-            "c1": "c1",
+            "loyalty_tier_2": "007",
+            "line_number_value": "x",
+            "customer_id_2": "y",
+            "column_c1": "c1",
             "foo_29": "z",
             "foo": "NA",
-            "foo_29_29": "upper",
-            "malformed": "m",
-            "income_delivered": "i",
-            "column": "unnamed",
+            "foo_2": "upper",
+            "malformed_value": "m",
+            "income_delivered_value": "i",
+            "column_33": "unnamed",
         }
     ]
 
@@ -268,7 +283,7 @@ def test_parquet_columns_of_the_same_name_stay_apart(engine: DuckDBEngine, tmp_p
     texts = ["lower", *DELIVERED.values(), "a", "b"]
     parquet.write_table(pa.table([pa.array([text]) for text in texts], names=names), tmp_path / "export.parquet")
     [row] = read(engine, tmp_path / "export.parquet")
-    assert row == READ | {"income_0": "lower", "tag": "a", "tag_24": "b"}
+    assert row == READ | {"income_2": "lower", "tag": "a", "tag_2": "b"}
 
 
 # Dates
