@@ -2,8 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from smartcart_pipeline.declaration.errors import CallError
 from smartcart_pipeline.declaration.files import nearest, refusal
 from smartcart_pipeline.declaration.reading_contract import build_contract, read_contract
 from smartcart_pipeline.declaration.reading_recipe import build_recipe, read_recipe
-from smartcart_pipeline.declaration.recipe import Recipe, read_by
+from smartcart_pipeline.declaration.recipe import DaysSince, Recipe, read_by
 
 # What a home without files of its own segments: SmartCart's export.
 SHIPPED = Path(__file__).parents[1] / "smartcart"
@@ -59,6 +59,25 @@ class Declaration:
         read = {column for name in self.recipe.by_name for column in self.columns_of(name)}
         return tuple(name for name in self.contract.names if name in read)
 
+    @property
+    def newest_day(self) -> str:
+        """What people call the newest day that all may be counted to: a join date, if customers count from it."""
+        newest, tenure = self.recipe.newest, self.recipe.by_name.get(self.recipe.business.tenure or "")
+        if newest is None or (tenure is not None and tenure.verb == DaysSince(newest)):
+            return "join date"
+        return f"day of “{self.contract.by_name[newest].header}”"
+
+    def as_delivered(self, headers: Collection[str]) -> "Declaration":
+        """The declaration for a file that may have some columns under their synonyms.
+
+        Args:
+            headers: The headers of the file, or those of them that are synonyms.
+
+        Returns:
+            The declaration, whose messages name the headers that the file has.
+        """
+        return replace(self, contract=self.contract.as_delivered(headers))
+
     @cached_property
     def digest(self) -> str:
         """A short digest of all that both say."""
@@ -93,7 +112,23 @@ def read_declaration(folder: Path, recipe: str | None = None) -> Declaration:
     """
     own = folder / CONTRACT_FILE
     contract = read_contract(own if own.is_file() else SHIPPED / CONTRACT_FILE)
-    return Declaration(contract, read_recipe(_find_recipe(folder, recipe), contract, shipped_recipes()))
+    return declare(contract, read_recipe(_find_recipe(folder, recipe), contract, shipped_recipes()))
+
+
+def declare(contract: Contract, recipe: Recipe) -> Declaration:
+    """A declaration, of a contract and a recipe that has been held against it.
+
+    Args:
+        contract: The contract.
+        recipe: The recipe.
+
+    Returns:
+        Both; what the recipe refuses to do without, the contract requires.
+    """
+    columns = tuple(
+        replace(column, nullable=column.nullable and column.name not in recipe.refused) for column in contract.columns
+    )
+    return Declaration(replace(contract, columns=columns), recipe)
 
 
 def _find_recipe(folder: Path, recipe: str | None) -> Path:
@@ -132,7 +167,7 @@ def shipped_declaration(recipe: str = DEFAULT) -> Declaration:
         The declaration.
     """
     contract = read_contract(SHIPPED / CONTRACT_FILE)
-    return Declaration(contract, read_recipe(shipped_recipes()[recipe], contract, shipped_recipes()))
+    return declare(contract, read_recipe(shipped_recipes()[recipe], contract, shipped_recipes()))
 
 
 def read_declared(document: Mapping[str, Any], whose: str) -> Declaration:
@@ -155,8 +190,12 @@ def read_declared(document: Mapping[str, Any], whose: str) -> Declaration:
 @lru_cache(maxsize=8)
 def _read_declared(text: str, whose: str) -> Declaration:
     document = json.loads(text)
+    clean = document["recipe"].get("clean", {})
+    if "impute" in clean:
+        # Nights of an earlier version called it so.
+        clean["missing"] = clean.pop("impute")
     contract, faults = build_contract(Path(whose), document["contract"])
     recipe, wrong = build_recipe(Path(whose), document["recipe"], contract)
     if faults or wrong:
         raise refusal(Path(whose), [*faults, *wrong])
-    return Declaration(contract, recipe)
+    return declare(contract, recipe)

@@ -5,7 +5,9 @@ contracts). What does not: whether that makes sense (see `reading`).
 """
 
 import difflib
+import json
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -16,13 +18,28 @@ from smartcart_pipeline.declaration.errors import HomeError
 
 # So many faults of a file are told at once.
 TOLD = 5
+# What pydantic says in words of Python.
+KINDS = {
+    "model_type": "expected keys and values",
+    "dict_type": "expected keys and values",
+    "list_type": "expected a list",
+}
 
 Name = Annotated[str, Field(min_length=1)]
 Pair = Annotated[list[Name], Field(min_length=2, max_length=2)]
 
 
 class DeclarationError(HomeError):
-    """A contract or a recipe is at fault: the message names the file and the place, and what was expected."""
+    """A contract or a recipe is at fault: the message names the file and the place, and what was expected.
+
+    Attributes:
+        faults: All that is wrong, each with its place; the message tells the first.
+    """
+
+    def __init__(self, message: str, faults: Sequence[str] = ()) -> None:
+        """Say what is wrong."""
+        super().__init__(message)
+        self.faults = tuple(faults)
 
 
 class Part(BaseModel):
@@ -40,9 +57,12 @@ class Head(Part):
 
 
 class AsOf(Part):
-    """Which day an export is counted to."""
+    """Which day an export is counted to: one of these."""
 
-    newest: Name
+    newest: Name | None = None
+    file_name: Name | None = None
+    day: date | None = None
+    delivered: Literal[True] | None = None
 
 
 class LimitPart(Part):
@@ -60,8 +80,18 @@ class LimitPart(Part):
 class Clean(Part):
     """What happens to values that are missing or extreme."""
 
-    impute: dict[Name, Literal["median"]] = {}
+    missing: dict[Name, bool | int | float | str] = {}
     limits: list[LimitPart] = []
+
+
+class AdvicePart(Part):
+    """What to do for a segment that has much of something, or little."""
+
+    more: Name | None = None
+    less: Name | None = None
+    like: Name | None = None
+    at_least: float | None = None
+    but_less: Name | None = None
 
 
 class WordsPart(Part):
@@ -76,6 +106,7 @@ class WordsPart(Part):
     short: Pair | None = None
     unit: str = ""
     decimals: int = Field(default=1, ge=0, le=6)
+    do: AdvicePart = AdvicePart()
 
 
 class FeaturePart(Part):
@@ -96,6 +127,7 @@ class FeaturePart(Part):
     step: Annotated[float, Field(gt=0)] | None = None
     rate: Name | None = None
     share: Name | None = None
+    weight: Annotated[float, Field(gt=0)] = 1
     words: WordsPart = WordsPart()
     levels: dict[Name, WordsPart] = {}
 
@@ -105,12 +137,13 @@ class CompositionPart(Part):
 
     of: Name
     parts: dict[Name, Name]
+    title: Name | None = None
 
 
 class BusinessPart(Part):
     """Which features are what the business speaks of."""
 
-    worth: Name
+    worth: Name | None = None
     means: Name | None = None
     recency: Name | None = None
     tenure: Name | None = None
@@ -126,6 +159,7 @@ class ReportPart(Part):
     told: list[Name] = []
     summary: list[Name] = []
     beside: list[Name] = []
+    alike: Name | None = None
 
 
 class RecipeFile(Part):
@@ -133,12 +167,13 @@ class RecipeFile(Part):
 
     recipe: Head
     as_of: AsOf | None = None
+    segments: Literal["auto"] | Annotated[int, Field(ge=2, le=10)] = "auto"
     clean: Clean = Clean()
     features: dict[Name, FeaturePart]
     outcomes: dict[Name, FeaturePart] = {}
     described: dict[Name, FeaturePart] = {}
     counts_outcomes: bool = False
-    business: BusinessPart
+    business: BusinessPart = BusinessPart()
     report: ReportPart = ReportPart()
 
 
@@ -161,11 +196,23 @@ def load(path: Path) -> dict[str, Any]:
         raise DeclarationError(f"{path}: the text is not UTF-8. Save it as UTF-8.") from None
     except OSError as error:
         raise DeclarationError(f"{path}: cannot be read ({error.strerror}).") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # a date like 2024-13-01 is a ValueError
         raise DeclarationError(f"{path}: this is no YAML: {_tell_yaml(error)}. Correct the file.") from None
+    except RecursionError:
+        raise DeclarationError(f"{path}: it is nested too deeply. Correct the file.") from None
     if not isinstance(found, dict):
         raise DeclarationError(f"{path}: expected keys and values, found {_kind(found)}. See the shipped files.")
+    if _holds_itself(found):
+        raise DeclarationError(f"{path}: a list or mapping stands within itself, by its anchor. Correct the file.")
     return found
+
+
+def _holds_itself(found: Any) -> bool:
+    try:
+        json.dumps(found, default=str, skipkeys=True)
+    except (ValueError, RecursionError):
+        return True
+    return False
 
 
 # The safe loader in C, where PyYAML was built with it, takes a fraction of the time.
@@ -187,7 +234,7 @@ class _Strict(_SafeLoader):  # type: ignore[misc]
         return mapping
 
 
-def _tell_yaml(error: yaml.YAMLError) -> str:
+def _tell_yaml(error: Exception) -> str:
     mark = getattr(error, "problem_mark", None)
     said = str(getattr(error, "problem", None) or error).splitlines()[0]
     return f"{said}, in line {mark.line + 1}" if mark else said
@@ -208,8 +255,21 @@ def require_known_keys(path: Path, found: Any, model: type[BaseModel]) -> None:
     Raises:
         DeclarationError: If there are keys that the model does not have; it tells the nearest of those that it has.
     """
-    if faults := list(_unknown_keys(found, model, "")):
+    if faults := unknown_keys(found, model):
         raise refusal(path, faults)
+
+
+def unknown_keys(found: Any, model: type[BaseModel]) -> list[str]:
+    """The keys of plain data that a model does not have, at every depth.
+
+    Args:
+        found: The data.
+        model: What it may be.
+
+    Returns:
+        Each with its place, and the nearest of those that there are.
+    """
+    return list(_unknown_keys(found, model, ""))
 
 
 def _unknown_keys(found: Any, annotation: Any, place: str) -> Iterator[str]:
@@ -283,14 +343,26 @@ def validate(path: Path, found: dict[str, Any], model: type[BaseModel]) -> Any:
     try:
         return model.model_validate(found)
     except ValidationError as error:
-        raise refusal(path, [_tell(fault) for fault in error.errors()]) from None
+        raise refusal(path, tell_invalid(error)) from None
+
+
+def tell_invalid(error: ValidationError) -> list[str]:
+    """What keeps plain data from being a model's, for people.
+
+    Args:
+        error: What the model says.
+
+    Returns:
+        Each fault with its place.
+    """
+    return [_tell(fault) for fault in error.errors()]
 
 
 def _tell(fault: Any) -> str:
     place = "".join(f"[{part + 1}]" if isinstance(part, int) else f".{part}" for part in fault["loc"]).lstrip(".")
     if fault["type"] == "missing":
         return f"{place} is missing"
-    said = fault["msg"].removeprefix("Input ").removeprefix("Value error, ")
+    said = KINDS.get(fault["type"], fault["msg"].removeprefix("Input ").removeprefix("Value error, "))
     value = fault["input"]
     shown = f" is {value!r}" if isinstance(value, str | int | float | bool) or value is None else f" is {_kind(value)}"
     return f"{place}{shown}: {said}"
@@ -307,4 +379,4 @@ def refusal(path: Path, faults: Sequence[str]) -> DeclarationError:
         The error, to be raised; it tells the first faults.
     """
     more = f" (and {len(faults) - TOLD} more)" if len(faults) > TOLD else ""
-    return DeclarationError(f"{path}: {'; '.join(faults[:TOLD])}{more}. Correct the file.")
+    return DeclarationError(f"{path}: {'; '.join(faults[:TOLD])}{more}. Correct the file.", faults)

@@ -5,9 +5,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from smartcart_pipeline.declaration.columns import WHOLE, why_no_name
-from smartcart_pipeline.declaration.contract import Contract
+from smartcart_pipeline.declaration.columns import TYPES, WHOLE, why_no_name
+from smartcart_pipeline.declaration.contract import Contract, DeliveredColumn
 from smartcart_pipeline.declaration.files import (
+    AdvicePart,
     BusinessPart,
     FeaturePart,
     LimitPart,
@@ -19,9 +20,12 @@ from smartcart_pipeline.declaration.files import (
     validate,
 )
 from smartcart_pipeline.declaration.recipe import (
+    DELIVERED,
     FINE,
+    NEWEST,
     PLACEHOLDER,
     VERBS,
+    Advice,
     AsIs,
     Business,
     Composition,
@@ -43,8 +47,9 @@ from smartcart_pipeline.declaration.recipe import (
     share_name,
 )
 
-# What every model is projected onto has three dimensions.
-FEWEST = 3
+# Fewer are no plane for customers to differ in.
+FEWEST = 2
+MEDIAN, REFUSE = "median", "refuse"
 
 
 def read_recipe(path: Path, contract: Contract, shipped: Mapping[str, Path]) -> Recipe:
@@ -104,20 +109,27 @@ def build_recipe(path: Path, found: dict[str, Any], contract: Contract) -> tuple
         for name, part in parts.items():
             faults += _read_feature(f"{section}.{name}", name, part, role, contract, features, said)
     limits, wrong = _read_limits(said.clean.limits, contract, features)
+    as_of, unknown = _read_as_of(said)
+    missing = said.clean.missing
     recipe = Recipe(
         name=said.recipe.name,
         features=tuple(features),
         business=_read_business(said.business),
         newest=said.as_of.newest if said.as_of else None,
-        impute=tuple(said.clean.impute),
+        as_of=as_of,
+        segments=None if said.segments == "auto" else said.segments,
+        impute=tuple(name for name, value in missing.items() if value == MEDIAN),
+        filled={name: value for name, value in missing.items() if value not in (MEDIAN, REFUSE)},
+        refused=tuple(name for name, value in missing.items() if value == REFUSE),
         limits=tuple(limits),
         told=tuple(said.report.told),
         summary=tuple(said.report.summary),
         beside=tuple(said.report.beside),
+        alike=said.report.alike or "",
         counts_outcomes=said.counts_outcomes,
         source=found,
     )
-    return recipe, [*faults, *wrong, *_judge(recipe, contract)]
+    return recipe, [*faults, *unknown, *wrong, *_judge(recipe, contract)]
 
 
 def _read_feature(
@@ -140,11 +152,10 @@ def _read_feature(
     elif part.into or part.otherwise or part.levels:
         yield f"{place}: into, otherwise and levels go with the verb regroup only"
     verb = _read_verb(verbs[0], part)
-    yield from _judge_sources(f"{place}.{verbs[0]}", name, verb, contract, features, said.clean.impute)
-    if isinstance(verb, Flag) and not part.rate:
-        yield f"{place}.rate is missing: what the mean of its 0s and 1s is called"
-    elif part.rate and (why := why_no_name(part.rate)):
-        yield f"{place}.rate: {part.rate!r} {why}"
+    yield from _judge_sources(f"{place}.{verbs[0]}", name, verb, contract, features, said.clean.missing)
+    rate = part.rate or (f"{name}_rate" if isinstance(verb, Flag) else "")
+    if rate and (why := why_no_name(rate)):
+        yield f"{place}.rate: {rate!r} {why}"
     words = _read_words(name, part.words)
     features.append(
         Feature(
@@ -154,8 +165,9 @@ def _read_feature(
             description=part.description or "",
             role=role,
             step=part.step or (FINE if isinstance(verb, Ratio | Log) else None),
-            rate=part.rate or "",
-            share=part.share or f"{words.named} is 1",
+            rate=rate,
+            share=part.share or f"have {words.named}",
+            weight=part.weight,
             levels={
                 group: _read_words(f"{words.named}: {group}", part.levels.get(group, WordsPart()))
                 for group in (verb.levels if isinstance(verb, Regroup) else ())
@@ -190,18 +202,39 @@ def _read_words(name: str, part: WordsPart) -> Words:
         short=tuple(part.short or ()),
         unit=part.unit,
         decimals=part.decimals,
+        do=_read_advice(part.do),
     )
 
 
+def _read_advice(part: AdvicePart) -> Advice:
+    return Advice(part.more or "", part.less or "", part.like or "", part.at_least, part.but_less)
+
+
+def _read_as_of(said: RecipeFile) -> tuple[str, list[str]]:
+    """The rule that finds the day of an export, in the words of the setting `as_of`; and what is wrong with it."""
+    if said.as_of is None:
+        return DELIVERED, []
+    rules = {
+        "newest": NEWEST,
+        "file_name": said.as_of.file_name,
+        "day": str(said.as_of.day),
+        "delivered": DELIVERED,
+    }
+    given = [name for name in rules if getattr(said.as_of, name) is not None]
+    if len(given) != 1:
+        return DELIVERED, [f"as_of: expected one of {', '.join(rules)}, found {' and '.join(given) or 'none'}"]
+    return rules[given[0]] or "", []
+
+
 def _read_business(part: BusinessPart) -> Business:
-    composition = Composition(part.composition.of, part.composition.parts) if part.composition else None
+    made_of = part.composition
     return Business(
         worth=part.worth,
         means=part.means,
         recency=part.recency,
         tenure=part.tenure,
         discounts=part.discounts,
-        composition=composition,
+        composition=Composition(made_of.of, made_of.parts, made_of.title or "") if made_of else None,
         channels={name: (place, where) for name, (place, where) in part.channels.items()},
         household={str(who): name for who, name in part.household.items()},
     )
@@ -215,12 +248,9 @@ def _judge_groups(place: str, part: FeaturePart, contract: Contract) -> Iterator
     column = contract.by_name.get(part.regroup or "")
     if column is None or not part.into:
         return
-    if not column.categories:
-        yield f"{place}.regroup: {column.name} has no enum in the contract, so its values are not known"
-        return
     grouped = [value for values in part.into.values() for value in values]
     for value in dict.fromkeys(grouped):
-        if value not in column.categories:
+        if column.categories and value not in column.categories:
             yield f"{place}.into: {value!r} is no value of {column.name}{nearest(value, column.categories)}"
         elif grouped.count(value) > 1:
             yield f"{place}.into: {value!r} stands in two groups"
@@ -231,7 +261,7 @@ def _judge_groups(place: str, part: FeaturePart, contract: Contract) -> Iterator
 
 
 def _judge_sources(
-    place: str, name: str, verb: Verb, contract: Contract, features: list[Feature], imputed: Mapping[str, Any]
+    place: str, name: str, verb: Verb, contract: Contract, features: list[Feature], missing: Mapping[str, Any]
 ) -> Iterator[str]:
     """Whether what a verb reads is there, of the kind that it needs, and never missing."""
     made = {feature.name: feature for feature in features}
@@ -243,8 +273,11 @@ def _judge_sources(
         elif column is not None and (source == name or source not in made):
             if column.name == contract.key.name:
                 yield f"{place}: {source} is the key, which describes nobody"
-            if column.nullable and source not in imputed:
-                yield f"{place}: {source} may be missing: make it required, or impute it under clean.impute"
+            if column.nullable and source not in missing:
+                yield (
+                    f"{place}: {source} may be missing: make it required, or say under clean.missing what then: "
+                    f"{MEDIAN}, a value, or {REFUSE}"
+                )
             if not _fits(verb, column.type, column.minimum, column.maximum):
                 yield f"{place}: {source} is {_expects(verb)} only, and the contract says {column.type}"
         elif source in made and made[source].is_category:
@@ -262,7 +295,7 @@ def _fits(verb: Verb, kind: str, least: float | None, most: float | None) -> boo
         case Regroup():
             return kind == "VARCHAR"
         case Flag():
-            return kind in WHOLE and (least, most) == (0, 1)
+            return kind == "BOOLEAN" or (kind in WHOLE and (least, most) == (0, 1))
     return kind in WHOLE or kind == "DOUBLE"
 
 
@@ -286,7 +319,7 @@ def _expects(verb: Verb) -> str:
         case Regroup():
             return "for a text"
         case Flag():
-            return "for a whole number from 0 to 1"
+            return "for a boolean, or a whole number from 0 to 1"
     return "for a number"
 
 
@@ -371,10 +404,12 @@ def _judge(recipe: Recipe, contract: Contract) -> Iterator[str]:
         )
     yield from _judge_columns(recipe, contract)
     groups = [feature.name for feature in recipe.encoded if feature.category is not None]
+    numbers = [name for name in recipe.numeric if name in recipe.measured]
     for what, known, named in (
         ("number among the features", recipe.measured, _named(recipe)),
         ("column", contract.names, _named_columns(recipe)),
         ("column that the model sees", recipe.names, (("report.told", name) for name in recipe.told)),
+        ("number that the model sees", numbers, _named_in_advice(recipe)),
         ("group that the model sees", groups, _named_groups(recipe)),
     ):
         for place, name in named:
@@ -405,16 +440,38 @@ def _judge_columns(recipe: Recipe, contract: Contract) -> Iterator[str]:
         yield f"as_of.newest: {newest.name} is no required date"
     for name in recipe.impute:
         column = contract.by_name.get(name)
-        if column and column.type != "DOUBLE":
-            yield f"clean.impute: {name} is {column.type}, and a median may have decimals: expected logicalType number"
+        if column and column.type != "DOUBLE" and column.type not in WHOLE:
+            yield f"clean.missing.{name}: {column.type} has no median: expected a value, or {REFUSE}"
+    for name, value in recipe.filled.items():
+        if (column := contract.by_name.get(name)) and (why := _why_no_value(value, column)):
+            yield f"clean.missing.{name} is {value!r}: {why}"
+
+
+def _why_no_value(value: bool | float | str, column: DeliveredColumn) -> str | None:
+    """What keeps a value from standing for what is missing in a column."""
+    kinds: dict[str, type | tuple[type, ...]] = {"VARCHAR": str, "BOOLEAN": bool, "DOUBLE": (int, float)}
+    if column.type == "DATE":
+        return f"only {REFUSE} goes with a date"
+    is_number = column.type == "DOUBLE" or column.type in WHOLE
+    if not isinstance(value, kinds.get(column.type, (int, float))) or (is_number and isinstance(value, bool)):
+        known = f"{MEDIAN}, {REFUSE}, or {TYPES[column.type].expected}" if is_number else TYPES[column.type].expected
+        return f"expected {known}"
+    if column.type in WHOLE and value != int(value):
+        return f"{column.name} is a whole number"
+    if column.categories and value not in column.categories:
+        return f"it is no value of {column.name}{nearest(str(value), column.categories)}"
+    low, high = column.minimum, column.maximum
+    if is_number and ((low is not None and value < low) or (high is not None and value > high)):  # type: ignore[operator]
+        return f"the contract allows no such {column.name}"
+    return None
 
 
 def _named_columns(recipe: Recipe) -> Iterator[tuple[str, str]]:
     """Where a recipe names a column of the contract."""
     if recipe.newest is not None:
         yield "as_of.newest", recipe.newest
-    for name in recipe.impute:
-        yield "clean.impute", name
+    for name in (*recipe.completed, *recipe.refused):
+        yield "clean.missing", name
     for name in recipe.business.composition.parts if recipe.business.composition else ():
         yield "business.composition.parts", name
     for name in recipe.beside:
@@ -425,6 +482,13 @@ def _named_groups(recipe: Recipe) -> Iterator[tuple[str, str]]:
     """Where a recipe names a group of a category."""
     if "partner" in recipe.business.household:
         yield "business.household.partner", recipe.business.household["partner"]
+
+
+def _named_in_advice(recipe: Recipe) -> Iterator[tuple[str, str]]:
+    """Where the words of a feature name another."""
+    for feature in recipe.features:
+        if feature.words.do.but_less is not None:
+            yield f"{feature.name}.words.do.but_less", feature.words.do.but_less
 
 
 def _named(recipe: Recipe) -> Iterator[tuple[str, str]]:

@@ -1,6 +1,6 @@
 """The recipe: what is made of the columns of a contract, and what people call it.
 
-An outcome, such as the response to a campaign, must not help to define the segments whose outcomes are compared later:
+An outcome, such as the answer to a campaign, must not help to define the segments whose outcomes are compared later:
 the model does not see it. A recipe may count outcomes as features all the same, for comparison with an analysis that
 did.
 """
@@ -21,6 +21,9 @@ PLACEHOLDER = re.compile(r"{(\w+)}")
 
 # What a ratio or a logarithm is rounded to: sums of such numbers are the same bits in any order of rows.
 FINE = 1 / 4096
+
+# How the day of an export is found, besides by a day itself or by a pattern of the file's name.
+NEWEST, DELIVERED = "newest", "delivered"
 
 Role = Literal["feature", "outcome", "described"]
 
@@ -129,19 +132,39 @@ def read_by(verb: Verb) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True)
+class Advice:
+    """What to do for a segment that has clearly more, or less, of something than everybody, and most of whom have.
+
+    Attributes:
+        more: For a segment that has more of it; empty where the recipe has no words for it.
+        less: For one that has less.
+        like: Of an outcome, for a segment that chance alone may set apart.
+        at_least: Who has so many has much of it; None for the mean of all customers.
+        but_less: A number of which a segment must have less at once, for `more` to be said.
+    """
+
+    more: str = ""
+    less: str = ""
+    like: str = ""
+    at_least: float | None = None
+    but_less: str | None = None
+
+
+@dataclass(frozen=True)
 class Words:
     """What people call a number, or a group of a category.
 
     Attributes:
-        label: As a heading: "Age".
-        named: Within a sentence: "age".
-        condition: Before a bound: "age in years".
+        label: As a heading: "Height".
+        named: Within a sentence: "height".
+        condition: Before a bound: "height in centimetres".
         more: What a segment does that has more of it than most: "Are older".
         less: What one does that has less.
         mean: What customers are like whose mean is `{value}`: "who spend {value} in two years".
         short: What tells two segments apart, of less and of more: "younger", "older"; empty if nothing shall.
         unit: What stands behind a value: "years".
         decimals: How many a mean is shown with.
+        do: What to do for a segment that has much of it, or little.
     """
 
     label: str
@@ -153,6 +176,7 @@ class Words:
     short: tuple[str, ...] = ()
     unit: str = ""
     decimals: int = 1
+    do: Advice = Advice()
 
 
 @dataclass(frozen=True)
@@ -168,6 +192,7 @@ class Feature:
         step: What it is rounded to; None for as it is.
         rate: Of what is 0 or 1, the name of its mean.
         share: Of what is 0 or 1, what those do who have 1: "accepted the last campaign".
+        weight: How much it counts among what the model sees; of a category, all its indicators together.
         levels: What people call each group of a category.
     """
 
@@ -179,6 +204,7 @@ class Feature:
     step: float | None = None
     rate: str = ""
     share: str = ""
+    weight: float = 1.0
     levels: Mapping[str, Words] = field(default_factory=dict)
 
     @property
@@ -202,7 +228,7 @@ class EncodedFeature:
     """One column the model sees: a number as it is, or a category's indicator (1 where the customer is in it).
 
     Attributes:
-        name: Column name, e.g. ``living_with_partner``.
+        name: Column name, e.g. ``tariff_basic``.
         source: The column of `features` it is made from.
         category: The category it indicates, or None for a number.
     """
@@ -242,10 +268,12 @@ class Composition:
     Attributes:
         of: The feature.
         parts: Its columns, and what people call each.
+        title: What people call the parts together, as a heading; empty where the recipe has no word for them.
     """
 
     of: str
     parts: Mapping[str, str]
+    title: str = ""
 
 
 @dataclass(frozen=True)
@@ -253,7 +281,8 @@ class Business:
     """Which features are what the business speaks of; nothing where there is no such thing.
 
     Attributes:
-        worth: What a customer is worth: clusters are numbered by it, and segments compared.
+        worth: What a customer is worth: clusters are numbered by it, and segments compared. None where nothing tells
+            it: clusters are numbered by their sizes.
         means: What a customer could spend.
         recency: Days since something last happened.
         tenure: Days since the customer came.
@@ -263,7 +292,7 @@ class Business:
         household: Who lives with the customer: `partner`, a group of a category, and `children`, a feature.
     """
 
-    worth: str
+    worth: str | None = None
     means: str | None = None
     recency: str | None = None
     tenure: str | None = None
@@ -282,11 +311,16 @@ class Recipe:
         features: The columns of the table `features`, but for the key, in order.
         business: Which of them the business speaks of.
         newest: The column whose newest date an export is counted to; None if its rows tell no day.
+        as_of: The rule that finds the day, in the words of the setting of that name.
         impute: Columns whose missing values the median stands for.
+        filled: Columns whose missing values another value stands for, and that value.
+        refused: Columns without whose values a customer is refused, though the contract lets them be missing.
+        segments: How many segments there shall be; None where the data choose.
         limits: Beyond these a customer is left out.
         told: What the report compares segments in, in this order: names of columns that the model sees.
         summary: Features whose means stand in the summary of the segments.
         beside: Columns of the contract that stand beside the features where all is told of a customer.
+        alike: In what the customers of a segment are alike, within a sentence; empty where the recipe does not say.
         counts_outcomes: Whether the model sees the outcomes, too.
         source: The file it was read from, as plain data.
     """
@@ -295,11 +329,16 @@ class Recipe:
     features: tuple[Feature, ...]
     business: Business
     newest: str | None = None
+    as_of: str = DELIVERED
     impute: tuple[str, ...] = ()
+    filled: Mapping[str, bool | float | str] = field(default_factory=dict)
+    refused: tuple[str, ...] = ()
+    segments: int | None = None
     limits: tuple[Limit, ...] = ()
     told: tuple[str, ...] = ()
     summary: tuple[str, ...] = ()
     beside: tuple[str, ...] = ()
+    alike: str = ""
     counts_outcomes: bool = False
     source: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
@@ -315,9 +354,21 @@ class Recipe:
         return tuple(feature for feature in self.features if feature.role in roles)
 
     @property
-    def seen_by(self) -> tuple[tuple[str, Verb, float | None], ...]:
-        """What the model sees, and how each is made: recipes that agree in it make the same of a customer."""
-        return tuple((feature.name, feature.verb, feature.step) for feature in self.seen)
+    def seen_by(self) -> tuple[tuple[str, Verb, float | None, float], ...]:
+        """What the model sees, how each is made, and how it weighs: recipes that agree in it segment by the same."""
+        return tuple((feature.name, feature.verb, feature.step, feature.weight) for feature in self.seen)
+
+    def makes_for(self, other: "Recipe") -> bool:
+        """Whether a model of another recipe can be asked about the features that this one makes.
+
+        Args:
+            other: The other recipe.
+
+        Returns:
+            Whether this one makes all that the other shows its model, in the same way.
+        """
+        made = {(feature.name, feature.verb, feature.step) for feature in self.features}
+        return all((feature.name, feature.verb, feature.step) in made for feature in other.seen)
 
     @property
     def unseen(self) -> tuple[str, ...]:
@@ -350,6 +401,22 @@ class Recipe:
         return tuple(feature.name for feature in self.encoded)
 
     @cached_property
+    def factors(self) -> tuple[float, ...]:
+        """What each column that the model sees is multiplied by, once standardised, so that features weigh as declared.
+
+        The variances of a feature's columns add up to its weight, however many groups a category has.
+        """
+        return tuple(
+            (feature.weight / max(len(feature.groups), 1)) ** 0.5
+            for feature in (self.by_name[one.source] for one in self.encoded)
+        )
+
+    @property
+    def completed(self) -> tuple[str, ...]:
+        """Columns in which something stands for what is missing."""
+        return (*self.impute, *self.filled)
+
+    @cached_property
     def without_outcomes(self) -> "Recipe":
         """The same recipe, whose model sees no outcome."""
         return replace(self, counts_outcomes=False) if self.counts_outcomes else self
@@ -363,6 +430,29 @@ class Recipe:
     def measured(self) -> tuple[str, ...]:
         """Features that have a mean and a median: those of 0s and 1s say nothing that their rate does not."""
         return tuple(feature.name for feature in self.features if not (feature.is_category or feature.is_flag))
+
+    @cached_property
+    def shown(self) -> tuple[str, ...]:
+        """Up to two numbers that segments are first looked at by: what the business speaks of, else what is told."""
+        spoken_of = [name for name in (self.business.worth, self.business.means) if name]
+        others = [name for name in (*self.told, *self.measured) if name in self.measured]
+        return tuple(dict.fromkeys(map(self._plain, [*spoken_of, *others])))[:2]
+
+    def _plain(self, name: str) -> str:
+        """The number that a logarithm is of, where that is a feature, too."""
+        verb = self.by_name[name].verb
+        return verb.of if isinstance(verb, Log) and verb.of in self.measured else name
+
+    def is_uneven(self, name: str) -> bool:
+        """Whether a number is one that the recipe takes the logarithm of.
+
+        Args:
+            name: The feature.
+
+        Returns:
+            True where few customers have most of it, so that it is drawn on a logarithmic scale.
+        """
+        return any(isinstance(feature.verb, Log) and feature.verb.of == name for feature in self.features)
 
     @cached_property
     def rates(self) -> dict[str, str]:
@@ -419,13 +509,13 @@ def indicator_name(category: str, group: str) -> str:
         group: The group.
 
     Returns:
-        For example `living_with_partner`.
+        For example `tariff_basic`.
     """
     return f"{category}_{snake_case(group)}"
 
 
 def share_name(category: str, group: str) -> str:
-    """Name of a group's share, e.g. `share_living_with_partner`.
+    """Name of a group's share, e.g. `share_tariff_basic`.
 
     Args:
         category: The categorical feature.

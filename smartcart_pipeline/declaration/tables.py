@@ -69,6 +69,8 @@ class Table:
 CUSTOMER_ID = Column(KEY, "BIGINT", "Which customer.")
 SEGMENT_ID = Column("segment_id", "VARCHAR", "Id of the segment: S01, S02, …")
 LINE_NUMBER, UNREADABLE = LINE_COLUMNS
+# How clusters are numbered.
+NUMBERED = "0 is worth most on average, or is the largest where the recipe names no worth"
 AS_OF = Column("as_of_date", "DATE", "The day that everything is counted to.")
 # Why the contract refuses a line, whatever it says.
 CONTRACT_REASONS = (
@@ -103,9 +105,11 @@ REJECTED_CUSTOMERS = Table(
 CLEANED = Table(
     "cleaned",
     "a customer",
-    "Customers that hold the contract, without extreme outliers, with what is missing imputed by the median.",
+    "Customers that hold the contract, without extreme outliers, with what is missing imputed. Columns beyond the "
+    "contract are carried along.",
     DECLARED,
     key=(KEY,),
+    carries_extra=True,
 )
 
 CLEANING_FIGURES = Table(
@@ -129,7 +133,7 @@ FEATURES = Table(
 SCALED = Table(
     "scaled",
     "a customer",
-    "Features as numbers of mean 0 and standard deviation 1; categories as one indicator each.",
+    "Features as numbers of mean 0, and of the variance that is their weight; categories as one indicator a group.",
     DECLARED,
     key=(KEY,),
     follows="features",
@@ -144,7 +148,12 @@ SCALER = Table(
     (
         replace(FEATURE, unique=True),
         Column("mean", "DOUBLE", "Mean of the feature, in its own unit."),
-        Column("scale", "DOUBLE", "Standard deviation of the feature (n), in its own unit; 1 if it never varies."),
+        Column(
+            "scale",
+            "DOUBLE",
+            "Standard deviation of the feature (n), in its own unit, divided by the root of its weight; of an "
+            "indicator, of its share of the weight. 1 if it never varies.",
+        ),
     ),
     key=("feature",),
     schema="model",
@@ -246,11 +255,11 @@ CLUSTERS = Table(
     "algorithms in tonight's fit.",
     (
         CUSTOMER_ID,
-        Column("kmeans_cluster", "TINYINT", "Cluster by k-means; 0 spends most on average.", minimum=0),
+        Column("kmeans_cluster", "TINYINT", f"Cluster by k-means; {NUMBERED}.", minimum=0),
         Column(
             "agglomerative_cluster",
             "TINYINT",
-            "Cluster by agglomerative clustering (Ward); 0 spends most on average.",
+            f"Cluster by agglomerative clustering (Ward); {NUMBERED}.",
             minimum=0,
         ),
         Column(
@@ -324,7 +333,7 @@ FITTED_CENTROIDS = Table(
     "a cluster of tonight's fit",
     "Where the clusters of tonight's fit lie, on tonight's components; segments are those of the model in force.",
     (
-        Column("kmeans_cluster", "TINYINT", "The cluster; 0 spends most on average.", minimum=0, unique=True),
+        Column("kmeans_cluster", "TINYINT", f"The cluster; {NUMBERED}.", minimum=0, unique=True),
         *_POINT,
     ),
     key=("kmeans_cluster",),
@@ -468,11 +477,17 @@ SEGMENT_MOVES = Table(
             categories=_CAUSES,
         ),
         Column("margin", "FLOAT", "How much farther the runner-up's centroid is tonight (no unit).", minimum=0),
-        Column("old_model_moves", "BOOLEAN", "Whether the model of the night before moves tonight's features."),
+        Column(
+            "old_model_moves",
+            "BOOLEAN",
+            "Whether the model of the night before moves tonight's features; empty if the recipe no longer makes them.",
+            nullable=True,
+        ),
         Column(
             "new_model_moves",
             "BOOLEAN",
-            "Whether tonight's model moves the features of the night before; empty if they are not kept.",
+            "Whether tonight's model moves the features of the night before; empty if they are not kept, or were made "
+            "by another recipe.",
             nullable=True,
         ),
     ),
@@ -550,8 +565,8 @@ PLOTTED_CUSTOMERS = Table(
 
 CATEGORY_SPENDING = Table(
     "category_spending",
-    "a segment and product category",
-    "What the customers of each segment spend on each product category.",
+    "a segment and part of worth",
+    "What worth is made of in each segment: how much of it each part is.",
     DECLARED,
     key=("segment_id", "category"),
 )
@@ -775,7 +790,6 @@ def declare_tables(declaration: Declaration) -> dict[str, Table]:
     contract, recipe = declaration.contract, declaration.recipe
     by_name = feature_columns(declaration)
     features = tuple(by_name.values())
-    shown = [name for name in (recipe.business.worth, recipe.business.means) if name]
     columns: dict[str, tuple[Column, ...]] = {
         "raw_customers": declare_raw(contract).columns,
         "rejected_customers": (*declare_raw(contract).columns, *_verdict_columns(recipe)),
@@ -784,7 +798,7 @@ def declare_tables(declaration: Declaration) -> dict[str, Table]:
         "features": (CUSTOMER_ID, *features),
         "scaled": (CUSTOMER_ID, *_scaled_columns(recipe)),
         "sampled_customers": (CUSTOMER_ID, *features, *_POINT),
-        "plotted_customers": (CUSTOMER_ID, SEGMENT_ID, *(by_name[name] for name in shown), *_POINT),
+        "plotted_customers": (CUSTOMER_ID, SEGMENT_ID, *(by_name[name] for name in recipe.shown), *_POINT),
         "category_spending": _composition_columns(recipe),
         "profiles": tuple(_profile_columns(recipe, by_name)),
     }
@@ -825,11 +839,10 @@ def _verdict_columns(recipe: Recipe) -> tuple[Column, ...]:
 
 def _cleaned_columns(contract: Contract, recipe: Recipe) -> Iterator[Column]:
     for column in contract.columns:
-        yield replace(column, nullable=column.nullable and column.name not in recipe.impute)
-    for name in recipe.impute:
-        yield Column(
-            f"{name}_imputed", "BOOLEAN", f"Whether {_readable(name)} was missing and the median stands for it."
-        )
+        yield replace(column, nullable=column.nullable and column.name not in recipe.completed)
+    for name in recipe.completed:
+        stands = "the median" if name in recipe.impute else repr(recipe.filled[name])
+        yield Column(f"{name}_imputed", "BOOLEAN", f"Whether {_readable(name)} was missing and {stands} stands for it.")
     yield replace(AS_OF, description=f"{AS_OF.description[:-1]}; the same for all customers.")
 
 
@@ -866,7 +879,9 @@ def _feature_column(feature: Feature, contract: Contract, made: dict[str, Column
     name, about = feature.name, feature.description
     match feature.verb:
         case AsIs(column) | Flag(column):
-            as_delivered = contract.by_name[column]
+            as_delivered: Column = contract.by_name[column]
+            if as_delivered.type == "BOOLEAN":
+                as_delivered = replace(as_delivered, type="TINYINT", minimum=0, maximum=1)
             return Column(
                 name,
                 as_delivered.type,
@@ -917,18 +932,17 @@ def _scaled_columns(recipe: Recipe) -> Iterator[Column]:
 
 def _composition_columns(recipe: Recipe) -> tuple[Column, ...]:
     composition = recipe.business.composition
+    whole = recipe.by_name[composition.of].words.named if composition else "what a feature is made of"
     return (
         SEGMENT_ID,
         Column(
             "category",
             "VARCHAR",
-            "The product category.",
+            f"A part of {whole}.",
             categories=tuple(composition.parts.values()) if composition else (),
         ),
-        Column(
-            "mean_spending", "DOUBLE", "Spent on it in two years by the mean customer, in currency units.", minimum=0
-        ),
-        _share("share_of_spending", "Share of all that the segment spends."),
+        Column("mean_spending", "DOUBLE", "Its mean over the segment's customers, in its own unit.", minimum=0),
+        _share("share_of_spending", f"Its share of the segment's {whole}."),
     )
 
 

@@ -4,7 +4,7 @@ Declared like tables: what a view holds, row by row and column by column, beside
 tables, and views declared before it, by their plain names. There is a view where the business speaks of what it shows.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from smartcart_pipeline.declaration.columns import Column
@@ -49,11 +49,12 @@ CONFIDENCE = Column(
 RUNNER_UP = Column("runner_up_segment_id", "VARCHAR", "The segment that the customer belongs to next.")
 
 
-def declare_views(declaration: Declaration) -> dict[str, View]:
+def declare_views(declaration: Declaration, further: Sequence[str] = ()) -> dict[str, View]:
     """The views of the warehouse.
 
     Args:
         declaration: What the night goes by.
+        further: Columns of `cleaned` beyond the contract.
 
     Returns:
         Views by name; each reads tables and those before it.
@@ -61,31 +62,52 @@ def declare_views(declaration: Declaration) -> dict[str, View]:
     tables = declare_tables(declaration)
     known = {column.name: column for name in ("cleaned", "features", "profiles") for column in tables[name].columns}
     features = [column for column in tables["features"].columns if column.name != KEY]
+    read = {KEY, *declaration.columns_read, *declaration.recipe.beside}
+    unread = [known[name] for name in declaration.contract.names if name not in read]
+    carried = [Column(name, "VARCHAR", "As delivered; no feature reads it.", nullable=True) for name in further]
     return {
-        view.name: replace(view, sql=" ".join(view.sql.split())) for view in _views(declaration.recipe, known, features)
+        view.name: replace(view, sql=" ".join(view.sql.split()))
+        for view in _views(declaration.recipe, known, features, [*unread, *carried])
     }
 
 
-def _views(recipe: Recipe, known: Columns, features: list[Column]) -> Iterator[View]:
+def _views(recipe: Recipe, known: Columns, features: list[Column], unread: list[Column]) -> Iterator[View]:
     business = recipe.business
-    yield _customer_360(recipe, known, features)
+    yield _customer_360(recipe, known, features, unread)
     yield _segment_summary(recipe, known)
-    yield _high_value_customers(recipe, known)
+    if business.worth:
+        yield _high_value_customers(recipe, known, business.worth)
     if business.recency and business.tenure:
         yield _at_risk_customers(recipe, known)
-    if recipe.outcomes:
+    if len(recipe.outcomes) == 1:
         yield _segment_response(recipe.outcomes[0], known)
+    elif recipe.outcomes:
+        yield _segment_responses(recipe.outcomes, known)
 
 
-def _customer_360(recipe: Recipe, known: Columns, features: list[Column]) -> View:
+def _customer_360(recipe: Recipe, known: Columns, features: list[Column], unread: list[Column]) -> View:
+    placed = (SEGMENT_ID, PERSONA, RUNNER_UP, CONFIDENCE)
+    ours = {column.name for column in (*features, *placed)}
+    # A column that no feature reads may have the name of one.
+    shown = [
+        replace(column, name=f"{column.name}_delivered" if column.name in ours else column.name) for column in unread
+    ]
+    beside = [f"cleaned.{name}" for name in (KEY, *recipe.beside)]
+    beside += [f"cleaned.{one.name} AS {column.name}" for one, column in zip(unread, shown, strict=True)]
     return View(
         "customer_360",
         "a customer",
         "All that is known of a customer: who it is, the features, the segment with its persona, and how sure that is.",
-        (known[KEY], *(known[name] for name in recipe.beside), *features, SEGMENT_ID, PERSONA, RUNNER_UP, CONFIDENCE),
+        (
+            known[KEY],
+            *(known[name] for name in recipe.beside),
+            *shown,
+            *features,
+            *placed,
+        ),
         f"""
         SELECT
-            {", ".join(f"cleaned.{name}" for name in (KEY, *recipe.beside))},
+            {", ".join(beside)},
             {", ".join(f"features.{column.name}" for column in features)},
             clusters.segment_id, profiles.persona, clusters.runner_up_segment_id,
             CAST(coalesce(clusters.margin / nullif(clusters.distance + clusters.margin, 0), 0) AS FLOAT) AS confidence
@@ -98,40 +120,48 @@ def _customer_360(recipe: Recipe, known: Columns, features: list[Column]) -> Vie
 
 
 def _segment_summary(recipe: Recipe, known: Columns) -> View:
-    worth, means = recipe.business.worth, [f"mean_{name}" for name in recipe.summary]
+    worth, means = f"mean_{recipe.business.worth}", [f"mean_{name}" for name in recipe.summary]
+    summed = _worth(recipe) if recipe.business.worth else ""
+    share = Column("spending_share", "DOUBLE", f"The segment's share of all {summed}.", minimum=0, maximum=1)
+    spent = f"coalesce(customers * {worth} / nullif(sum(customers * {worth}) OVER (), 0), 0) AS spending_share,"
     rates = [feature.rate for feature in recipe.outcomes]
     summary = [known[name] for name in (*means, *rates)]
     return View(
         "segment_summary",
         "a segment",
-        "The segments side by side: how large, how much they spend, what they are like.",
+        f"The segments side by side: how large, {f'how much of all {summed}, ' if summed else ''}what they are like.",
         (
             SEGMENT_ID,
             PERSONA,
             known["customers"],
             known["share"],
-            Column("spending_share", "DOUBLE", "Share of all that customers spent.", minimum=0, maximum=1),
+            *([share] if recipe.business.worth else []),
             *summary,
             known["description"],
         ),
         f"""
         SELECT
             segment_id, persona, customers, share,
-            coalesce(customers * mean_{worth} / nullif(sum(customers * mean_{worth}) OVER (), 0), 0) AS spending_share,
-            {", ".join(column.name for column in summary)}, description
+            {spent if recipe.business.worth else ""}
+            {", ".join(column.name for column in (*summary, known["description"]))}
         FROM profiles
         """,
     )
 
 
-def _high_value_customers(recipe: Recipe, known: Columns) -> View:
-    business, worth = recipe.business, recipe.business.worth
+def _worth(recipe: Recipe) -> str:
+    return recipe.by_name[str(recipe.business.worth)].words.named
+
+
+def _high_value_customers(recipe: Recipe, known: Columns, worth: str) -> View:
+    business = recipe.business
     shown = [name for name in (worth, business.means, business.recency, business.tenure) if name]
     shown += [feature.name for feature in recipe.outcomes]
     return View(
         "high_value_customers",
         "a customer",
-        f"The fifth of all customers that spends most. Rule: {worth} is at least everybody's 80th percentile.",
+        f"The fifth of all customers with the most {_worth(recipe)}. Rule: {worth} is at least everybody's 80th "
+        "percentile.",
         (known[KEY], SEGMENT_ID, PERSONA, *(known[name] for name in shown), CONFIDENCE),
         f"""
         SELECT {KEY}, segment_id, persona, {", ".join(shown)}, confidence
@@ -143,11 +173,11 @@ def _high_value_customers(recipe: Recipe, known: Columns) -> View:
 
 def _at_risk_customers(recipe: Recipe, known: Columns) -> View:
     worth, recency, tenure = recipe.business.worth, str(recipe.business.recency), str(recipe.business.tenure)
-    shown = [worth, *(feature.name for feature in recipe.outcomes)]
+    shown = [*([worth] if worth else []), *(feature.name for feature in recipe.outcomes)]
     return View(
         "at_risk_customers",
         "a customer",
-        f"Customers who used to buy and have gone quiet. Rule: {recency} is above the 75th percentile of the "
+        f"Customers who have gone quiet. Rule: {recency} is above the 75th percentile of the "
         f"customer's own segment, and {tenure} at least the segment's median, so that a newcomer's silence does not "
         "count.",
         (
@@ -176,7 +206,7 @@ def _at_risk_customers(recipe: Recipe, known: Columns) -> View:
             customer_360.{KEY}, customer_360.segment_id, customer_360.persona,
             customer_360.{recency}, usual.usual_recency,
             customer_360.{tenure}, usual.usual_tenure_days,
-            {", ".join(f"customer_360.{name}" for name in shown)}, customer_360.confidence
+            {", ".join(f"customer_360.{name}" for name in (*shown, "confidence"))}
         FROM customer_360 JOIN usual ON usual.segment_id = customer_360.segment_id
         WHERE customer_360.{recency} > usual.usual_recency
           AND customer_360.{tenure} >= usual.usual_tenure_days
@@ -192,22 +222,24 @@ def _bound(side: str, sign: str, rate: str) -> str:
     )
 
 
+INTERVAL = (
+    "with Wilson's 95 % interval of the rate: where two segments' intervals do not overlap, they differ by more than "
+    "chance"
+)
+BOUNDS = (
+    Column("rate_low", "DOUBLE", "Lower end of the 95 % interval of the rate.", minimum=0, maximum=1),
+    Column("rate_high", "DOUBLE", "Upper end of the 95 % interval of the rate.", minimum=0, maximum=1),
+)
+
+
 def _segment_response(outcome: Feature, known: Columns) -> View:
     rate = outcome.rate
+    responses = Column("responses", "BIGINT", f"Customers that {outcome.share}.", minimum=0)
     return View(
         "segment_response",
         "a segment",
-        f"How many customers of each segment {outcome.share}, with Wilson's 95 % interval of the rate: where two "
-        "segments' intervals do not overlap, they differ by more than chance.",
-        (
-            SEGMENT_ID,
-            PERSONA,
-            known["customers"],
-            Column("responses", "BIGINT", f"Customers that {outcome.share}.", minimum=0),
-            known[rate],
-            Column("rate_low", "DOUBLE", "Lower end of the 95 % interval of the rate.", minimum=0, maximum=1),
-            Column("rate_high", "DOUBLE", "Upper end of the 95 % interval of the rate.", minimum=0, maximum=1),
-        ),
+        f"How many customers of each segment {outcome.share}, {INTERVAL}.",
+        (SEGMENT_ID, PERSONA, known["customers"], responses, known[rate], *BOUNDS),
         f"""
         SELECT
             segment_id, persona, customers, CAST(round({rate} * customers) AS BIGINT) AS responses, {rate},
@@ -216,5 +248,35 @@ def _segment_response(outcome: Feature, known: Columns) -> View:
             SELECT *, {_bound("rate_low", "-", rate)}, {_bound("rate_high", "+", rate)}
             FROM (SELECT *, 1.959963984540054::DOUBLE AS z FROM profiles)
         )
+        """,
+    )
+
+
+def _segment_responses(outcomes: tuple[Feature, ...], known: Columns) -> View:
+    """The same of several outcomes, one under the other."""
+    told = "; ".join(f"{outcome.name}: that {outcome.share}" for outcome in outcomes)
+    rates = " UNION ALL ".join(
+        f"SELECT segment_id, persona, '{outcome.name}' AS outcome, customers, {outcome.rate} AS rate, "
+        "1.959963984540054::DOUBLE AS z FROM profiles"
+        for outcome in outcomes
+    )
+    return View(
+        "segment_response",
+        "a segment and outcome",
+        f"How many customers of each segment have each outcome, {INTERVAL}.",
+        (
+            SEGMENT_ID,
+            PERSONA,
+            Column("outcome", "VARCHAR", "Which outcome.", categories=tuple(outcome.name for outcome in outcomes)),
+            known["customers"],
+            Column("responses", "BIGINT", f"Customers that have it ({told}).", minimum=0),
+            Column("rate", "DOUBLE", "Their share of the segment.", minimum=0, maximum=1),
+            *BOUNDS,
+        ),
+        f"""
+        SELECT
+            segment_id, persona, outcome, customers, CAST(round(rate * customers) AS BIGINT) AS responses, rate,
+            greatest(rate_low, 0) AS rate_low, least(rate_high, 1) AS rate_high
+        FROM (SELECT *, {_bound("rate_low", "-", "rate")}, {_bound("rate_high", "+", "rate")} FROM ({rates}))
         """,
     )

@@ -13,8 +13,8 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from smartcart_pipeline.declaration.errors import CallError, ExportError, HomeError
+from smartcart_pipeline.declaration.recipe import DELIVERED, NEWEST
 
-NEWEST, DELIVERED = "newest", "delivered"
 RULES = f"{NEWEST}, {DELIVERED}, or a pattern of the file's name such as customers-%Y%m%d.csv"
 
 YEAR = re.compile("%[YyGxc]")
@@ -68,17 +68,18 @@ def stated_day(rule: str, export: Path, delivered_on: date) -> date | None:
         ) from None
 
 
-def find_day(rule: str, export: Path, delivered_on: date, newest_join: date | None) -> Found:
+def find_day(rule: str, export: Path, delivered_on: date, newest: date | None, called: str = "join date") -> Found:
     """The day that an export is counted to.
 
-    A delivery is never counted to a day before its newest join date: time zones and copies move the time of a file, and
+    A delivery is never counted to a day before its newest one: time zones and copies move the time of a file, and
     no customer is to be refused for that. Who joined after a day that a name or a date states is refused by cleaning.
 
     Args:
         rule: The setting `as_of`.
         export: The file.
         delivered_on: From `day_of_delivery`.
-        newest_join: Its newest join date; None where the recipe names no column of dates.
+        newest: Its newest day; None where the recipe names no column of days.
+        called: What people call such a day.
 
     Returns:
         The day, and how it was found.
@@ -88,20 +89,20 @@ def find_day(rule: str, export: Path, delivered_on: date, newest_join: date | No
     """
     stated = stated_day(rule, export, delivered_on)
     if stated is None:
-        if newest_join is not None:
-            return Found(newest_join, "the newest join date")
+        if newest is not None:
+            return Found(newest, f"the newest {called}")
         raise HomeError(
             "The recipe names no column whose newest date is the day to count to (as_of.newest). Name one there, or "
             f"set as_of in settings.yaml to another rule: {DELIVERED}, or a pattern of the file's name."
         )
     if rule != DELIVERED:
         return Found(stated, f"the file's name, by {rule}" if _is_pattern(rule) else "as asked for")
-    if newest_join is None or stated >= newest_join:
+    if newest is None or stated >= newest:
         return Found(stated, "the day of delivery")
     return Found(
-        newest_join,
-        "the newest join date, which is after the day of delivery",
-        f"{export.name} was delivered on {stated}, before its newest join date, {newest_join}: everything is "
+        newest,
+        f"the newest {called}, which is after the day of delivery",
+        f"{export.name} was delivered on {stated}, before its newest {called}, {newest}: everything is "
         "counted to the latter. A copy may have an older time than its content, and SMARTCART_TIMEZONE says whose days "
         "count.",
     )

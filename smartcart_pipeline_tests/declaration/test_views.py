@@ -7,8 +7,11 @@ import duckdb
 import pytest
 from scipy.stats import binomtest
 
+from smartcart_pipeline.declaration.tables import declare_tables
+from smartcart_pipeline.declaration.views import declare_views
 from smartcart_pipeline_tests.declared import TABLES, VIEWS
 from smartcart_pipeline_tests.publishing import some_row
+from smartcart_pipeline_tests.report.bikes import declare_bikes
 
 READ = ("cleaned", "features", "clusters", "profiles")
 
@@ -103,3 +106,37 @@ def test_the_interval_of_a_rate_is_wilsons(warehouse: duckdb.DuckDBPyConnection,
     assert counted == responses
     assert (low, high) == pytest.approx((expected.low, expected.high), abs=1e-12)
     assert 0 <= low < high <= 1
+
+
+def test_several_outcomes_have_a_row_a_segment_each():
+    outcomes = {"renewed": {"flag": "renewed"}, "wrote_review": {"flag": "wrote_review", "rate": "reviews"}}
+    declaration = declare_bikes(outcomes=outcomes)
+    profiles, view = declare_tables(declaration)["profiles"], declare_views(declaration)["segment_response"]
+    with duckdb.connect() as connection:
+        columns = ", ".join(f'"{column.name}" {column.type}' for column in profiles.columns)
+        connection.execute(f"CREATE TABLE profiles ({columns})")
+        for segment, renewed, reviews in (("S01", 0.3, 0.0), ("S02", 0.1, 1.0)):
+            row = some_row(profiles) | {"segment_id": segment, "customers": 10}
+            row |= {"renewed_rate": renewed, "reviews": reviews}
+            marks = ", ".join("?" for _ in row)
+            connection.execute(f"INSERT INTO profiles ({', '.join(row)}) VALUES ({marks})", list(row.values()))
+        connection.execute(f"CREATE VIEW segment_response AS {view.sql}")
+        found = [(row[0], row[1]) for row in ask(connection, "DESCRIBE segment_response")]
+        assert found == [(column.name, column.type) for column in view.columns]
+        rows = ask(connection, "SELECT outcome, segment_id, responses, rate_low, rate_high FROM segment_response")
+    assert {row[:3] for row in rows} == {
+        ("renewed", "S01", 3),
+        ("renewed", "S02", 1),
+        ("wrote_review", "S01", 0),
+        ("wrote_review", "S02", 10),
+    }
+    for _, _, responses, low, high in rows:
+        expected = binomtest(responses, 10).proportion_ci(method="wilson")
+        assert (low, high) == pytest.approx((expected.low, expected.high), abs=1e-12)
+
+
+def test_where_nothing_is_declared_no_view_speaks_of_it():
+    assert list(declare_views(declare_bikes())) == ["customer_360", "segment_summary"]
+    worth = declare_views(declare_bikes(business={"worth": "rides"}, report={"summary": ["rides"]}))
+    told = [worth["segment_summary"].description, worth["high_value_customers"].description]
+    assert all("rides" in said and "spend" not in said for said in told)

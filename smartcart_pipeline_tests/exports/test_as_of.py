@@ -31,6 +31,13 @@ def test_each_rule_finds_its_day_and_says_how(rule: str, delivered_on: date, fou
     assert find_day(rule, NAMED, delivered_on, JOINED) == found
 
 
+def test_the_newest_day_is_called_what_it_is():
+    found = [find_day(rule, NAMED, date(2014, 6, 28), JOINED, "day of “Last stay”") for rule in ("newest", "delivered")]
+    assert found[0].how == "the newest day of “Last stay”"
+    assert found[1].how == "the newest day of “Last stay”, which is after the day of delivery"
+    assert "before its newest day of “Last stay”, 2014-06-29" in found[1].note
+
+
 def test_a_delivery_is_never_counted_to_a_day_before_its_newest_join_date():
     found = find_day("delivered", NAMED, date(2014, 6, 28), JOINED)
     assert found.day == JOINED
