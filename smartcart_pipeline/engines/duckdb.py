@@ -31,6 +31,8 @@ BATCH = 122_880
 MEMORY_LIMIT = "900MB"
 # Bits of a bitmap: 32 MB on each thread.
 BITMAP = 2**28
+# Columns that are counted in one pass: GROUPING takes 63, and those of many different values take much memory.
+COUNTED_TOGETHER, CONTINUOUS_TOGETHER = 50, 8
 # A column of more different values in a row group gets no dictionary. A larger one makes the files of ten million
 # customers no smaller, and takes an eighth longer to write.
 DICTIONARY = 5_000
@@ -174,15 +176,19 @@ class DuckDBEngine:
     def count_values(
         self, frame: nw.LazyFrame[Any], group: str, columns: Sequence[str]
     ) -> dict[int, dict[str, tuple[np.ndarray, np.ndarray]]]:
-        """See `Engine.count_values`; in one pass."""
-        names = ", ".join(map(identifier, columns))
-        sets = ", ".join(f"({identifier(group)}, {identifier(column)})" for column in columns)
-        # GROUPING sets the bit of each column that a row is not about; the last column's is the lowest.
-        counted = self.connection.sql(
-            f"SELECT {identifier(group)} AS 'group', GROUPING({names}) AS others, {names}, count(*) AS customers "
-            f"FROM ({self.query(frame)}) GROUP BY GROUPING SETS ({sets})"
-        ).to_arrow_table()
-        return split_counts(counted, columns)
+        """See `Engine.count_values`; in one pass, if they are not many."""
+        counts: dict[int, dict[str, tuple[np.ndarray, np.ndarray]]] = {}
+        for part in passes(frame, columns):
+            names = ", ".join(map(identifier, part))
+            sets = ", ".join(f"({identifier(group)}, {identifier(column)})" for column in part)
+            # GROUPING sets the bit of each column that a row is not about; the last column's is the lowest.
+            counted = self.connection.sql(
+                f"SELECT {identifier(group)} AS 'group', GROUPING({names}) AS others, {names}, count(*) AS customers "
+                f"FROM ({self.query(frame)}) GROUP BY GROUPING SETS ({sets})"
+            ).to_arrow_table()
+            for cluster, found in split_counts(counted, part).items():
+                counts.setdefault(cluster, {}).update(found)
+        return counts
 
     def count_repeats(self, frame: nw.LazyFrame[Any], columns: Sequence[str]) -> int:
         """See `Engine.count_repeats`; in one pass.
@@ -259,12 +265,12 @@ class DuckDBEngine:
 
     def fit_components(
         self,
-        scaled: nw.LazyFrame[Any],  # noqa: ARG002  (the correlations say all)
-        correlations: np.ndarray,
+        scaled: nw.LazyFrame[Any],  # noqa: ARG002  (the covariances say all)
+        covariances: np.ndarray,
         names: tuple[str, ...],
     ) -> Components:
         """See `components.fit_components`."""
-        return apart.call(components.fit_components, correlations, names)
+        return apart.call(components.fit_components, covariances, names)
 
     def refine_centroids(self, points: nw.LazyFrame[Any], centroids: np.ndarray) -> np.ndarray:
         """See `clustering.refine_centroids`."""
@@ -341,6 +347,30 @@ def insert_rows(connection: duckdb.DuckDBPyConnection, into: str, rows: Rows, ta
     fields = ", ".join(f"{identifier(column.name)} {column.type}" for column in table.columns)
     complete = [{name: row.get(name) for name in table.names} for row in rows]
     connection.execute(f"{into} SELECT unnest($1::STRUCT({fields})[], max_depth := 2)", [complete])
+
+
+def passes(frame: nw.LazyFrame[Any], columns: Sequence[str]) -> Iterator[list[str]]:
+    """Which columns are counted together: as many as a query can tell apart, and few of which have many values.
+
+    Args:
+        frame: What is counted.
+        columns: The columns to count.
+
+    Yields:
+        Some of the columns, in order.
+    """
+    schema = frame.collect_schema()
+    part: list[str] = []
+    continuous = 0
+    for column in columns:
+        is_continuous = schema[column].is_float() or schema[column] in (nw.Int32, nw.Int64)
+        if len(part) == COUNTED_TOGETHER or (is_continuous and continuous == CONTINUOUS_TOGETHER):
+            yield part
+            part, continuous = [], 0
+        part.append(column)
+        continuous += is_continuous
+    if part:
+        yield part
 
 
 def split_counts(counted: Any, columns: Sequence[str]) -> dict[int, dict[str, tuple[np.ndarray, np.ndarray]]]:

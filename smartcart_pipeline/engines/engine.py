@@ -156,12 +156,12 @@ class Engine(Framing, Counting, Protocol):
             ExportError: If no two customers differ, so that there is nothing to segment.
         """
 
-    def fit_components(self, scaled: Frame, correlations: np.ndarray, names: tuple[str, ...]) -> Components:
+    def fit_components(self, scaled: Frame, covariances: np.ndarray, names: tuple[str, ...]) -> Components:
         """Fit the principal components.
 
         Args:
             scaled: Customers from `standardise`.
-            correlations: Of the features, shape (features, features).
+            covariances: Of the standardised features, shape (features, features).
             names: Names of the standardised features.
 
         Returns:

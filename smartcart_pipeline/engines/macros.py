@@ -16,7 +16,7 @@ from smartcart_pipeline.declaration.contract import LINE_COLUMNS, DeliveredColum
 from smartcart_pipeline.declaration.recipe import Recipe
 from smartcart_pipeline.declaration.tables import declare_tables, feature_columns
 from smartcart_pipeline.engines.duckdb import DuckDBEngine
-from smartcart_pipeline.engines.sql import INTEGERS, identifier, literal
+from smartcart_pipeline.engines.sql import INTEGERS, boolean, identifier, literal
 from smartcart_pipeline.segmentation.cleaning import judge_customers
 from smartcart_pipeline.segmentation.model import SegmentModel, read_model, score_customers
 from smartcart_pipeline.segmentation.rules import Rule, columns_of
@@ -117,9 +117,9 @@ def assignment_query(model: SegmentModel) -> str:
     typed = ", ".join(f"{_typed(column)} AS {column.name}" for column in contract.columns)
     # What is there but no number must not be imputed. Other columns are null then, and refused.
     wrong = " ".join(
-        f"WHEN {name} IS NOT NULL AND (TRY_CAST({name} AS DOUBLE) IS NULL OR isinf(TRY_CAST({name} AS DOUBLE))) "
-        f"THEN {literal(name)}"
-        for name in recipe.impute
+        f"WHEN {name} IS NOT NULL AND ({_wrong(contract.by_name[name])}) THEN {literal(name)}"
+        for name in recipe.completed
+        if contract.by_name[name].type != "VARCHAR"
     )
     unreadable = f"coalesce(unreadable, CASE {wrong} END)" if wrong else "unreadable"
     # Some relations say what could not be read, most do not.
@@ -141,8 +141,17 @@ def _translate(columns: Sequence[Column], verb: Callable[[nw.LazyFrame], nw.Lazy
     return query
 
 
+def _wrong(column: DeliveredColumn) -> str:
+    """Whether what is there is no value of the column's type."""
+    if column.type == "BOOLEAN":
+        return f"{boolean(column.name)} IS NULL"
+    return f"TRY_CAST({column.name} AS DOUBLE) IS NULL OR isinf(TRY_CAST({column.name} AS DOUBLE))"
+
+
 def _typed(column: DeliveredColumn) -> str:
     """The expression that takes a value as the contract's type; null where it is none."""
+    if column.type == "BOOLEAN":
+        return boolean(column.name)
     value = f"TRY_CAST({column.name} AS {column.type})"
     if column.type == "DOUBLE":
         return f"CASE WHEN isfinite({value}) THEN {value} END"
@@ -169,6 +178,8 @@ def explanation_query(model: SegmentModel) -> str:
     """
     columns = declare_tables(model.declaration)["features"].columns
     encoded = _translate(columns, lambda rows: encode_features(rows, model.features))
+    # A bare `customer_id` is the parameter wherever it stands.
+    encoded = encoded.replace('"customer_id" AS', f"{CUSTOMERS}.customer_id AS", 1)
     names = model.features.names
     features = [
         f"({number}, {literal(name)}, {_double(mean)}, {_double(scale)}, {', '.join(_range(name, model))})"
@@ -181,12 +192,14 @@ def explanation_query(model: SegmentModel) -> str:
         for segment, centre in zip(model.segment_ids, model.centres.tolist(), strict=True)
     ]
     places = ", ".join(f"e.{identifier(name)}" for name in names)
+    # What was asked for is read where no column stands: `a.customer_id` would be part of a feature called `a`.
     return f"""
-        WITH {CUSTOMERS} AS (SELECT f.* FROM features AS f WHERE f.customer_id = customer_id),
+        WITH asked(id_asked) AS (SELECT customer_id),
+        {CUSTOMERS} AS (SELECT f.* FROM features AS f JOIN asked ON f.customer_id = id_asked),
         encoded AS ({encoded}),
         customer AS (
             SELECT c.segment_id, c.runner_up_segment_id, [{places}] AS places
-            FROM encoded AS e JOIN clusters AS c ON c.customer_id = e.customer_id WHERE c.customer_id = customer_id
+            FROM encoded AS e JOIN clusters AS c ON c.customer_id = e.customer_id
         ),
         feature(number, feature, mean, scale, least, most) AS (VALUES {", ".join(features)}),
         centre(segment_id, places) AS (VALUES {", ".join(centres)}),

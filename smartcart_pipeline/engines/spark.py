@@ -19,12 +19,12 @@ from smartcart_pipeline.declaration.contract import KEY
 from smartcart_pipeline.declaration.tables import Table
 from smartcart_pipeline.engines import apart
 from smartcart_pipeline.engines.apart import P, T
-from smartcart_pipeline.engines.duckdb import DuckDBEngine, split_counts
+from smartcart_pipeline.engines.duckdb import DuckDBEngine, passes, split_counts
 from smartcart_pipeline.engines.engine import Schemas, Written
 from smartcart_pipeline.engines.lineage import Columns
 from smartcart_pipeline.segmentation import Rows
 from smartcart_pipeline.segmentation.clustering import LLOYD_STEPS, LLOYD_TOLERANCE
-from smartcart_pipeline.segmentation.components import COMPONENTS, NAMES, Components, fix_signs
+from smartcart_pipeline.segmentation.components import COMPONENTS, NAMES, Components, fill_up, fix_signs
 from smartcart_pipeline.segmentation.sampling import ID_NUMBER
 from smartcart_pipeline.segmentation.scaling import Scaler, require_differences
 
@@ -204,19 +204,15 @@ class SparkEngine:
     def fit_components(
         self,
         scaled: nw.LazyFrame[Any],
-        correlations: np.ndarray,  # noqa: ARG002  (MLlib looks at the customers themselves)
+        covariances: np.ndarray,  # noqa: ARG002  (MLlib looks at the customers themselves)
         names: tuple[str, ...],
     ) -> Components:
         """See `Engine.fit_components`: MLlib's `PCA`."""
         from pyspark.ml.feature import PCA  # noqa: PLC0415
 
         vectors = self._vectors(scaled, names)
-        fit = PCA(k=COMPONENTS, inputCol=VECTOR, outputCol="components").fit(vectors)
-        return Components(
-            features=names,
-            loadings=fix_signs(fit.pc.toArray().T),
-            explained_variance_ratio=tuple(map(float, fit.explainedVariance.toArray())),
-        )
+        fit = PCA(k=min(COMPONENTS, len(names)), inputCol=VECTOR, outputCol="components").fit(vectors)
+        return fill_up(names, fix_signs(fit.pc.toArray().T), fit.explainedVariance.toArray())
 
     def count_repeats(self, frame: nw.LazyFrame[Any], columns: Sequence[str]) -> int:
         """See `Engine.count_repeats`; of several columns by a hash of 64 bits."""
@@ -255,19 +251,23 @@ class SparkEngine:
     def count_values(
         self, frame: nw.LazyFrame[Any], group: str, columns: Sequence[str]
     ) -> dict[int, dict[str, tuple[np.ndarray, np.ndarray]]]:
-        """See `Engine.count_values`; in one pass."""
+        """See `Engine.count_values`; in one pass, if they are not many."""
         from pyspark.sql import functions as sql  # noqa: PLC0415
 
-        sets = [[group, column] for column in columns]
-        # The group stands in every set, so its bit, the highest, is never set.
-        counted = (
-            nw.to_native(frame)
-            .groupingSets(sets, group, *columns)
-            .agg(sql.grouping_id().alias("others"), sql.count("*").alias("customers"))
-            .withColumnRenamed(group, "group")
-        )
-        with _pandas_unused():
-            return split_counts(counted.toArrow(), columns)
+        counts: dict[int, dict[str, tuple[np.ndarray, np.ndarray]]] = {}
+        for part in passes(frame, columns):
+            # The group stands in every set, so its bit, the highest, is never set.
+            counted = (
+                nw.to_native(frame)
+                .groupingSets([[group, column] for column in part], group, *part)
+                .agg(sql.grouping_id().alias("others"), sql.count("*").alias("customers"))
+                .withColumnRenamed(group, "group")
+            )
+            with _pandas_unused():
+                found = split_counts(counted.toArrow(), part)
+            for cluster, values in found.items():
+                counts.setdefault(cluster, {}).update(values)
+        return counts
 
     def refine_centroids(self, points: nw.LazyFrame[Any], centroids: np.ndarray) -> np.ndarray:
         """See `Engine.refine_centroids`: MLlib's k-means."""

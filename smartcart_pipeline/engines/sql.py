@@ -9,6 +9,7 @@ from smartcart_pipeline.declaration.tables import SCHEMAS
 if TYPE_CHECKING:
     import duckdb
 
+YES, NO = ("true", "yes", "t", "y", "1", "1.0"), ("false", "no", "f", "n", "0", "0.0")
 # Yes and no are 1 and 0.
 INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "BOOLEAN")
 
@@ -47,6 +48,20 @@ def literal(text: str) -> str:
         The quoted literal.
     """
     return "'" + text.replace("'", "''") + "'"
+
+
+def boolean(value: str) -> str:
+    """The expression that reads yes or no, in the words and numbers that exports have for them.
+
+    Args:
+        value: An expression of any type.
+
+    Returns:
+        An expression (BOOLEAN), null where it is neither.
+    """
+    yes, no = (", ".join(map(literal, words)) for words in (YES, NO))
+    text = f"lower(trim(CAST({value} AS VARCHAR)))"
+    return f"CASE WHEN {text} IN ({yes}) THEN true WHEN {text} IN ({no}) THEN false END"
 
 
 def see_all(connection: "duckdb.DuckDBPyConnection", database: str) -> None:

@@ -8,12 +8,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import reduce
+from math import floor
 from operator import and_
 from typing import Any
 
 import narwhals as nw
 from narwhals.typing import FrameT
 
+from smartcart_pipeline.declaration.columns import TYPES, WHOLE
 from smartcart_pipeline.declaration.contract import KEY, Contract, DeliveredColumn
 from smartcart_pipeline.declaration.declaration import Declaration
 from smartcart_pipeline.declaration.errors import ExportError
@@ -70,10 +72,9 @@ def judge_customers(raw: FrameT, repeats: FrameT | None, contract: Contract) -> 
         contract: What the rows must hold.
 
     Returns:
-        The same rows, without further columns, with `is_repeat` and `is_accepted` (Boolean, neither of them null).
+        The same rows, with `is_repeat` and `is_accepted` (Boolean, neither of them null).
     """
-    # Further columns of the export may have any name, also one that is used here.
-    rows = raw.select("line_number", *contract.names, "unreadable")
+    rows = raw
     if repeats is None:
         return rows.with_columns(nw.lit(False).alias("is_repeat"), _holds(contract).alias("is_accepted"))
     later = ~nw.col("first_line").is_null() & (nw.col("line_number") > nw.col("first_line"))
@@ -231,7 +232,8 @@ def _tell_limit(limit: Limit, declaration: Declaration) -> str:
 def _tell_column(column: DeliveredColumn, value: Any, unreadable: str) -> Iterator[str]:
     if value is None:
         if f"{column.header} is '" in unreadable:
-            yield f"{column.header} is not {'a date' if column.type == 'DATE' else 'a number'}"
+            kinds = {"DATE": "a date", "BOOLEAN": "yes or no"}
+            yield f"{column.header} is not {kinds.get(column.type, 'a number')}"
         elif not unreadable and not column.nullable:
             yield f"{column.header} is missing"
         return
@@ -239,6 +241,10 @@ def _tell_column(column: DeliveredColumn, value: Any, unreadable: str) -> Iterat
         yield f"{column.header} is below {column.minimum:.15g}"
     if column.maximum is not None and value > column.maximum:
         yield f"{column.header} is above {column.maximum:.15g}"
+    if column.shortest is not None and len(value) < column.shortest:
+        yield f"{column.header} has fewer than {column.shortest} characters"
+    if column.longest is not None and len(value) > column.longest:
+        yield f"{column.header} has more than {column.longest} characters"
     if column.categories and value not in column.categories:
         yield f"{column.header} is none of {', '.join(column.categories)}"
 
@@ -249,26 +255,51 @@ def clean_customers(judged: FrameT, as_of: date, medians: Mapping[str, float], d
     Args:
         judged: Rows from `judge_customers`.
         as_of: The day everything is counted to.
-        medians: What stands for a missing value, by column.
-        declaration: The contract, and the limits beyond which a customer is an outlier.
+        medians: What stands for a missing value, by column, where the median does.
+        declaration: The contract, what stands for other missing values, and the limits beyond which a customer is an
+            outlier.
 
     Returns:
         The contract's columns with nothing missing that is imputed, for each of those whether it was (`…_imputed`,
-        Boolean), and `as_of_date` (Date).
+        Boolean), `as_of_date` (Date), and further columns of the export as they are.
     """
-    missing = {name: nw.col(name).is_null() for name in medians}
+    completed = complete(medians, declaration)
+    declared: tuple[str, ...] = declaration.contract.names
+    ours = {"line_number", "unreadable", "is_repeat", "is_accepted", *declared}
+    further = [name for name in judged.collect_schema().names() if name not in ours]
     return (
         judged.filter(belongs(as_of, declaration))
         .with_columns(
-            *[
-                nw.when(missing[name]).then(nw.lit(m)).otherwise(nw.col(name)).alias(name)
-                for name, m in medians.items()
-            ],
-            *[is_missing.alias(f"{name}_imputed") for name, is_missing in missing.items()],
+            *[value.alias(name) for name, value in completed.items()],
+            *[nw.col(name).is_null().alias(f"{name}_imputed") for name in completed],
             nw.lit(as_of, dtype=nw.Date).alias("as_of_date"),
         )
-        .select(*declaration.contract.names, *[f"{name}_imputed" for name in medians], "as_of_date")
+        .select(*declared, *[f"{name}_imputed" for name in completed], "as_of_date", *further)
     )
+
+
+def complete(medians: Mapping[str, float], declaration: Declaration) -> dict[str, nw.Expr]:
+    """Columns in which something stands for what is missing.
+
+    Args:
+        medians: What stands for a missing value, by column; a whole number takes the nearest one.
+        declaration: Its recipe says which column takes the median, and which another value.
+
+    Returns:
+        An expression for each of `Recipe.completed`, in the type of the contract.
+    """
+    recipe, columns = declaration.recipe, declaration.contract.by_name
+    known: dict[str, Any] = {
+        name: floor(medians[name] + 0.5) if columns[name].type in WHOLE else medians[name] for name in recipe.impute
+    }
+    return {
+        name: nw.when(nw.col(name).is_null()).then(_literal(value, columns[name])).otherwise(nw.col(name))
+        for name, value in {**known, **recipe.filled}.items()
+    }
+
+
+def _literal(value: bool | float | str, column: DeliveredColumn) -> nw.Expr:
+    return nw.lit(value) if column.type == "VARCHAR" else nw.lit(value, getattr(nw, TYPES[column.type].narwhals))
 
 
 def belongs(as_of: date | None, declaration: Declaration, newcomers: bool = False) -> nw.Expr:
@@ -339,6 +370,10 @@ def _column_conditions(column: DeliveredColumn) -> Iterator[nw.Expr]:
         conditions.append(value >= column.minimum)
     if column.maximum is not None:
         conditions.append(value <= column.maximum)
+    if column.shortest is not None:
+        conditions.append(value.str.len_chars() >= column.shortest)
+    if column.longest is not None:
+        conditions.append(value.str.len_chars() <= column.longest)
     if column.categories:
         conditions.append(is_one_of(value, column.categories))
     if not column.nullable:
@@ -397,6 +432,12 @@ def _column_problems(column: DeliveredColumn) -> Iterator[Problem]:
     if column.maximum is not None:
         detail = _sentence(is_, shown, f": expected {column.maximum:.15g} or less")
         yield Problem("out_of_range", value > column.maximum, detail)
+    if column.shortest is not None:
+        detail = _sentence(f"{is_}'", shown, f"': expected {column.shortest} characters or more")
+        yield Problem("out_of_range", value.str.len_chars() < column.shortest, detail)
+    if column.longest is not None:
+        detail = _sentence(f"{is_}'", shown, f"': expected {column.longest} characters or fewer")
+        yield Problem("out_of_range", value.str.len_chars() > column.longest, detail)
     if column.categories:
         detail = _sentence(f"{is_}'", shown, f"': expected one of {', '.join(column.categories)}")
         yield Problem("unknown_category", ~is_one_of(value, column.categories) & ~value.is_null(), detail)

@@ -139,20 +139,20 @@ def group_means(points: np.ndarray, labels: np.ndarray, k: int) -> np.ndarray:
     return np.array([points[labels == label].mean(axis=0) for label in range(k)])
 
 
-def whole_worth(worth: str) -> nw.Expr:
+def whole_worth(worth: str | None) -> nw.Expr:
     """What a customer is worth, as a whole number: clusters are numbered by its sums.
 
     Args:
-        worth: The feature.
+        worth: The feature; None where nothing tells it, and all are worth the same.
 
     Returns:
         An expression (Int64).
     """
-    return nw.col(worth).round().cast(nw.Int64)
+    return nw.lit(0, nw.Int64) if worth is None else nw.col(worth).round().cast(nw.Int64)
 
 
 def canonical_order(spending: Rows, label: str) -> list[int]:
-    """Old labels in the order of their new numbers: falling mean total spending, then rising label.
+    """Old labels in the order of their new numbers: falling mean worth, then falling size, then rising label.
 
     Args:
         spending: Rows with the label, `customers`, and `spending`, the sum of theirs; a label may be in several.
@@ -166,7 +166,7 @@ def canonical_order(spending: Rows, label: str) -> list[int]:
     for row in spending:
         customers[row[label]] += row["customers"]
         spent[row[label]] += int(row["spending"])
-    return sorted(customers, key=lambda old: (-spent[old] / customers[old], old))
+    return sorted(customers, key=lambda old: (-spent[old] / customers[old], -customers[old], old))
 
 
 def centroid_rows(centres: np.ndarray, segment_ids: Sequence[str]) -> Rows:

@@ -45,24 +45,44 @@ class Components:
         ]
 
 
-def fit_components(correlations: np.ndarray, names: tuple[str, ...]) -> Components:
-    """Find the principal components of standardised features: the leading eigenvectors of their correlations.
+def fit_components(covariances: np.ndarray, names: tuple[str, ...]) -> Components:
+    """Find the principal components of standardised features: the leading eigenvectors of their covariances.
 
     The same as scikit-learn's `PCA` of all customers (its solver `covariance_eigh`), without seeing them again
     (Jolliffe 2002, "Principal Component Analysis", 2.3).
 
     Args:
-        correlations: Correlation of each two features, shape (features, features).
+        covariances: Covariance of each two standardised features, shape (features, features): their correlation, where
+            all weigh once.
         names: Names of the features, in order.
 
     Returns:
         The fitted numbers.
     """
     with alone():
-        variances, directions = np.linalg.eigh(correlations)
+        variances, directions = np.linalg.eigh(covariances)
     strongest = np.argsort(-variances, kind="stable")[:COMPONENTS]
     explained = np.clip(variances[strongest], 0, None) / variances.sum()
-    return Components(names, fix_signs(directions[:, strongest].T), tuple(explained.tolist()))
+    return fill_up(names, fix_signs(directions[:, strongest].T), explained)
+
+
+def fill_up(names: tuple[str, ...], loadings: np.ndarray, explained: np.ndarray) -> Components:
+    """Components of few features: those that there are not lie at zero for everybody.
+
+    Args:
+        names: Names of the standardised features, in order.
+        loadings: Shape (3 or fewer, features).
+        explained: Share of all variance that each carries.
+
+    Returns:
+        Three components.
+    """
+    lacking = COMPONENTS - len(loadings)
+    return Components(
+        names,
+        np.vstack([loadings, np.zeros((lacking, len(names)))]),
+        (*map(float, explained), *([0.0] * lacking)),
+    )
 
 
 def fix_signs(loadings: np.ndarray) -> np.ndarray:

@@ -89,7 +89,8 @@ def describe_spread(numbers: Mapping[str, np.ndarray], texts: Mapping[str, Seque
     for name, known in categories.items():
         values = np.asarray(texts[name])
         shares[name] = tuple(float((values == category).mean()) for category in known)
-    return Reference(len(next(iter(numbers.values()))), edges, shares, categories)
+    customers = len(next(iter([*numbers.values(), *texts.values()])))
+    return Reference(customers, edges, shares, categories)
 
 
 def mark_bins(reference: Reference) -> list[nw.Expr]:

@@ -69,8 +69,10 @@ def _make(
         return made.get(name, nw.col(name))
 
     match feature.verb:
-        case AsIs(column) | Flag(column):
+        case AsIs(column):
             made_of = nw.col(column)
+        case Flag(column):
+            made_of = nw.col(column).cast(nw.Int8) if known[column].type == "BOOLEAN" else nw.col(column)
         case YearsSince(column):
             made_of = as_of.dt.year() - nw.col(column)
         case DaysSince(column):

@@ -23,7 +23,7 @@ from smartcart_pipeline.declaration.errors import HomeError
 from smartcart_pipeline.declaration.files import DeclarationError
 from smartcart_pipeline.declaration.recipe import Recipe
 from smartcart_pipeline.segmentation import Rows
-from smartcart_pipeline.segmentation.cleaning import belongs
+from smartcart_pipeline.segmentation.cleaning import belongs, complete
 from smartcart_pipeline.segmentation.clustering import assign_segments, nearest_centroid
 from smartcart_pipeline.segmentation.components import COMPONENTS, Components
 from smartcart_pipeline.segmentation.components import NAMES as COMPONENT_NAMES
@@ -342,11 +342,7 @@ def score_customers(judged: FrameT, model: SegmentModel) -> FrameT:
         `runner_up_persona` and `margin`; all but the id are null where the contract or a limit refuses the row.
     """
     as_of, newest = nw.lit(model.as_of_date, dtype=nw.Date), model.features.newest
-    imputed = {
-        name: nw.when(nw.col(name).is_null()).then(nw.lit(median)).otherwise(nw.col(name)).alias(name)
-        for name, median in model.medians.items()
-        if name in model.features.impute
-    }
+    imputed = {name: value.alias(name) for name, value in complete(model.medians, model.declaration).items()}
     if newest is not None:
         came = nw.col(newest).cast(nw.Date)
         imputed[newest] = nw.when(came > as_of).then(as_of).otherwise(came).alias(newest)
@@ -355,14 +351,14 @@ def score_customers(judged: FrameT, model: SegmentModel) -> FrameT:
         *imputed.values(),
         as_of.alias("as_of_date"),
         belongs(model.as_of_date, model.declaration, newcomers=True).alias("is_accepted"),
-    ).with_columns(
-        # What is refused may be any number, also one whose sums no type holds.
-        *[
-            nw.when(accepted).then(nw.col(name)).otherwise(nw.lit(0)).alias(name)
-            for name in model.declaration.columns_read
-            if model.declaration.contract.by_name[name].type in WHOLE
-        ]
     )
+    # What is refused may be any number, also one whose sums no type holds.
+    bounded = [
+        nw.when(accepted).then(nw.col(name)).otherwise(nw.lit(0)).alias(name)
+        for name in model.declaration.columns_read
+        if model.declaration.contract.by_name[name].type in WHOLE
+    ]
+    known = known.with_columns(*bounded) if bounded else known
     described = describe_customers(known, model.declaration, beside=("is_accepted",))
     placed = assign_model(described, model, beside=("is_accepted",))
     scores = {

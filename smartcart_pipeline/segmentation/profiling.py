@@ -19,6 +19,12 @@ from smartcart_pipeline.segmentation.clustering import cluster_of_segment
 ValueCounts = Mapping[str, tuple[np.ndarray, np.ndarray]]
 
 
+# Of more customers than this, values are counted rounded.
+EXACT_CUSTOMERS = 1_000_000
+# Binary digits of a value that is rounded.
+FINENESS = 14
+
+
 def join_members(clusters: FrameT, features: FrameT, centroids: Rows, recipe: Recipe) -> FrameT:
     """Each customer's features beside the published segment.
 
@@ -35,6 +41,30 @@ def join_members(clusters: FrameT, features: FrameT, centroids: Rows, recipe: Re
     return features.join(segments, on="customer_id", how="inner").select(
         "segment_id", "kmeans_cluster", *recipe.counted
     )
+
+
+def round_values(members: FrameT, recipe: Recipe) -> FrameT:
+    """Have few different values of every number, of very many customers.
+
+    Args:
+        members: Customers from `join_members`.
+        recipe: Tells what is counted.
+
+    Returns:
+        The same rows, with numbers to 14 binary digits; whole ones up to 32,768 stay as they are.
+    """
+    schema = members.collect_schema()
+    # Narrow whole numbers have few different values anyway.
+    rounded = [_rounded(name) for name in recipe.measured if schema[name] not in (nw.Int8, nw.Int16)]
+    return members.with_columns(*rounded) if rounded else members
+
+
+def _rounded(name: str) -> nw.Expr:
+    """A number to a fixed number of binary digits."""
+    value = nw.col(name).cast(nw.Float64)
+    size = nw.when(value != 0).then(value.abs()).otherwise(nw.lit(1.0))
+    step = nw.lit(2.0) ** (size.log(2).floor() - FINENESS)
+    return ((value / step + 0.5).floor() * step).alias(name)
 
 
 def name_sources(members: FrameT, recipe: Recipe) -> FrameT:
@@ -110,6 +140,27 @@ def summarise_customers(counts: ValueCounts, recipe: Recipe) -> dict[str, Any]:
         **{share_name(column, level): _count(counts[column], level) / customers for column, level in recipe.shares},
         **{rate: _mean(counts[name]) for rate, name in recipe.rates.items()},
     }
+
+
+def measure_spread(counts: ValueCounts, recipe: Recipe) -> dict[str, float]:
+    """How much customers differ in each column that the model sees.
+
+    Args:
+        counts: As for `summarise_customers`.
+        recipe: Which columns those are.
+
+    Returns:
+        Standard deviation of each (dividing by n), in its own unit; of an indicator that of its 0s and 1s.
+    """
+    customers = int(next(iter(counts.values()))[1].sum())
+    spread = {}
+    for column in recipe.encoded:
+        values, numbers = counts[column.source]
+        if column.category is not None:
+            values = np.asarray(values == column.category, dtype=float)
+        mean = values @ numbers / customers
+        spread[column.name] = float(((values - mean) ** 2 @ numbers / customers) ** 0.5)
+    return spread
 
 
 def _count(counted: tuple[np.ndarray, np.ndarray], value: str) -> int:

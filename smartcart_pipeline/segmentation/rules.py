@@ -7,7 +7,7 @@ that what is written is what is measured.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
-from math import floor
+from math import expm1, floor
 from operator import and_
 from typing import Any
 
@@ -15,7 +15,7 @@ import narwhals as nw
 import numpy as np
 from narwhals.typing import FrameT
 
-from smartcart_pipeline.declaration.recipe import EncodedFeature, Recipe
+from smartcart_pipeline.declaration.recipe import EncodedFeature, Log, Recipe
 from smartcart_pipeline.segmentation import Rows
 from smartcart_pipeline.segmentation.features import is_one_of
 from smartcart_pipeline.segmentation.model import SegmentModel, assign_model
@@ -194,16 +194,26 @@ def describe_rule(rule: Rule, recipe: Recipe) -> str:
         recipe: What it speaks of.
 
     Returns:
-        For example "yearly income above 40,000 and up to 60,000; living with: Partner".
+        For example "yearly premium above 400 and up to 600; tariff: Yearly".
     """
-    parts = (_describe(rule, name, recipe.by_name[name].words.condition) for name in columns_of(rule, recipe))
-    return "; ".join(parts) or "everyone"
+    return "; ".join(_describe(rule, name, recipe) for name in columns_of(rule, recipe)) or "everyone"
 
 
-def _describe(rule: Rule, column: str, condition: str) -> str:
+def _describe(rule: Rule, column: str, recipe: Recipe) -> str:
+    verb, condition = recipe.by_name[column].verb, recipe.by_name[column].words.condition
     if column in rule.levels:
         return f"{condition}: {' or '.join(rule.levels[column])}"
     above, upto = rule.above.get(column), rule.upto.get(column)
+    if isinstance(verb, Log) and verb.of in recipe.by_name:
+        # Nobody thinks in logarithms.
+        condition = recipe.by_name[verb.of].words.condition
+        above, upto = (bound if bound is None else _round(expm1(bound)) for bound in (above, upto))
     bounds = [f"above {above:,}"] if above is not None else []
     bounds += [f"up to {upto:,}"] if upto is not None else []
     return f"{condition} {' and '.join(bounds)}"
+
+
+def _round(value: float) -> float:
+    """A number to four digits; whole where it has as many before the point."""
+    rounded = float(f"{value:.4g}")
+    return int(rounded) if rounded == int(rounded) else rounded

@@ -1,6 +1,6 @@
-"""Standardising: every feature to mean 0 and standard deviation 1, so that none outweighs another by its unit."""
+"""Standardising: every feature to mean 0 and its declared weight for variance, so that none outweighs by its unit."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import narwhals as nw
 import numpy as np
@@ -19,7 +19,8 @@ class Scaler:
     Attributes:
         features: Names of the encoded features, in order.
         mean: Mean of each, in its own unit.
-        scale: Standard deviation of each (dividing by n), in its own unit; 1 where a feature never varies.
+        scale: Standard deviation of each (dividing by n), in its own unit, divided by its factor; 1 where a feature
+            never varies.
     """
 
     features: tuple[str, ...]
@@ -32,6 +33,20 @@ class Scaler:
             {"feature": feature, "mean": mean, "scale": scale}
             for feature, mean, scale in zip(self.features, self.mean, self.scale, strict=True)
         ]
+
+
+def weigh(scaler: Scaler, factors: tuple[float, ...]) -> Scaler:
+    """Let standardised features have the weights that a recipe declares.
+
+    Args:
+        scaler: From `fit_scaler`.
+        factors: What each is multiplied by, once standardised: `Recipe.factors`.
+
+    Returns:
+        The scaler that does both.
+    """
+    scale = tuple(deviation / factor for deviation, factor in zip(scaler.scale, factors, strict=True))
+    return replace(scaler, scale=scale)
 
 
 def read_scaler(rows: Rows) -> Scaler:
@@ -120,6 +135,20 @@ def correlate(moments: Moments) -> np.ndarray:
     both = np.outer(scale, scale)
     correlations: np.ndarray = np.divide(covariances, both, out=np.zeros_like(covariances), where=both > 0)
     return correlations
+
+
+def weigh_pairs(correlations: np.ndarray, factors: tuple[float, ...]) -> np.ndarray:
+    """The covariances of standardised features that weigh as a recipe declares.
+
+    Args:
+        correlations: Shape (features, features).
+        factors: What each is multiplied by, once standardised: `Recipe.factors`.
+
+    Returns:
+        Shape (features, features).
+    """
+    weighed: np.ndarray = correlations * np.outer(factors, factors)
+    return weighed
 
 
 def correlation_rows(correlations: np.ndarray, names: tuple[str, ...]) -> Rows:

@@ -4,7 +4,9 @@ Every candidate is fitted and measured; the choice is then a rule over the table
 it. k = 1 has an inertia (the elbow needs it) but none of the other measures, which compare clusters.
 """
 
+import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -19,12 +21,15 @@ CANDIDATES = tuple(range(1, 11))
 SILHOUETTE_TOLERANCE = 0.05
 STABLE = 0.9
 
+# Of fewer different customers there is nothing to choose: two and three segments are the least to be tried.
+FEWEST = 4
+
 BOOTSTRAPS = 10
 SILHOUETTE_CUSTOMERS = 5_000
 
 
 def evaluate_candidates(points: np.ndarray, seed: int, candidates: Sequence[int] = CANDIDATES) -> Rows:
-    """Fit k-means for every candidate k and measure how good the clusters are.
+    """Fit k-means for every candidate k that leaves customers to share a cluster, and measure how good it is.
 
     Measures: inertia; silhouette (Rousseeuw 1987), of at most 5,000 customers, from distances computed once;
     Calinski-Harabasz (1974); Davies-Bouldin (1979); stability, the mean adjusted Rand index between the clusters and
@@ -40,19 +45,26 @@ def evaluate_candidates(points: np.ndarray, seed: int, candidates: Sequence[int]
         and `sample_customers`, the number of customers fitted.
 
     Raises:
-        ExportError: If fewer customers differ than the candidates need.
+        ExportError: If there are few customers, or hardly any differ.
     """
     different = len(np.unique(points.round(9), axis=0))
-    if different <= max(candidates):
+    # Many customers that differ in few ways are few segments; of few customers every segment would be a handful.
+    if len(points) <= max(candidates):
         raise ExportError(
             f"Only {different} different customers are left after cleaning, and up to {max(candidates)} segments are "
-            f"tried: at least {max(candidates) + 1} different customers are needed. Deliver a larger export."
+            f"tried: at least {max(candidates) + 1} customers are needed. Deliver a larger export."
         )
-    return _measure(points, seed, candidates)
+    if different < FEWEST:
+        raise ExportError(
+            f"Only {different} different customers are left after cleaning: at least {FEWEST} are needed. Deliver a "
+            "larger export, or have the recipe make features that tell customers apart."
+        )
+    return _measure(points, seed, [k for k in candidates if k < different])
 
 
 def _measure(points: np.ndarray, seed: int, candidates: Sequence[int]) -> Rows:
     from sklearn.cluster import KMeans  # noqa: PLC0415  (slow to import)
+    from sklearn.exceptions import ConvergenceWarning  # noqa: PLC0415
     from sklearn.metrics import (  # noqa: PLC0415
         adjusted_rand_score,
         calinski_harabasz_score,
@@ -74,7 +86,9 @@ def _measure(points: np.ndarray, seed: int, candidates: Sequence[int]) -> Rows:
         return fitted, float(np.mean(agreements))
 
     # One after the other: threads, which wait for each other inside of scikit-learn, take twice as long on two cores.
-    with alone():
+    with alone(), warnings.catch_warnings():
+        # A resample of few customers may hold fewer different ones than clusters.
+        warnings.simplefilter("ignore", ConvergenceWarning)
         fits = [fit(k) for k in candidates]
         compared = [fitted.labels_[measured] for fitted, _ in fits if fitted.n_clusters > 1]
         silhouettes = iter(mean_silhouettes(points[measured], compared))
@@ -114,19 +128,24 @@ def find_elbow(candidates: Sequence[int], inertias: Sequence[float]) -> int | No
     return None if elbow is None else int(elbow)
 
 
-def choose_k(measures: Rows) -> Rows:
+def choose_k(measures: Rows, wanted: int | None = None) -> Rows:
     """Select one candidate by a stated rule.
 
-    1. The elbow, if its silhouette is within 0.05 of the best and its stability at least 0.9.
+    0. The one that the recipe wants, if it wants one.
+    1. Else the elbow, if its silhouette is within 0.05 of the best and its stability at least 0.9.
     2. Else the most stable candidate whose silhouette is within 0.05 of the best, if it is as stable as that.
     3. Else the best silhouette, recorded as "no clear k".
 
     Args:
         measures: Rows from `evaluate_candidates`.
+        wanted: How many segments there shall be; None where the measures choose.
 
     Returns:
         The same rows with `is_elbow`, `is_selected` (True in one row) and `reason` (of the selected row and of an
         elbow that was passed over, else None).
+
+    Raises:
+        ExportError: If there are too few different customers for the segments that are wanted.
     """
     elbow = find_elbow([row["k"] for row in measures], [row["inertia"] for row in measures])
     compared = [row for row in measures if row["silhouette"] is not None]
@@ -135,7 +154,9 @@ def choose_k(measures: Rows) -> Rows:
     steady = max(good, key=lambda row: (row["stability"], -row["k"]))
     at_elbow = next((row for row in compared if row["k"] == elbow), None)
 
-    if at_elbow in good and at_elbow["stability"] >= STABLE:
+    if wanted:
+        selected, rule = _find_wanted(compared, wanted), "wanted"
+    elif at_elbow in good and at_elbow["stability"] >= STABLE:
         selected, rule = at_elbow, "elbow"
     elif steady["stability"] >= STABLE:
         selected, rule = steady, "most stable"
@@ -155,8 +176,19 @@ def choose_k(measures: Rows) -> Rows:
     ]
 
 
+def _find_wanted(compared: Rows, wanted: int) -> dict[str, Any]:
+    for row in compared:
+        if row["k"] == wanted:
+            return row
+    raise ExportError(
+        f"The recipe wants {wanted} segments, and the customers differ in so few ways that {compared[-1]['k']} are the "
+        "most. Deliver a larger export, or write segments: auto into the recipe."
+    )
+
+
 def _why(rule: str, selected: dict, best: dict) -> str:
     return {
+        "wanted": f"as the recipe says: {_measures(selected, best)}",
         "elbow": f"elbow: {_measures(selected, best)}",
         "most stable": f"most stable of the candidates with a silhouette near the best: {_measures(selected, best)}",
         "no clear k": f"no clear k, best silhouette taken: {_measures(selected, best)}",

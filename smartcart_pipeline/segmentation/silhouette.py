@@ -41,5 +41,5 @@ def _mean_silhouette(sums: np.ndarray, members: np.ndarray) -> float:
     means[everyone, own] = np.inf
     nearest_other = means.min(axis=1)
     scores = (nearest_other - within) / np.maximum(np.maximum(within, nearest_other), np.finfo(float).tiny)
-    # Alone in a cluster, a customer scores 0.
+    # A customer who is the only one of a cluster scores 0.
     return float(np.where(sizes[own] > 1, scores, 0.0).mean())

@@ -288,6 +288,11 @@ def test_the_change_named_leads_to_the_boundary(sample: duckdb.DuckDBPyConnectio
             assert margin == pytest.approx(0, abs=1e-9 * (1 + distance))
 
 
+def test_a_relation_may_be_called_as_a_feature_is(sample: duckdb.DuckDBPyConnection):
+    by_name = "SELECT (SELECT sum(lead) FROM explain_segment({0}.customer_id)) FROM (FROM clusters LIMIT 3) AS {0}"
+    assert ask(sample, by_name.format("income")) == ask(sample, by_name.format("somebody"))
+
+
 def test_no_amount_changes_a_category(sample: duckdb.DuckDBPyConnection):
     query = """
         SELECT DISTINCT feature FROM (FROM clusters LIMIT 200) AS c, LATERAL (FROM explain_segment(c.customer_id))

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
+from smartcart_pipeline.declaration.declaration import read_declaration
 from smartcart_pipeline.declaration.tables import RECORDS
 from smartcart_pipeline.engines.duckdb import DuckDBEngine
 from smartcart_pipeline.exports.inspecting import inspect_export
@@ -28,6 +30,8 @@ from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.warehouse import open_warehouse
 from smartcart_pipeline_tests.conftest import REAL, SAMPLE
 from smartcart_pipeline_tests.declared import BEHAVIOURAL, TABLES
+from smartcart_pipeline_tests.declaring import draft
+from smartcart_pipeline_tests.foreign_tables import deliver
 from smartcart_pipeline_tests.spark_cluster import Cluster, missing_for_spark, running_cluster
 
 if TYPE_CHECKING:
@@ -193,6 +197,27 @@ def test_a_second_night_knows_the_first(nights: tuple[Home, Home], cluster: Clus
     pd.testing.assert_frame_equal(*decisions, rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize("name", ["hotel_guests", "marketplace_sellers"])
+def test_another_companys_customers_are_segmented_alike(cluster: Cluster, tmp_path: Path, name: str):
+    """A CSV and a Parquet file, with texts for ids, days, categories, outcomes and logarithms."""
+    export = deliver(name, tmp_path, 800, seed=7)
+    local, spark = homes = (Home(tmp_path / "duckdb"), Home(tmp_path / "spark"))
+    for home, where in zip(homes, (None, cluster), strict=True):
+        draft(home, export)
+        segment(export, home.root, where)
+    # What is carried along is a text, and each engine has its own way of writing a number.
+    declared = list(read_declaration(local.root).contract.names)
+    cleaned = [read(home, "cleaned")[declared] for home in homes]
+    pd.testing.assert_frame_equal(*cleaned, rtol=0, atol=1e-9)
+    for table in ("features", "scaled"):
+        pd.testing.assert_frame_equal(read(spark, table), read(local, table), rtol=0, atol=1e-9)
+    mine, theirs = (read(home, "clusters") for home in homes)
+    assert (mine["segment_id"] == theirs["segment_id"]).mean() >= 0.999
+    assert agreement(*homes) >= 0.999
+    personas = [read(home, "profiles")["persona"].tolist() for home in homes]
+    assert personas[0] == personas[1]
+
+
 def dirty(path: Path) -> Path:
     """A typed Parquet file with what a typed file can have wrong."""
     write_sample(path, 500, seed=1)
@@ -211,10 +236,17 @@ def dirty(path: Path) -> Path:
     return path
 
 
+@pytest.mark.parametrize("synonym", [None, "Einkommen im Jahr"])
 def test_a_typed_file_is_read_by_the_executors_as_duckdb_reads_it(
-    spark: "SparkEngine", engine: DuckDBEngine, tmp_path: Path
+    spark: "SparkEngine", engine: DuckDBEngine, tmp_path: Path, synonym: str | None
 ):
-    export = inspect_export(dirty(tmp_path / "dirty.parquet"), BEHAVIOURAL.contract)
+    path, contract = dirty(tmp_path / "dirty.parquet"), BEHAVIOURAL.contract
+    if synonym:
+        table = parquet.read_table(path)
+        parquet.write_table(table.rename_columns({"Income": synonym}), path)
+        columns = (replace(one, synonyms=(synonym,)) if one.name == "income" else one for one in contract.columns)
+        contract = replace(contract, columns=tuple(columns))
+    export = inspect_export(path, contract)
     expected, dates = read_export(engine, export)
     found, also = read_export(spark, export)
     mine, theirs = (

@@ -27,7 +27,16 @@ from smartcart_pipeline.segmentation.cleaning import (
     tell_lines,
 )
 from smartcart_pipeline_tests.conftest import Frames
-from smartcart_pipeline_tests.declared import ARROW, BEHAVIOURAL, CONTRACT, EDUCATIONS, MARITAL_STATUSES, NAMES, TABLES
+from smartcart_pipeline_tests.declared import (
+    ARROW,
+    BEHAVIOURAL,
+    BY_NAME,
+    CONTRACT,
+    EDUCATIONS,
+    MARITAL_STATUSES,
+    NAMES,
+    TABLES,
+)
 
 SCHEMA = pa.schema([(column.name, ARROW[column.type]) for column in TABLES["raw_customers"].columns])
 
@@ -114,6 +123,28 @@ def reject(as_frame: Frames, *raw: Row, declaration: Declaration = BEHAVIOURAL) 
 def refusals(as_frame: Frames, *raw: Row, declaration: Declaration = BEHAVIOURAL) -> list[tuple[int, str, str]]:
     rejected = reject(as_frame, *raw, declaration=declaration)
     return [(row["line_number"], row["reason"], row["detail"]) for row in rejected]
+
+
+@pytest.mark.parametrize(
+    ("education", "told"),
+    [
+        ("Master", None),
+        ("Ä" * 8, None),
+        ("Ä" * 9, "Education is 'ÄÄÄÄÄÄÄÄÄ': expected 8 characters or fewer"),
+        ("PhDs", None),
+        ("PhD", "Education is 'PhD': expected 4 characters or more"),
+    ],
+)
+def test_a_text_has_as_many_characters_as_the_contract_allows(as_frame: Frames, education: str, told: str | None):
+    bounded = replace(BY_NAME["education"], categories=(), shortest=4, longest=8, nullable=True)
+    columns = tuple(bounded if column.name == "education" else column for column in CONTRACT)
+    declaration = replace(BEHAVIOURAL, contract=replace(BEHAVIOURAL.contract, columns=columns))
+    raw = as_frame(raw_frame(customer(education=education), customer(customer_id=7, education=None)))
+    judged = judge_customers(raw, None, declaration.contract)
+    refused = rows(reject_customers(judged, AS_OF, declaration))
+    assert [(row["reason"], row["detail"]) for row in refused] == ([("out_of_range", told)] if told else [])
+    for row in tell_faults(refused, declaration):
+        assert row["faults"] in ("Education has more than 8 characters", "Education has fewer than 4 characters")
 
 
 def test_a_good_row_is_cleaned_as_it_is(as_frame: Frames):
@@ -309,11 +340,12 @@ def test_a_missing_income_is_imputed_by_the_median(as_frame: Frames):
     ]
 
 
-def test_further_columns_do_not_interfere_whatever_their_names(as_frame: Frames):
-    further = {name: ["9", "9"] for name in ("first_line", "reason", "detail", "lines", "customer_id_right", "tag")}
-    frame = raw_frame(customer(line_number=2), customer(line_number=3)).assign(**further)
+def test_further_columns_are_carried_along(as_frame: Frames):
+    frame = raw_frame(customer(line_number=2), customer(line_number=3)).assign(town=["Oslo", "Bergen"], tag=["9", None])
     judged = judge(as_frame(frame))
-    assert [row["recency"] for row in rows(clean_customers(judged, AS_OF, MEDIANS, BEHAVIOURAL))] == [58]
+    cleaned = rows(clean_customers(judged, AS_OF, MEDIANS, BEHAVIOURAL))
+    assert [list(row)[-2:] for row in cleaned] == [["town", "tag"]]
+    assert [(row["recency"], row["town"], row["tag"]) for row in cleaned] == [(58, "Oslo", "9")]
     rejected = rows(reject_customers(judged, AS_OF, BEHAVIOURAL))
     assert [(row["line_number"], row["reason"]) for row in rejected] == [(3, "repeated_id")]
 

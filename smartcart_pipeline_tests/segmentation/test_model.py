@@ -19,6 +19,7 @@ from smartcart_pipeline.segmentation.model import SegmentModel, assign_model, re
 from smartcart_pipeline.segmentation.scaling import Scaler
 from smartcart_pipeline_tests.conftest import Frames, to_pandas
 from smartcart_pipeline_tests.declared import DECLARATIONS, EDUCATION_LEVELS, LIVING_WITH, RECIPES
+from smartcart_pipeline_tests.report import bikes
 from smartcart_pipeline_tests.segmentation.test_cleaning import CUSTOMER, with_maxima
 
 
@@ -246,6 +247,24 @@ def test_who_is_beyond_the_models_own_limits_gets_no_segment(
     assert placed["customer_id"] == CUSTOMER["customer_id"]
     assert isinstance(placed["segment_id"], str) == is_placed
     assert isinstance(placed["persona"], str) == is_placed
+
+
+def test_a_model_that_reads_no_whole_number_scores(as_frame: Frames):
+    declaration = bikes.declare_bikes(
+        features={name: {"column": name} for name in bikes.NUMBERS}, report={"told": list(bikes.NUMBERS)}
+    )
+    numbers = Scaler(bikes.NUMBERS, (0.0,) * 3, (1.0,) * 3)
+    model = replace(
+        random_model(1),
+        declaration=declaration,
+        medians={},
+        scaler=numbers,
+        components=Components(bikes.NUMBERS, np.eye(3), (0.5, 0.3, 0.2)),
+    )
+    row = {"customer_id": 1, **dict.fromkeys(bikes.NUMBERS, 1.5), **dict.fromkeys(bikes.FLAGS, True), "tariff": "Day"}
+    rows = as_frame(pd.DataFrame([row | {"line_number": 2, "unreadable": None}]).astype({"unreadable": "string"}))
+    [placed] = to_pandas(score_customers(judge_customers(rows, None, declaration.contract), model)).to_dict("records")
+    assert placed["segment_id"] in model.segment_ids
 
 
 @pytest.mark.parametrize(("faults", "more"), [(3, ""), (4, " (and 1 more)"), (5, " (and 2 more)")])

@@ -1,5 +1,7 @@
 """Rules are a partition of all customers, and say in the business's units what the tree found."""
 
+import math
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -19,6 +21,7 @@ from smartcart_pipeline.segmentation.rules import (
 from smartcart_pipeline.segmentation.scaling import encode_features
 from smartcart_pipeline_tests.conftest import Frames, to_pandas
 from smartcart_pipeline_tests.declared import BEHAVIOURAL, EDUCATION_LEVELS, REFERENCE
+from smartcart_pipeline_tests.report.bikes import declare_bikes
 from smartcart_pipeline_tests.segmentation.test_model import random_features, random_model
 
 # Of a recipe that counts outcomes, what rules may speak of.
@@ -129,3 +132,12 @@ def test_a_rule_that_nobody_meets_and_a_segment_without_customers_count_as_zero(
 )
 def test_a_rule_is_told_in_plain_words(rule: Rule, words: str):
     assert describe_rule(rule, RULED) == words
+
+
+def test_a_rule_on_a_logarithm_is_told_in_the_number_itself():
+    features = {"log_rides": {"log": "rides"}, "distance_km": {"column": "distance_km"}}
+    recipe = declare_bikes(
+        features=features, described={"rides": {"column": "rides"}}, report={"told": ["distance_km"]}
+    ).recipe
+    rule = Rule(0, above={"log_rides": math.log1p(12.3)}, upto={"log_rides": math.log1p(1_234_567)})
+    assert describe_rule(rule, recipe) == "rides above 12.3 and up to 1,235,000"

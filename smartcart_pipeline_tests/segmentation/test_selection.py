@@ -84,21 +84,35 @@ def test_separate_groups_are_found():
     assert [row["k"] for row in rows if row["is_selected"]] == [4]
 
 
-@pytest.mark.parametrize("points", [blobs(1, customers=10), np.zeros((500, 3)), np.repeat(blobs(1, 9), 100, axis=0)])
+@pytest.mark.parametrize("customers", [1, 9, 10])
+def test_too_few_customers_are_refused(customers: int):
+    with pytest.raises(ExportError, match=r"Only .* up to 10 segments are tried: at least 11 customers are needed"):
+        evaluate_candidates(blobs(1, customers=customers), seed=1)
+
+
+@pytest.mark.parametrize("points", [np.zeros((500, 3)), np.repeat(blobs(1, 3), 100, axis=0)])
 def test_too_few_different_customers_are_refused_with_their_number(points: np.ndarray):
     different = len(np.unique(points, axis=0))
-    with pytest.raises(ExportError, match=rf"Only {different} different customers .* at least 11 different"):
+    with pytest.raises(ExportError, match=rf"Only {different} different customers .* at least 4 are needed"):
         evaluate_candidates(points, seed=1)
 
 
-@pytest.mark.parametrize("candidates", [(1, 2), (1, 2, 3)])
-def test_one_customer_more_than_segments_is_enough(candidates: tuple[int, ...]):
-    most = max(candidates)
-    points = np.random.default_rng(1).normal(size=(most + 1, 3))
-    with pytest.raises(ExportError, match=rf"up to {most} segments are tried: at least {most + 1} different"):
-        evaluate_candidates(points[:most], 1, candidates)
-    rows = evaluate_candidates(points.repeat(50, axis=0), 1, candidates)
-    assert [row["k"] for row in rows] == list(candidates)
+@pytest.mark.parametrize(("different", "most"), [(4, 3), (5, 4), (10, 9), (11, 10), (12, 10)])
+@pytest.mark.parametrize("times", [3, 50])
+def test_no_more_segments_are_tried_than_customers_differ(different: int, most: int, times: int):
+    points = np.random.default_rng(1).normal(size=(different, 3)).repeat(times, axis=0)
+    rows = choose_k(evaluate_candidates(points, 1))
+    assert [row["k"] for row in rows] == list(range(1, most + 1))
+    assert sum(row["is_selected"] for row in rows) == 1
+
+
+def test_the_recipe_may_say_how_many_segments_there_shall_be():
+    measured = evaluate_candidates(blobs(4), seed=1)
+    row = selected(choose_k(measured, 3))
+    assert row["k"] == 3
+    assert row["reason"].startswith("as the recipe says: silhouette ")
+    with pytest.raises(ExportError, match=r"The recipe wants 7 segments, .* so few ways that 4 are the most"):
+        choose_k(measured[:4], 7)
 
 
 def test_the_elbow_is_kneeds():
