@@ -94,10 +94,13 @@ def replay(home: HomeOption = Path("data")) -> None:
 
 
 def _ask(home: Path, version: str | None, reason: str) -> None:
+    from smartcart_pipeline.declaration.declaration import read_declaration  # noqa: PLC0415  (imports pydantic)
+    from smartcart_pipeline.orchestration.settings import read_home  # noqa: PLC0415  (imports Dagster)
     from smartcart_pipeline.storage.models import ask_for  # noqa: PLC0415  (imports numpy)
 
     place = Home(home.resolve())
-    asked = ask_for(place, version, reason)
+    declaration = read_declaration(place.root, read_home(place)["settings"].get("recipe"))
+    asked = ask_for(place, version, reason, declaration.recipe)
     typer.echo(f"The next run puts {asked} in force, and publishes it. Until then nothing changes.")
 
 

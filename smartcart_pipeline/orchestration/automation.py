@@ -13,10 +13,11 @@ from typing import Any
 
 import dagster as dg
 
-from smartcart_pipeline.declaration.declaration import read_declaration
+from smartcart_pipeline.declaration.declaration import Declaration, read_declaration
 from smartcart_pipeline.declaration.errors import CallError, ExportError, FaultError, HomeError
 from smartcart_pipeline.declaration.files import DeclarationError
-from smartcart_pipeline.exports.as_of import NEWEST, day_of_delivery, stated_day
+from smartcart_pipeline.declaration.recipe import NEWEST
+from smartcart_pipeline.exports.as_of import day_of_delivery, stated_day
 from smartcart_pipeline.exports.inspecting import hash_content, inspect_export
 from smartcart_pipeline.notifications import notices, outbox
 from smartcart_pipeline.notifications.receivers import notify_of
@@ -59,8 +60,8 @@ RUN_KEY = "dagster/run_key"
 FIRST_PAUSE, LONGEST_PAUSE = 60, 3_600
 # Settings on which no result depends; the content of the export counts, not its path.
 NUMBERLESS = {"input", "kept_publications", "kept_records", "wait_seconds"}
-# What the digest of the declaration says.
-DECLARED = {"recipe"}
+# What is in the digest that `find_rules` gives.
+DECLARED = {"recipe", "as_of"}
 
 nightly_refresh = dg.define_asset_job(
     "nightly_refresh",
@@ -92,7 +93,7 @@ def fingerprint(content_hash: str, settings: dict[str, Any], declared: str, day:
     Args:
         content_hash: SHA-256 of the export.
         settings: Fields of `Settings` that are set. A default counts as not set, and so does what changes no number.
-        declared: From `digest_declaration`.
+        declared: From `find_rules`.
         day: From `day_of`, where the as-of day is no matter of the content.
 
     Returns:
@@ -112,12 +113,12 @@ def fingerprint(content_hash: str, settings: dict[str, Any], declared: str, day:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
-def day_of(export: Path, settings: dict[str, Any]) -> date | None:
-    """The as-of day that settings take from a file itself: the same content of another day is another night.
+def day_of(export: Path, rule: str) -> date | None:
+    """The as-of day that a rule takes from a file itself: the same content of another day is another night.
 
     Args:
         export: The file.
-        settings: Fields of `Settings` that are set.
+        rule: From `find_rules`.
 
     Returns:
         The day; None where the content tells it.
@@ -125,23 +126,39 @@ def day_of(export: Path, settings: dict[str, Any]) -> date | None:
     Raises:
         FaultError: As `stated_day`.
     """
-    return stated_day(settings.get("as_of", NEWEST), export, day_of_delivery(export))
+    return stated_day(rule, export, day_of_delivery(export))
 
 
-def digest_declaration(home: Home, settings: dict[str, Any]) -> str:
-    """What runs of a home go by, as a short text.
+def find_rules(home: Home, settings: dict[str, Any]) -> tuple[str, str]:
+    """What runs of a home go by.
 
     Args:
         home: The home.
         settings: Fields of `Settings` that are set.
 
     Returns:
-        The digest of the declaration; where it cannot be read, why: the run says so.
+        The digest of the declaration, or why it cannot be read (the run says so), with the rule that finds the as-of
+        day; and that rule.
     """
     try:
-        return read_declaration(home.root, settings.get("recipe")).digest
+        declaration = read_declaration(home.root, settings.get("recipe"))
     except FaultError as error:
-        return str(error)
+        return str(error), settings.get("as_of") or NEWEST
+    return rules_of(declaration, settings)
+
+
+def rules_of(declaration: Declaration, settings: dict[str, Any]) -> tuple[str, str]:
+    """What runs that go by a declaration go by.
+
+    Args:
+        declaration: The declaration.
+        settings: Fields of `Settings` that are set.
+
+    Returns:
+        As `find_rules`.
+    """
+    rule = settings.get("as_of") or declaration.recipe.as_of
+    return f"{declaration.digest} {rule}", rule
 
 
 def marks(content_hash: str, settings: dict[str, Any], declared: str, day: date | None = None) -> dict[str, str]:
@@ -150,7 +167,7 @@ def marks(content_hash: str, settings: dict[str, Any], declared: str, day: date 
     Args:
         content_hash: SHA-256 of the export.
         settings: Fields of `Settings` that are set.
-        declared: From `digest_declaration`.
+        declared: From `find_rules`.
         day: From `day_of`; the same content of another day is another night.
 
     Returns:
@@ -245,12 +262,13 @@ def nightly(context: dg.ScheduleEvaluationContext, home: dg.ResourceParam[Home])
     settings = read_home(home)["settings"]
     try:
         export = find_export(home)
-        day = day_of(export, settings)
+        declared, rule = find_rules(home, settings)
+        day = day_of(export, rule)
     except (CallError, ExportError) as error:
         return dg.SkipReason(str(error))
     if export.parent == home.incoming and 0 <= time.time() - export.stat().st_mtime < SENSOR_SECONDS:
         return dg.SkipReason(f"{export.name} is still arriving; it will be segmented as soon as it is complete.")
-    tags = marks(hash_content(export), settings, digest_declaration(home, settings), day)
+    tags = marks(hash_content(export), settings, declared, day)
     if any(map(is_under_way, runs_over(context.instance, tags[CONTENT]))):
         return dg.SkipReason(f"{export.name} is being segmented already.")
     last = context.instance.get_runs(
@@ -286,7 +304,7 @@ def new_export(context: dg.SensorEvaluationContext, home: dg.ResourceParam[Home]
     unblock(context.instance, home)
     home.incoming.mkdir(parents=True, exist_ok=True)
     settings = read_home(home)["settings"]
-    declared = digest_declaration(home, settings)
+    declared, rule = find_rules(home, settings)
     seen: dict[str, Any] = json.loads(context.cursor or "{}")
     now: dict[str, Any] = {}
     requests: dict[str, dg.RunRequest] = {}
@@ -312,7 +330,7 @@ def new_export(context: dg.SensorEvaluationContext, home: dg.ResourceParam[Home]
                 if "hash" in known
                 else inspect_export(path, read_declaration(home.root, settings.get("recipe")).contract)
             )
-            day = day_of(path, settings)
+            day = day_of(path, rule)
         except ExportError as error:
             notes.append(f"{path.name} refused: {error}")
             refused.append(refuse(path, str(error), set_aside(home, path, str(error))))
@@ -445,8 +463,9 @@ def refused_export(context: dg.RunFailureSensorContext, home: dg.ResourceParam[H
         return
     # What was delivered anew since, or failed under somebody's own settings, may well be good.
     settings = read_home(home)["settings"]
+    declared, rule = find_rules(home, settings)
     try:
-        mark = fingerprint(hash_content(export), settings, digest_declaration(home, settings), day_of(export, settings))
+        mark = fingerprint(hash_content(export), settings, declared, day_of(export, rule))
     except ExportError:  # a pattern that was set since, and that its name does not match
         return
     if context.dagster_run.tags.get(FINGERPRINT) == mark:

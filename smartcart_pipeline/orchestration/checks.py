@@ -238,6 +238,8 @@ def _repeats(lake: Lake) -> Verdict:
     described = [name for name in lake.declaration.contract.names if name != KEY]
     repeats = lake.engine.count_repeats(lake.read("raw_customers"), described)
     description = f"{repeats:,} rows repeat another but for their id; they are kept." if repeats else "No row repeats."
+    if repeats == 1:
+        description = "1 row repeats another but for its id; it is kept."
     return Verdict(repeats == 0, description, {"repeats": repeats})
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import dagster as dg
 import duckdb
 
+from smartcart_pipeline.declaration.columns import Column
 from smartcart_pipeline.declaration.errors import ExportError
 from smartcart_pipeline.declaration.tables import Table
 from smartcart_pipeline.engines.lineage import Columns
@@ -17,6 +18,8 @@ from smartcart_pipeline.storage.lake import Lake, Stored
 
 # What people should know although nothing failed, in the metadata of the step that found it.
 NOTE = "note"
+# Which columns came under which of their synonyms.
+SYNONYMS = "synonyms"
 # How many rows an export holds, in the metadata of the table that keeps it.
 DELIVERED_ROWS = "delivered_rows"
 # Where the columns of those tables come from that are made of no other.
@@ -76,6 +79,7 @@ def describe_stored(table: Table, stored: Stored) -> Mapping[str, Any]:
     Returns:
         Row count, schema, column lineage (for Dagster, and as a table for people), path and size.
     """
+    further = [Column(name, "VARCHAR", "As delivered; no feature reads it.", nullable=True) for name in stored.further]
     columns = [
         dg.TableColumn(
             column.name,
@@ -83,7 +87,7 @@ def describe_stored(table: Table, stored: Stored) -> Mapping[str, Any]:
             column.description,
             constraints=dg.TableColumnConstraints(nullable=column.nullable, unique=column.unique),
         )
-        for column in table.columns
+        for column in (*table.columns, *further)
     ]
     return {
         "dagster/row_count": stored.rows,
@@ -91,7 +95,7 @@ def describe_stored(table: Table, stored: Stored) -> Mapping[str, Any]:
         "dagster/column_schema": dg.TableSchema(columns),
         "dagster/column_lineage": _column_lineage(stored.lineage),
         # What is not computed from any frame has no lineage of its own, and its columns are shown all the same.
-        "column_lineage": _lineage_table(table.name, {column: [] for column in table.names} | stored.lineage),
+        "column_lineage": _lineage_table(table.name, {column.name: [] for column in columns} | stored.lineage),
         "path": dg.MetadataValue.path(stored.path),
         "bytes": stored.bytes,
     }

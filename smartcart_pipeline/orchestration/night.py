@@ -19,7 +19,7 @@ from smartcart_pipeline.declaration.declaration import read_declaration
 from smartcart_pipeline.declaration.recipe import Recipe
 from smartcart_pipeline.engines import apart
 from smartcart_pipeline.engines.sql import identifier
-from smartcart_pipeline.exports.as_of import NEWEST, require_rule
+from smartcart_pipeline.exports.as_of import require_rule
 from smartcart_pipeline.exports.inspecting import hash_content
 from smartcart_pipeline.orchestration.io_manager import NOTE
 from smartcart_pipeline.orchestration.progress import CHANNEL, Watcher
@@ -102,9 +102,8 @@ def run_job(
         engine: Configuration of the engine; None leaves what the home says, else DuckDB.
 
     Returns:
-        What was made: run_id, export, as_of_date, as_of_found, recipe (of the model in force), recipe_held_back (the
-        one asked for, where that is another; else None), customers, segments, figures (columns of the segments that
-        people look at first, and what they are called), warnings, paths, seconds.
+        What was made: run_id, export, as_of_date, as_of_found, recipe, customers, segments, figures (columns of
+        the segments that people look at first, and what they are called), warnings, paths, seconds.
 
     Raises:
         FaultError: If the export, the call or the home is at fault.
@@ -119,11 +118,11 @@ def run_job(
 
 def _run_job(home: Home, settings: dict[str, Any], quiet: bool, engine: dict[str, Any] | None) -> dict[str, Any]:
     settings = read_home(home)["settings"] | {name: value for name, value in settings.items() if value is not None}
-    _require_settings(settings)
     if "." in (settings.get("recipe") or ""):
         # Where the run is, another folder may be the current one.
         settings["recipe"] = str(Path(settings["recipe"]).resolve())
     declaration = read_declaration(home.root, settings.get("recipe"))
+    require_rule(settings.get("as_of") or declaration.recipe.as_of)
     if not settings.get("input"):
         settings["input"] = str(find_export(home))
         for told in tell_left_alone(home):
@@ -140,6 +139,7 @@ def _run_job(home: Home, settings: dict[str, Any], quiet: bool, engine: dict[str
         fail_abandoned,
         find_fault,
         marks,
+        rules_of,
         run_config,
     )
     from smartcart_pipeline.orchestration.definitions import build_defs  # noqa: PLC0415  (with the home as it is now)
@@ -160,7 +160,8 @@ def _run_job(home: Home, settings: dict[str, Any], quiet: bool, engine: dict[str
         # Nobody but the command itself can start it again.
         tags = {BY_COMMAND: "true", "dagster/max_retries": "0"}
         if path.is_file():
-            tags |= marks(hash_content(path), settings, declaration.digest, day_of(path, settings))
+            declared, rule = rules_of(declaration, settings)
+            tags |= marks(hash_content(path), settings, declared, day_of(path, rule))
         result = job.execute_in_process(
             run_config=run_config(settings, engine) | {"loggers": {"progress": {}}},
             instance=instance,
@@ -211,10 +212,6 @@ def record_rollback(home: Home, run_id: str, instead_of: str | None) -> None:
 def _say(message: str) -> None:
     sys.stderr.write(f"{message}\n")
     sys.stderr.flush()
-
-
-def _require_settings(settings: dict[str, Any]) -> None:
-    require_rule(settings.get("as_of", NEWEST))
 
 
 def _configure(storage: str) -> bytes:
@@ -285,18 +282,14 @@ def _why(result: dg.ExecuteInProcessResult) -> str:
 
 
 def _outcome(home: Home, result: dg.ExecuteInProcessResult, recipe: Recipe) -> dict[str, Any]:
-    business = recipe.business
-    spoken_of = [name for name in (business.means, business.worth) if name]
-    figures = {f"mean_{name}": f"Mean {recipe.by_name[name].words.named}" for name in spoken_of}
-
+    figures = {f"mean_{name}": f"Mean {recipe.by_name[name].words.named}" for name in reversed(recipe.shown)}
+    columns = ("segment_id", "persona", "customers", "share", *figures, "description")
     with open_warehouse(readable(home)) as warehouse:
         segments = warehouse.sql(
-            f"SELECT segment_id, persona, customers, share, {', '.join(map(identifier, figures))}, description "
-            "FROM profiles ORDER BY segment_id"
+            f"SELECT {', '.join(map(identifier, columns))} FROM profiles ORDER BY segment_id"
         ).to_arrow_table()
         [published] = warehouse.sql(
-            "SELECT export_name, as_of_date::VARCHAR, as_of_found, recipe, nullif(fitted_recipe, recipe) "
-            "FROM publication"
+            "SELECT export_name, as_of_date::VARCHAR, as_of_found, recipe FROM publication"
         ).fetchall()
     evaluations = [
         event.asset_check_evaluation_data for event in result.all_events if event.event_type_value == CHECKED
@@ -307,7 +300,7 @@ def _outcome(home: Home, result: dg.ExecuteInProcessResult, recipe: Recipe) -> d
     segment_rows = segments.to_pylist()
     return {
         "run_id": result.run_id,
-        **dict(zip(("export", "as_of_date", "as_of_found", "recipe", "recipe_held_back"), published, strict=True)),
+        **dict(zip(("export", "as_of_date", "as_of_found", "recipe"), published, strict=True)),
         "customers": sum(segment["customers"] for segment in segment_rows),
         "segments": segment_rows,
         "figures": figures,

@@ -15,7 +15,7 @@ import dagster as dg
 
 from smartcart_pipeline.declaration.declaration import Declaration
 from smartcart_pipeline.declaration.tables import RECORDS, declare_tables
-from smartcart_pipeline.declaration.views import declare_views
+from smartcart_pipeline.declaration.views import View
 from smartcart_pipeline.engines import apart
 from smartcart_pipeline.engines.lineage import Columns, trace_columns, trace_tables
 from smartcart_pipeline.segmentation import Rows
@@ -103,7 +103,7 @@ def trace_delivery(instance: dg.DagsterInstance, file: Path) -> dict[str, Any]:
 
 
 def lineage_rows(
-    made: Mapping[str, Made], run_id: str, code_version: str, published_at: datetime, declaration: Declaration
+    made: Mapping[str, Made], run_id: str, code_version: str, published_at: datetime, views: Mapping[str, View]
 ) -> Rows:
     """Rows of the table `lineage`: tables of the lake, what the publication adds to them, and views.
 
@@ -112,13 +112,13 @@ def lineage_rows(
         run_id: The run that publishes.
         code_version: Hash of the pipeline's code.
         published_at: When it publishes, UTC without a zone.
-        declaration: What its tables and views hold.
+        views: Its views.
 
     Returns:
         One row a table or view.
     """
     built = {name: (code_version, sorted(made) if name == "publication" else []) for name in RECORDS}
-    for name, view in declare_views(declaration).items():
+    for name, view in views.items():
         built[name] = (hashlib.sha256(view.sql.encode()).hexdigest()[:12], apart.call(trace_tables, view.sql))
     return [_lineage_row(name, one) for name, one in made.items()] + [
         {
@@ -177,12 +177,13 @@ def check_rows(instance: dg.DagsterInstance, made: Mapping[str, Made]) -> Rows:
     ]
 
 
-def column_lineage_rows(made: Mapping[str, Made], declaration: Declaration) -> Rows:
+def column_lineage_rows(made: Mapping[str, Made], declaration: Declaration, views: Mapping[str, View]) -> Rows:
     """Rows of the table `column_lineage`: every column, with each column it was computed from.
 
     Args:
         made: The record of each table of the lake.
-        declaration: What the tables and views hold.
+        declaration: What the tables hold.
+        views: The views of the warehouse.
 
     Returns:
         One row a column and upstream column; one with nulls where a column has none.
@@ -190,8 +191,8 @@ def column_lineage_rows(made: Mapping[str, Made], declaration: Declaration) -> R
     traced: dict[str, Columns] = {
         **{name: _columns(name, one.metadata, declaration) for name, one in made.items()},
         **{name: {column: [] for column in table.names} for name, table in RECORDS.items()},
-        **_views(declaration),
     }
+    traced |= _trace_views(views, {name: tuple(columns) for name, columns in traced.items()})
     return [
         {"table_name": name, "column_name": column, "upstream_table": table, "upstream_column": upstream}
         for name, columns in traced.items()
@@ -214,11 +215,11 @@ def _columns(name: str, metadata: Mapping[str, Any], declaration: Declaration) -
     }
 
 
-def _views(declaration: Declaration) -> dict[str, Columns]:
+def _trace_views(views: Mapping[str, View], tables: Mapping[str, tuple[str, ...]]) -> dict[str, Columns]:
     """Sources of the views' columns, read from their SQL; a view may read those before it."""
-    schemas = {name: declared.names for name, declared in declare_tables(declaration).items()}
+    schemas = dict(tables)
     traced: dict[str, Columns] = {}
-    for name, view in declare_views(declaration).items():
+    for name, view in views.items():
         traced[name] = apart.call(trace_columns, view.sql, schemas)
         schemas[name] = tuple(traced[name])
     return traced

@@ -14,7 +14,14 @@ from smartcart_pipeline.storage.damage import naming_damage
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.lake import Lake
 from smartcart_pipeline.storage.models import PublishedNight, Record, read_record, read_version
-from smartcart_pipeline.storage.nights import add_night, explain_night, flows_since_month, flows_since_night, kept_rows
+from smartcart_pipeline.storage.nights import (
+    add_night,
+    explain_night,
+    find_compared,
+    flows_since_month,
+    flows_since_night,
+    kept_rows,
+)
 
 STAYS, MOVES, FLOWS = "segment_membership", "segment_moves", "segment_migration"
 
@@ -60,7 +67,7 @@ def _replay(home: Home, folder: Path, engine: DuckDBEngine, band: float) -> Repl
     record = read_record(home)
     if record.last is None:
         raise HomeError(f"{home.lake}: no night is kept that could be played again. Publish one: smartcart run.")
-    # Histories hold ids, whose type no night can change.
+    # No night can change what the key is, and of a declaration histories know nothing else.
     lake = Lake(home.lake, "replay", engine, read_version(home, record, record.last.version).model.declaration)
     first = _first_kept(lake, record)
     compared = dict.fromkeys((STAYS, MOVES, FLOWS), 0)
@@ -74,17 +81,18 @@ def _replay(home: Home, folder: Path, engine: DuckDBEngine, band: float) -> Repl
 
 def _play(home: Home, lake: Lake, record: Record, first: int, folder: Path, band: float) -> Iterator[tuple[Path, Path]]:
     """The history files of each night: the one that is kept, and the one that the replay wrote."""
+    is_followed = not lake.declaration.contract.is_numbered
     stays = lake.read_of(record.nights[first - 1].run_id, STAYS) if first else None
     for number in range(first, len(record.nights)):
         night, so_far = record.nights[number], replace(record, nights=record.nights[:number])
         # The lake as that night's run saw it.
         own, as_of = replace(lake, run_id=night.run_id), night.as_of_date
         _require_tables(own)
-        compared = so_far.compared_with(as_of, night.content_hash)
+        compared = find_compared(lake, so_far, as_of, night.content_hash)
         clusters = own.read("clusters")
-        written = _write(
-            lake, folder, STAYS, number, add_night(stays, so_far, clusters, as_of, night.version, compared)
-        )
+        before = stays if is_followed else None
+        added = add_night(before, so_far, clusters, as_of, night.version, compared)
+        written = _write(lake, folder, STAYS, number, added)
         yield own.path(STAYS), written
         stays = lake.engine.scan(written, f"{STAYS}{BEFORE}")
         if compared is not None and not all(_is_kept(lake, compared.run_id, name) for name in ("features", "clusters")):
@@ -129,7 +137,7 @@ def _flows(
     engine, as_of = lake.engine, night.as_of_date
     tonights = [
         *flows_since_night(lake, compared, engine.rows(migration.count_flows(clusters)), moves),
-        *flows_since_month(engine, so_far, as_of, stays),
+        *flows_since_month(lake, so_far, as_of, stays),
     ]
     earlier = [row for row in kept_rows(lake, so_far, FLOWS) if row["night"] < night.night]
     dated = {"night": night.night, "as_of_date": as_of}

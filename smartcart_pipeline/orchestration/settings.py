@@ -8,7 +8,7 @@ from pydantic import Field, ValidationError
 from smartcart_pipeline.declaration.declaration import shipped_recipes
 from smartcart_pipeline.declaration.errors import HomeError
 from smartcart_pipeline.declaration.files import nearest
-from smartcart_pipeline.exports.as_of import NEWEST, require_lasting
+from smartcart_pipeline.exports.as_of import require_lasting
 from smartcart_pipeline.notifications.receivers import NAMES, read_notify
 from smartcart_pipeline.segmentation.gate import Gate, Refit
 from smartcart_pipeline.segmentation.hysteresis import Hysteresis
@@ -24,10 +24,11 @@ class Settings(dg.ConfigurableResource):
     input: str | None = Field(
         default=None, description="The export to segment. Default: the newest in <home>/incoming."
     )
-    as_of: str = Field(
-        default=NEWEST,
+    as_of: str | None = Field(
+        default=None,
         description="The day that everything is counted to: newest (join date), delivered (the day of the file's "
-        "modification time), a pattern of the file's name such as customers-%Y%m%d.csv, or a date, YYYY-MM-DD.",
+        "modification time), a pattern of the file's name such as customers-%Y%m%d.csv, or a date, YYYY-MM-DD. "
+        "Default: what the recipe says.",
     )
     recipe: str | None = Field(
         default=None,

@@ -11,8 +11,10 @@ from typing import Any
 import narwhals as nw
 import numpy as np
 
+from smartcart_pipeline.declaration.contract import Contract
 from smartcart_pipeline.declaration.declaration import Declaration
 from smartcart_pipeline.declaration.errors import HomeError
+from smartcart_pipeline.declaration.recipe import Recipe
 from smartcart_pipeline.segmentation import Rows, clustering, components, drift, identity, sampling, scaling
 from smartcart_pipeline.segmentation.drift import Reference
 from smartcart_pipeline.segmentation.gate import (
@@ -144,29 +146,70 @@ def begin_model(declaration: Declaration, figures: dict[str, Any], scaler: Rows,
     )
 
 
-def require_features(champion: Champion, declaration: Declaration) -> None:
-    """Refuse to hold a night against a model that sees what the night does not make.
+def require_same_key(champion: Champion, declaration: Declaration) -> None:
+    """Refuse to hold a night against a model that knows customers by another key.
 
     Args:
-        champion: The model.
+        champion: The model in force.
         declaration: What the night goes by.
 
     Raises:
-        HomeError: If the key is of another kind, or features are missing or made otherwise.
+        HomeError: If the key is another column, or of another kind.
     """
-    before = champion.model.declaration
-    if before.contract.key.type != declaration.contract.key.type:
+    before, tonight = champion.model.declaration.contract, declaration.contract
+    if (before.key_name, before.key.type) != (tonight.key_name, tonight.key.type):
         raise HomeError(
-            f"The key of the contract is {declaration.contract.key.expected}, and the model in force, "
-            f"{champion.version}, knows customers by {before.contract.key.expected}. Another key is another base: "
-            "name another home with --home."
+            f"By the contract customers are told apart by {_tell_key(tonight)}, and the model in force, "
+            f"{champion.version}, knows them by {_tell_key(before)}. Another key is another base: name another home "
+            "with --home."
         )
-    made = {(feature.name, feature.verb, feature.step) for feature in declaration.recipe.features}
-    if lacking := [name for name, verb, step in champion.model.features.seen_by if (name, verb, step) not in made]:
+
+
+def _tell_key(contract: Contract) -> str:
+    if contract.is_numbered:
+        return "the number of their row"
+    return f"{contract.key_name}, {contract.key.expected}"
+
+
+def require_same_recipe(wanted: Champion, recipe: Recipe) -> None:
+    """Refuse a model that a person wants in force, and that sees other features than a recipe makes.
+
+    Args:
+        wanted: The model.
+        recipe: The recipe.
+
+    Raises:
+        HomeError: If it does.
+    """
+    if change := tell_change(wanted.model, recipe):
         raise HomeError(
-            f"The recipe does not make {', '.join(lacking)} as the model in force, {champion.version}, sees it. Put "
-            "the recipe back as it was, or begin anew in another home: --home."
+            f"{wanted.version} was asked for, but since it was made the recipe has changed: {change}. Put the recipe "
+            f"of {wanted.version} back first, or ask for another model: smartcart model promote."
         )
+
+
+def tell_change(model: SegmentModel, recipe: Recipe) -> str:
+    """How what tonight's recipe shows a model differs from what one sees.
+
+    Args:
+        model: The model.
+        recipe: Tonight's.
+
+    Returns:
+        Clauses for people; empty where nothing differs. Words, limits and the order of features make no difference.
+    """
+    before, tonight = ({one.name: one for one in each.seen} for each in (model.features, recipe))
+    both = [(before[name], one) for name, one in tonight.items() if name in before]
+    told = {
+        "the model now sees {}": [name for name in tonight if name not in before],
+        "it no longer sees {}": [name for name in before if name not in tonight],
+        "{} is made otherwise": [o.name for b, o in both if (b.verb, b.step) != (o.verb, o.step)],
+        "{} weighs otherwise": [o.name for b, o in both if b.weight != o.weight],
+    }
+    clauses = [words.format(", ".join(names)) for words, names in told.items() if names]
+    if recipe.segments not in (None, len(model.centroids)):
+        clauses.append(f"there shall be {recipe.segments} segments")
+    return "; ".join(clauses)
 
 
 def hold_contest(
@@ -192,6 +235,8 @@ def hold_contest(
     """
     if champion is None:
         return _begin(hands, tonight)
+    if change := tell_change(champion.model, tonight.fit.features):
+        return _begin_anew(hands, tonight, champion, named, change, requested)
     placed = hands.array(assign_model(tonight.sample, champion.model).sort("customer_id"), ["kmeans_cluster", DISTANCE])
     is_far = placed[:, 1] > champion.far
     fitted = _fit(hands, tonight, champion, placed[:, 0].astype(int))
@@ -255,12 +300,15 @@ def _propose(
     gate: Gate,
     requested: Requested | None,
 ) -> Contender:
-    """What a person wants; else, where many are far from every segment, one segment more; else tonight's fit."""
+    """What a person wants; else tonight's fit, or one segment more where many are far from every segment.
+
+    Where the recipe says how many segments there shall be, there is never one more.
+    """
     if requested:
         wanted = requested.champion.model
         counts = _count(hands, tonight, tonight.sample, champion, wanted)
         return Contender(wanted, counts, fitted.stability, f"{requested.champion.version} by a person")
-    if is_far.mean() < gate.unexplained_customers:
+    if is_far.mean() < gate.unexplained_customers or tonight.fit.features.segments:
         return fitted
     points = hands.array(_project(tonight.sample, champion.model), components.NAMES)
     centroids = clustering.extend_centroids(points, champion.model.centroids, is_far)
@@ -299,15 +347,42 @@ def _measure(
 
 def _begin(hands: Hands, tonight: Tonight) -> Outcome:
     """The first night: tonight's fit is the model in force."""
+    fitted = _fit_afresh(hands, tonight)
+    matching = hands.call(identity.match_segments, [], (), len(fitted.centroids), 0)
+    first = _finish(hands, tonight, replace(fitted, segment_ids=matching.segment_ids), "fitted")
+    decision = promote_first("first_model", "Promoted: it is the first model of this home.")
+    return Outcome(first, first, fitted.centroids, decision, matching.events, [], matching.named)
+
+
+def _begin_anew(
+    hands: Hands, tonight: Tonight, champion: Champion, named: int, change: str, requested: Requested | None
+) -> Outcome:
+    """A night of another recipe: the model in force cannot be asked, so tonight's fit takes its place.
+
+    Who was in which segment the night before says which segments go on, so that they keep their ids.
+    """
+    fitted = _fit_afresh(hands, tonight)
+    model, origin = fitted, "fitted"
+    if requested:
+        model, origin = requested.champion.model, f"{requested.champion.version} by a person"
+    counts = _count(hands, tonight, tonight.features, None, model)
+    matching = _match(hands, counts, champion, model, named, requested)
+    promoted = _finish(hands, tonight, replace(model, segment_ids=matching.segment_ids), origin)
+    decision = (
+        promote_first("person", f"Promoted by a person: {requested.reason}")
+        if requested
+        else promote_first("declaration", f"Promoted: the recipe has changed since {champion.version}: {change}.")
+    )
+    return Outcome(promoted, promoted, fitted.centroids, decision, matching.events, [], matching.named)
+
+
+def _fit_afresh(hands: Hands, tonight: Tonight) -> SegmentModel:
+    """Tonight's fit without a model before it, its clusters in the canonical order."""
     k = next(row["k"] for row in tonight.candidates if row["is_selected"])
     begun = hands.call(clustering.fit_kmeans, _sampled_points(hands, tonight), k, tonight.seed)
     fitted = replace(tonight.fit, centroids=hands.refine_centroids(tonight.points, begun))
     counts = _count(hands, tonight, tonight.sample, None, fitted)
-    fitted, _ = _reorder(fitted, counts, clustering.canonical_order(counts, "challenger"))
-    matching = hands.call(identity.match_segments, [], (), k, 0)
-    first = _finish(hands, tonight, replace(fitted, segment_ids=matching.segment_ids), "fitted")
-    decision = promote_first("first_model", "Promoted: it is the first model of this home.")
-    return Outcome(first, first, fitted.centroids, decision, matching.events, [], matching.named)
+    return _reorder(fitted, counts, clustering.canonical_order(counts, "challenger"))[0]
 
 
 def _sampled_points(hands: Hands, tonight: Tonight) -> np.ndarray:
@@ -318,7 +393,7 @@ def _begin_fit(hands: Hands, tonight: Tonight, champion: Champion, labels: np.nd
     """Where tonight's fit begins: where the champion's customers are now, if its number of clusters is still good."""
     points = _sampled_points(hands, tonight)
     k = len(champion.model.centroids)
-    chosen = challenger_k(tonight.candidates, k)
+    chosen = tonight.fit.features.segments or challenger_k(tonight.candidates, k)
     if chosen == k and len(np.unique(labels)) == k:
         return clustering.group_means(points, labels, k)
     return hands.call(clustering.fit_kmeans, points, chosen, tonight.seed)
@@ -355,8 +430,8 @@ def _count(hands: Hands, tonight: Tonight, customers: Any, champion: Champion | 
 
 def _count_bins(hands: Hands, sample: Any, champion: Champion) -> Rows:
     """How the sample spreads over the bins, which the champion's own sample made: one row."""
-    marked = sample.select(*drift.mark_bins(champion.reference))
-    sums = [nw.col(name).sum() for name in marked.collect_schema().names()]
+    marked = sample.select("customer_id", *drift.mark_bins(champion.reference))
+    sums = [nw.col(name).sum() for name in marked.collect_schema().names() if name != "customer_id"]
     return hands.rows(marked.select(nw.len().alias("customers"), *sums))
 
 
@@ -408,11 +483,11 @@ def _silhouette_gain(hands: Hands, tonight: Tonight, champion: SegmentModel, cha
 def _finish(hands: Hands, tonight: Tonight, model: SegmentModel, origin: str) -> Champion:
     """What later nights are held against, beside the numbers themselves."""
     model = replace(model, personas=model.segment_ids)
-    numeric, sample = model.features.numeric, tonight.sample.sort("customer_id")
-    values = hands.array(sample, numeric)
-    numbers = dict(zip(numeric, values.T, strict=True))
-    texts = [name for name, _ in model.features.categorical]
-    told = hands.rows(sample.select(*texts))
+    sample = tonight.sample.sort("customer_id")
+    # Some recipes have no numbers, others no categories, and no frame is without columns.
+    numeric, texts = list(model.features.numeric), [name for name, _ in model.features.categorical]
+    numbers = dict(zip(numeric, hands.array(sample, numeric).T, strict=True)) if numeric else {}
+    told = hands.rows(sample.select(*texts)) if texts else []
     distances = hands.array(assign_model(sample, model).sort("customer_id"), [DISTANCE])[:, 0]
     return Champion(
         version=f"v{tonight.night}",

@@ -114,10 +114,10 @@ def decide_promotion(evidence: Evidence, gate: Gate) -> Decision:
 
 
 def promote_first(criterion: str, verdict: str) -> Decision:
-    """A decision that is not the gate's: the first model of all, or a person's.
+    """A decision that is not the gate's: the first model of all, another recipe's, or a person's.
 
     Args:
-        criterion: What decided: `first_model` or `person`.
+        criterion: What decided: `first_model`, `declaration` or `person`.
         verdict: Why, in plain words.
 
     Returns:

@@ -42,35 +42,40 @@ def find_moves(clusters: FrameT) -> FrameT:
 
 
 def explain_moves(
-    moves: FrameT, features: FrameT, features_before: FrameT | None, old: SegmentModel, new: SegmentModel, band: float
+    moves: FrameT,
+    features: FrameT,
+    features_before: FrameT | None,
+    old: SegmentModel | None,
+    new: SegmentModel,
+    band: float,
 ) -> FrameT:
     """Say what made each customer move; see the module's docstring.
 
     Args:
         moves: Rows of `find_moves`.
         features: Tonight's, of at least these customers.
-        features_before: Those of the night before; None where they are no longer kept.
-        old: The model in force the night before.
+        features_before: Those of the night before; None where they are no longer kept, or made by another recipe.
+        old: The model in force the night before; None where it knows other features than tonight's.
         new: Tonight's.
         band: A margin up to this is within the band.
 
     Returns:
-        `moves`, and `old_model_moves` (whether the old model puts tonight's features into another segment than A),
-        `new_model_moves` (the same of the new model and the features of the night before; null where those are not
-        known), and `cause`; in order of `customer_id`.
+        `moves`, and `old_model_moves` (whether the old model puts tonight's features into another segment than A; null
+        where there is none to ask), `new_model_moves` (the same of the new model and the features of the night before;
+        null where those are not known), and `cause`; in order of `customer_id`.
     """
     asked = moves.select("customer_id", "from_segment_id")
     leaves = nw.col("segment_id") != nw.col("from_segment_id")
 
-    def judge(known: FrameT, model: SegmentModel, name: str) -> FrameT:
+    def judge(judged: FrameT, known: FrameT | None, model: SegmentModel | None, name: str) -> FrameT:
+        if known is None or model is None:
+            return judged.with_columns(nw.lit(None, nw.Boolean).alias(name))
         placed = assign_model(known.join(moves.select("customer_id"), on="customer_id", how="semi"), model)
-        return asked.join(placed, on="customer_id", how="inner").select("customer_id", leaves.alias(name))
+        told = asked.join(placed, on="customer_id", how="inner").select("customer_id", leaves.alias(name))
+        return judged.join(told, on="customer_id", how="left")
 
-    judged = moves.join(judge(features, old, "old_model_moves"), on="customer_id", how="left")
-    if features_before is None:
-        judged = judged.with_columns(nw.lit(None, nw.Boolean).alias("new_model_moves"))
-    else:
-        judged = judged.join(judge(features_before, new, "new_model_moves"), on="customer_id", how="left")
+    judged = judge(moves, features, old, "old_model_moves")
+    judged = judge(judged, features_before, new, "new_model_moves")
     near = (nw.col("margin") <= band) & is_one_of(nw.col("from_segment_id"), new.segment_ids)
     cause = nw.when(nw.col("old_model_moves")).then(nw.lit("customer")).otherwise(nw.lit("model"))
     told = judged.with_columns(nw.when(near).then(nw.lit("borderline")).otherwise(cause).alias("cause"))

@@ -38,12 +38,14 @@ class Stored:
         rows: Number of rows.
         spans: What is known of its columns from having written them.
         lineage: The upstream columns of each column.
+        further: Its columns beyond the declared ones.
     """
 
     path: Path
     rows: int
     spans: Mapping[str, Span]
     lineage: Columns
+    further: tuple[str, ...] = ()
 
     @property
     def bytes(self) -> int:
@@ -97,7 +99,8 @@ class Lake:
         frame = made if isinstance(made, nw.LazyFrame) else self.engine.declared(made, table)
         # Begun before and read after: the two go on side by side.
         sources = content.sources if isinstance(content, Fitted) else [content]
-        schemas = {known: declared.names for known, declared in self.tables.items()}
+        further = [each for each in frame.collect_schema().names() if table.carries_extra and each not in table.names]
+        schemas = {known: self._names(declared) for known, declared in self.tables.items()}
         traces = [self.engine.trace(source, schemas) for source in sources]
         try:
             written = self.engine.write(frame, table, writing, report)
@@ -105,9 +108,17 @@ class Lake:
         finally:
             remove(writing)
         traced = [self._of_tonight(trace.result()) for trace in traces]
-        lineage = _join_traces(table, traced, is_one=not isinstance(content, Fitted))
-        self.stored[name] = Stored(path, written.rows, written.spans, lineage)
+        lineage = _join_traces((*table.names, *further), traced, is_one=not isinstance(content, Fitted))
+        self.stored[name] = Stored(path, written.rows, written.spans, lineage, tuple(further))
         return self.stored[name]
+
+    def _names(self, table: Table) -> tuple[str, ...]:
+        """The columns of a table, those beyond the declared ones too."""
+        if table.name in self.stored:
+            return (*table.names, *self.stored[table.name].further)
+        if table.carries_extra and self.has(table.name):
+            return tuple(self.read(table.name).collect_schema().names())
+        return table.names
 
     def _of_tonight(self, traced: Columns) -> Columns:
         """Without the sources that another night wrote: lineage is of one night."""
@@ -208,8 +219,8 @@ class Lake:
         return max((self.root / name).glob(f"[0-9]*_{run_id}.parquet"), default=None)
 
 
-def _join_traces(table: Table, traces: Sequence[Columns], is_one: bool) -> Columns:
+def _join_traces(columns: Sequence[str], traces: Sequence[Columns], is_one: bool) -> Columns:
     """The sources of each column of a table; of what was fitted, one of no frame's columns comes from all of them."""
     everything = [] if is_one else merge_sources(traces)
     traced = {column: sources for trace in traces for column, sources in trace.items()}
-    return {column: traced.get(column, everything) for column in table.names if column in traced or everything}
+    return {column: traced.get(column, everything) for column in columns if column in traced or everything}

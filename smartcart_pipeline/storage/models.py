@@ -19,8 +19,9 @@ import duckdb
 import numpy as np
 
 from smartcart_pipeline.declaration.errors import CallError, HomeError
+from smartcart_pipeline.declaration.recipe import Recipe
 from smartcart_pipeline.segmentation import Rows
-from smartcart_pipeline.segmentation.contest import Champion, Requested
+from smartcart_pipeline.segmentation.contest import Champion, Requested, require_same_recipe
 from smartcart_pipeline.segmentation.drift import read_reference
 from smartcart_pipeline.segmentation.model import read_model
 from smartcart_pipeline.storage.home import Home, flush_to_disk, put_in_place
@@ -315,19 +316,21 @@ def commit_record(home: Home, pending: Path) -> None:
     put_in_place(pending, home.models / "champion.json")
 
 
-def ask_for(home: Home, version: str | None, reason: str) -> str:
+def ask_for(home: Home, version: str | None, reason: str, recipe: Recipe | None = None) -> str:
     """Note that a person wants a model in force; the next run does it.
 
     Args:
         home: The home.
         version: Which; None for the one that was in force before the one that is.
         reason: Why.
+        recipe: What the next run will go by; None where only the run itself can tell.
 
     Returns:
         Which it is.
 
     Raises:
         CallError: If there is no such model, it is in force already, or no reason is given.
+        HomeError: If the model sees other features than the recipe makes.
         HomeBusyError: If a run is under way.
     """
     if not reason.strip():
@@ -337,7 +340,9 @@ def ask_for(home: Home, version: str | None, reason: str) -> str:
             raise HomeBusyError(f"{home.root}: a run is under way. Ask again when it has ended.")
         record = read_record(home, recover=True)
         version = version or version_before(record)
-        read_version(home, record, version)
+        wanted = read_version(home, record, version)
+        if recipe:
+            require_same_recipe(wanted, recipe)
         if record.last and record.last.version == version:
             raise CallError(f"{version} is in force already. See: smartcart model list.")
         asked = replace(record, request=Request(version, reason.strip()))

@@ -46,6 +46,22 @@ def add_night(
     return extend_history(so_far, clusters, as_of, version)
 
 
+def find_compared(lake: Lake, record: Record, as_of: date, content_hash: str | None) -> PublishedNight | None:
+    """The night that a night is compared with.
+
+    Args:
+        lake: Knows what the night goes by.
+        record: The nights so far.
+        as_of: As-of date of the night.
+        content_hash: SHA-256 of its export.
+
+    Returns:
+        As `Record.compared_with`; None where rows are numbered, as nobody can be found among the customers of another
+        night.
+    """
+    return None if lake.declaration.contract.is_numbered else record.compared_with(as_of, content_hash)
+
+
 def replaces(compared: PublishedNight | None, as_of: date) -> bool:
     """Whether a night takes the place of the one that it is compared with: both are of the same day."""
     return compared is not None and compared.as_of_date == as_of
@@ -59,12 +75,12 @@ def read_history(lake: Lake, record: Record) -> Any:
         record: The nights so far.
 
     Returns:
-        Stays; None before the first night.
+        Stays; None before the first night, and where rows are numbered: each night begins a history of its own.
 
     Raises:
         HomeError: If its file is gone.
     """
-    if record.last is None:
+    if record.last is None or lake.declaration.contract.is_numbered:
         return None
     so_far = lake.read_of(record.last.run_id, "segment_membership")
     if so_far is None:
@@ -100,17 +116,13 @@ def explain_night(
     Returns:
         Moves, a frame as `segment_moves` declares it.
     """
+    moves = migration.find_moves(clusters)
     old = read_version(home, record, compared.version).model if compared else model
-    features_before = lake.read_of(compared.run_id, "features") if compared else None
-    if features_before is not None and not _has_all(features_before, model):
-        # Another recipe made them.
-        features_before = None
-    return migration.explain_moves(migration.find_moves(clusters), features, features_before, old, model, band)
-
-
-def _has_all(features: Any, model: SegmentModel) -> bool:
-    """Whether a night's features have all that a model sees."""
-    return {feature.source for feature in model.features.encoded} <= set(features.collect_schema().names())
+    # Where the recipe has changed, a model may not know what to make of the features of the other's night.
+    asked_before = compared is not None and old.features.makes_for(model.features)
+    features_before = lake.read_of(compared.run_id, "features") if compared and asked_before else None
+    asked = old if model.features.makes_for(old.features) else None
+    return migration.explain_moves(moves, features, features_before, asked, model, band)
 
 
 def flows_since_night(lake: Lake, compared: PublishedNight | None, flows: Rows, moves: Any) -> Rows:
@@ -133,22 +145,22 @@ def flows_since_night(lake: Lake, compared: PublishedNight | None, flows: Rows, 
     return [{"since": compared.as_of_date, "period": "night"} | row for row in rows]
 
 
-def flows_since_month(engine: Engine, record: Record, as_of: date, history: Any) -> Rows:
+def flows_since_month(lake: Lake, record: Record, as_of: date, history: Any) -> Rows:
     """Flows since the last night that is a month ago or more.
 
     Args:
-        engine: Computes.
+        lake: Its engine computes.
         record: The nights so far.
         as_of: As-of date of the night.
         history: The table `segment_membership` with the night.
 
     Returns:
-        Rows of `segment_migration` without the night; none for a night that comes late.
+        Rows of `segment_migration` without the night; none for a night that comes late, or where rows are numbered.
     """
     then = record.before(as_of - MONTH + timedelta(days=1))
-    if then is None or not record.is_newest(as_of):
+    if then is None or not record.is_newest(as_of) or lake.declaration.contract.is_numbered:
         return []
-    flows = engine.rows(migration.count_flows_since(history, then.as_of_date))
+    flows = lake.engine.rows(migration.count_flows_since(history, then.as_of_date))
     return [{"since": then.as_of_date, "period": "month"} | row for row in migration.simple_flows(flows)]
 
 

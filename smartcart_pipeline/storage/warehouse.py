@@ -5,7 +5,7 @@ run, views. How a finished file becomes the published one is told in `publicatio
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -76,6 +76,7 @@ class Contents:
         column_lineage: Rows of its table `column_lineage`.
         copied_rows: A file of more rows is not copied: the warehouse has a view of it.
         checks: Rows of its table `checks`.
+        further: Columns of `cleaned` beyond the contract.
     """
 
     publication: Publication
@@ -85,6 +86,7 @@ class Contents:
     column_lineage: Rows
     copied_rows: int
     checks: Rows = field(default_factory=list)
+    further: Sequence[str] = ()
 
 
 def now() -> datetime:
@@ -218,7 +220,7 @@ def add_records(connection: Any, contents: Contents) -> None:
 
 def add_views(connection: Any, contents: Contents) -> None:
     """The declared views, each over what stands before it."""
-    for name, view in declare_views(contents.declaration).items():
+    for name, view in declare_views(contents.declaration, contents.further).items():
         connection.execute(f"CREATE VIEW {identifier(name)} AS {view.sql}")
         _comment(connection, "VIEW", view)
 

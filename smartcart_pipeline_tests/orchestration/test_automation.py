@@ -28,8 +28,8 @@ from smartcart_pipeline.orchestration.automation import (
     FINGERPRINT,
     RUN_KEY,
     day_of,
-    digest_declaration,
     find_fault,
+    find_rules,
     fingerprint,
     new_export,
     nightly,
@@ -77,7 +77,7 @@ def sha256(path: Path) -> str:
 def mark_of(home: Home, content_hash: str, settings: dict[str, Any] | None = None, day: date | None = None) -> str:
     """The fingerprint of a run in a home, over a content and under settings."""
     chosen = settings or {}
-    return fingerprint(content_hash, chosen, digest_declaration(home, chosen), day)
+    return fingerprint(content_hash, chosen, find_rules(home, chosen)[0], day)
 
 
 @pytest.fixture(scope="module")
@@ -356,7 +356,7 @@ def test_the_same_content_of_another_day_is_another_night_where_the_day_of_deliv
     settings = {"input": str(export)}
     [run] = instance.get_runs()
     # As if the night before had been run over it under these settings.
-    mark = mark_of(night_home, sha256(export), {"as_of": rule}, day_of(export, {"as_of": rule}))
+    mark = mark_of(night_home, sha256(export), {"as_of": rule}, day_of(export, rule))
     instance.add_run_tags(run.run_id, {FINGERPRINT: mark})
     assert "has not changed" in tick(instance, night_home).skip_message
     deliver_on(night_home, "first.csv", 2)

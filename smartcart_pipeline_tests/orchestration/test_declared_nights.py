@@ -4,10 +4,12 @@ import copy
 import csv
 import hashlib
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pandas as pd
 import pytest
 import yaml
@@ -164,42 +166,225 @@ def test_the_declaration_is_shown_to_readers(two_nights: Home):
     assert json.loads(document)["declaration"] == json.loads(json.dumps(declared.document()))
 
 
-def another_key(contract: Any, _: Any) -> None:
-    contract["schema"][0]["properties"][0].update(logicalType="integer")
+def change(home: Home, edit: Callable[[Any, Any], None]) -> None:
+    """Change the contract and the recipe of a home, as a person would."""
+    said = {name: yaml.safe_load((home.root / name).read_text()) for name in ("contract.yaml", "recipe.yaml")}
+    edit(*said.values())
+    for name, changed in said.items():
+        (home.root / name).write_text(yaml.safe_dump(changed, sort_keys=False), encoding="utf-8")
+
+
+def other_words_and_limits(_: Any, recipe: Any) -> None:
+    recipe["features"]["age"]["words"]["label"] = "How old"
+    recipe["clean"]["limits"][2]["maximum"] = 80
 
 
 def without_a_feature(_: Any, recipe: Any) -> None:
     del recipe["features"]["log_of_income"]
 
 
-def another_feature_of_a_name(_: Any, recipe: Any) -> None:
-    recipe["features"]["log_of_income"] = {"log": "total_spending"}
+def made_and_weighed_otherwise(_: Any, recipe: Any) -> None:
+    recipe["features"]["spending_per_visit"] = {"ratio": ["mnt_wines", "num_web_visits_month"]}
+    recipe["features"]["age"]["weight"] = 2
+
+
+def five_segments(_: Any, recipe: Any) -> None:
+    recipe["segments"] = 5
+
+
+# The criteria by which tonight's fit is in force, and why, where it is.
+CHANGES: tuple[tuple[Callable[[Any, Any], None] | None, str], ...] = (
+    (other_words_and_limits, ""),
+    (without_a_feature, "it no longer sees log_of_income"),
+    (None, ""),
+    (made_and_weighed_otherwise, "spending_per_visit is made otherwise; age weighs otherwise"),
+    (five_segments, "there shall be 5 segments"),
+    (None, ""),
+)
+
+
+@pytest.fixture(scope="module")
+def changed_nights(
+    exports: tuple[Path, Path, Path], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Home, list[dict[str, Any]]]:
+    """A night by another declaration each, over exports of which a later one has a column more."""
+    home = declare(tmp_path_factory.mktemp("changed"))
+    outcomes = [run_job(home, {"input": str(exports[0])}, quiet=True)]
+    wider = exports[2].with_name("wider.csv")
+    pd.read_csv(exports[2], dtype=str, keep_default_na=False).assign(**{"Home town": "Oslo"}).to_csv(wider, index=False)
+    for day, (edit, _) in enumerate(CHANGES, start=1):
+        if edit:
+            change(home, edit)
+        export = wider if day >= 3 else exports[2]
+        outcomes.append(run_job(home, {"input": str(export), "as_of": f"2014-07-{10 + day}"}, quiet=True))
+    return home, outcomes
+
+
+def test_other_features_or_weights_promote_and_nothing_else_does(changed_nights: tuple[Home, list[dict[str, Any]]]):
+    home, _ = changed_nights
+    told = ask(home, "SELECT night, criterion, verdict FROM promotion_decisions WHERE is_promoted ORDER BY night")
+    since = {3: "v1", 5: "v3", 6: "v5"}
+    assert told[1:] == [
+        (night, "declaration", f"Promoted: the recipe has changed since {since[night]}: {why}.")
+        for night, (_, why) in enumerate(CHANGES, start=2)
+        if why
+    ]
+    # The model in force cannot be held against what it does not see.
+    drifted = ask(home, "SELECT DISTINCT night FROM feature_drift ORDER BY night")
+    assert drifted == [(2,), (4,), (7,)]
+
+
+def test_segments_keep_their_ids_through_other_declarations(changed_nights: tuple[Home, list[dict[str, Any]]]):
+    home, _ = changed_nights
+    gone_on = "SELECT count(*) FROM segment_events WHERE night = {} AND event = 'continued' AND share_of_old > 0.5"
+    before = dict(ask(home, "SELECT night, segments FROM nights ORDER BY night"))
+    assert [before[night] for night in (6, 7)] == [5, 5]
+    for night in (3, 5, 6):
+        [(kept,)] = ask(home, gone_on.format(night))
+        assert kept >= min(before[night], before[night - 1]) - 1, night
+    # Who moved with the new model is told, though the old one cannot be asked any more.
+    causes = dict(ask(home, "SELECT cause, sum(customers) FROM segment_migration WHERE night = 3 GROUP BY ALL"))
+    assert causes["stayed"] > 0.5 * sum(causes.values())
+    assert ask(home, "SELECT count(*) FROM segment_moves WHERE new_model_moves IS NOT NULL") == [(0,)]
+
+
+def test_nights_of_other_declarations_are_replayed(
+    changed_nights: tuple[Home, list[dict[str, Any]]], tmp_path: Path, engine: DuckDBEngine
+):
+    replayed = replay_history(changed_nights[0], tmp_path, engine, band=0.25)
+    assert (replayed.nights, replayed.other) == (7, ())
+
+
+def test_macros_agree_after_other_declarations(changed_nights: tuple[Home, list[dict[str, Any]]]):
+    for path in kept_publications(changed_nights[0]):
+        with open_warehouse(path) as warehouse:
+            assert warehouse.sql(
+                "SELECT count(*) FROM assign_segment(cleaned) AS a JOIN clusters AS c USING (customer_id) "
+                "WHERE a.segment_id IS DISTINCT FROM c.raw_segment_id"
+            ).fetchall() == [(0,)], path
+
+
+def test_a_column_that_no_feature_reads_is_carried_along_with_a_note(
+    changed_nights: tuple[Home, list[dict[str, Any]]],
+):
+    home, outcomes = changed_nights
+    notes = [[note for note in outcome["warnings"] if note.startswith("New in this export")] for outcome in outcomes]
+    told = ["New in this export, carried along, and read by no feature: home_town."]
+    assert notes == [[], [], [], told, [], [], []]
+    for table in ("raw_customers", "cleaned", "customer_360"):
+        assert ask(home, f"SELECT DISTINCT home_town FROM {table}") == [("Oslo",)]
+    assert ask(
+        home,
+        "SELECT upstream_table, upstream_column FROM column_lineage "
+        "WHERE (table_name, column_name) = ('cleaned', 'home_town')",
+    ) == [("raw_customers", "home_town")]
+
+
+def another_type_of_key(contract: Any, _: Any) -> None:
+    contract["schema"][0]["properties"][0].update(logicalType="integer")
+
+
+def another_key(contract: Any, _: Any) -> None:
+    contract["schema"][0]["properties"][0].update(name="account")
+
+
+def no_key(contract: Any, _: Any) -> None:
+    contract["schema"][0]["properties"][0].pop("primaryKey")
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("edit", "told"),
     [
-        (without_a_feature, "The recipe does not make log_of_income as the model in force, v1, sees it."),
-        (another_feature_of_a_name, "The recipe does not make log_of_income as the model in force, v1, sees it."),
-        (another_key, "knows customers by a text. Another key is another base: name another home with --home."),
+        (another_type_of_key, "told apart by address, a whole number up to"),
+        (another_key, "told apart by account, a text, and the model in force, v1, knows them by address, a text."),
+        (no_key, "told apart by the number of their row, and the model in force, v1, knows them by address, a text."),
     ],
 )
-def test_a_night_that_the_model_in_force_cannot_judge_is_refused(
-    exports: tuple[Path, Path, Path], tmp_path: Path, change: Callable[[Any, Any], None], told: str
+def test_another_key_is_another_base(
+    two_nights: Home, exports: tuple[Path, Path, Path], tmp_path: Path, edit: Callable[[Any, Any], None], told: str
 ):
-    home = declare(tmp_path / "home")
-    run_job(home, {"input": str(exports[0])}, quiet=True)
+    home = Home(tmp_path / "home")
+    shutil.copytree(two_nights.root, home.root, symlinks=True)
     before = home.warehouse.read_bytes()
-    said = {name: yaml.safe_load((home.root / name).read_text()) for name in ("contract.yaml", "recipe.yaml")}
-    change(*said.values())
-    for name, changed in said.items():
-        (home.root / name).write_text(yaml.safe_dump(changed, sort_keys=False), encoding="utf-8")
-    export = SAMPLE if change is another_key else exports[2]
+    change(home, edit)
+    export = SAMPLE if edit is another_type_of_key else exports[2]
     done = smartcart("run", "--home", home.root, "--input", export, "--as-of", "2014-07-05")
     assert done.returncode == 2, done.stderr
     assert told in done.stderr
+    assert "Another key is another base: name another home with --home." in done.stderr
     assert "Traceback" not in done.stderr
     assert home.warehouse.read_bytes() == before
+
+
+def test_a_column_that_vanished_stops_the_run_with_its_name(
+    two_nights: Home, exports: tuple[Path, Path, Path], tmp_path: Path
+):
+    narrower = tmp_path / "narrower.csv"
+    pd.read_csv(exports[2], dtype=str, keep_default_na=False).drop(columns="Recency").to_csv(narrower, index=False)
+    before = two_nights.warehouse.read_bytes()
+    done = smartcart("run", "--home", two_nights.root, "--input", narrower)
+    assert done.returncode == 2, done.stderr
+    assert "1 of the 22 expected columns is missing: Recency." in done.stderr
+    assert two_nights.warehouse.read_bytes() == before
+
+
+def numbered(contract: Any, recipe: Any) -> None:
+    no_key(contract, recipe)
+    contract["schema"][0]["properties"][0]["required"] = True
+
+
+def test_rows_without_a_key_are_numbered_and_nobody_is_followed(
+    exports: tuple[Path, Path, Path], tmp_path: Path, engine: DuckDBEngine
+):
+    home = declare(tmp_path / "home")
+    change(home, numbered)
+    for export in (exports[0], exports[2]):
+        run_job(home, {"input": str(export)}, quiet=True)
+    assert ask(home, "SELECT model_version, is_promoted FROM nights ORDER BY night") == [("v1", True), ("v1", False)]
+    assert ask(home, "SELECT min(customer_id), count(DISTINCT customer_id) = count(*) FROM clusters") == [(1, True)]
+    assert ask(home, "SELECT count(*) FROM clusters WHERE previous_segment_id IS NOT NULL") == [(0,)]
+    assert ask(home, "SELECT count(*) FROM segment_migration") == [(0,)]
+    # Each night begins a history of its own.
+    stays = ask(home, "SELECT DISTINCT valid_from, valid_to FROM segment_membership")
+    assert stays == [(ask(home, "SELECT as_of_date FROM publication")[0][0], None)]
+    assert ask(home, "SELECT address FROM customer_360 WHERE customer_id = 1")[0][0].endswith("@shop.example")
+    (tmp_path / "again").mkdir()
+    replayed = replay_history(home, tmp_path / "again", engine, band=0.25)
+    assert (replayed.nights, replayed.other) == (2, ())
+    # Another recipe cannot go on with ids of people that nobody knows any more.
+    change(home, without_a_feature)
+    run_job(home, {"input": str(exports[2]), "as_of": "2014-07-20"}, quiet=True)
+    events = ask(home, "SELECT event, count(*) FROM segment_events WHERE night = 3 GROUP BY ALL ORDER BY ALL")
+    assert dict(events).keys() == {"born", "retired"}
+
+
+def test_a_column_that_came_under_a_synonym_is_told_by_it(tmp_path: Path):
+    contract = yaml.safe_load((SHIPPED / "contract.yaml").read_text(encoding="utf-8"))
+    [recency] = [part for part in contract["schema"][0]["properties"] if part["name"] == "recency"]
+    recency["synonyms"] = [{"synonym": "Days ago", "source": "the new till"}]
+    home = Home(tmp_path / "home")
+    home.root.mkdir()
+    (home.root / "contract.yaml").write_text(yaml.safe_dump(contract, sort_keys=False), encoding="utf-8")
+    frame = pd.read_csv(SAMPLE, dtype=str, keep_default_na=False).rename(columns={"Recency": "Days ago"})
+    frame.loc[4:6, "Days ago"] = ["soon", "-3", ""]
+    frame.to_csv(tmp_path / "export.csv", index=False)
+    run_job(home, {"input": str(tmp_path / "export.csv")}, quiet=True)
+    rejected = "SELECT detail FROM rejected_customers WHERE line_number IN (6, 7, 8) ORDER BY line_number"
+    assert ask(home, rejected) == [
+        ("Days ago is 'soon': expected a whole number up to 32,767",),
+        ("Days ago is -3: expected 0 or more",),
+        ("Days ago is missing",),
+    ]
+    scored = smartcart("score", tmp_path / "export.csv", "--home", home.root, "--output", tmp_path / "scores.csv")
+    assert scored.returncode == 0, scored.stderr
+    assert (
+        "Line 6: Days ago is not a number. Line 7: Days ago is below 0. Line 8: Days ago is missing." in scored.stderr
+    )
+    with open_records(home) as instance:
+        event = instance.get_latest_materialization_event(dg.AssetKey("raw_customers"))
+    assert event
+    assert event.asset_materialization
+    assert event.asset_materialization.metadata["synonyms"].value == {"Recency": "Days ago"}
 
 
 def test_definitions_load_with_a_wrong_declaration_and_every_run_says_what_is_wrong(tmp_path: Path):

@@ -221,7 +221,7 @@ def test_the_settings_of_a_run_are_documented_with_their_defaults() -> None:
     fields: dict[str, Any] = resources.config_type.fields["settings"].config_type.fields["config"].config_type.fields
     assert {name: field.default_value for name, field in fields.items()} == {
         "input": None,
-        "as_of": "newest",
+        "as_of": None,
         "recipe": None,
         "max_rejected_share": 0.05,
         "seed": 42,

@@ -236,24 +236,35 @@ def test_a_home_has_a_night_a_day_by_the_day_of_delivery(tmp_path: Path):
         assert dict(ask(played.home, members.format(as_of))) == played.by_night[number]
 
 
-def test_a_recipe_that_the_gate_holds_back_is_told_with_how_to_have_it(copied: Nights):
+def test_another_recipe_takes_the_place_of_the_model_and_segments_keep_their_ids(copied: Nights):
     recipes = "SELECT recipe, fitted_recipe FROM publication"
+    before = ask(copied.home, "SELECT segment_id, customers FROM profiles ORDER BY segment_id")
     outcome = copied.play("2014-07-05", changed(delivered(), 35), recipe="reference")
-    assert (outcome["recipe"], outcome["recipe_held_back"]) == ("behavioural", "reference")
-    assert ask(copied.home, recipes) == [("behavioural", "reference")]
-    assert ask(copied.home, "SELECT recipe FROM segment_model") == [("behavioural",)]
-    [note] = [note for note in outcome["warnings"] if note.startswith("The recipe ")]
-    assert "reference was asked for, but the model in force, v1, is of behavioural" in note
-    assert "To have it: smartcart model promote v6 --reason …, and run again, with the setting recipe: ref" in note
-    assert "To have it: smartcart model promote v6" in copied.home.report.read_text()
-
-    # What the note says is what helps.
-    ask_for(copied.home, "v6", "the response is to count")
-    outcome = copied.play("2014-07-06", changed(delivered(), 35), recipe="reference")
-    assert (outcome["recipe"], outcome["recipe_held_back"]) == ("reference", None)
+    assert outcome["recipe"] == "reference"
     assert ask(copied.home, recipes) == [("reference", "reference")]
-    assert not [note for note in outcome["warnings"] if note.startswith("The recipe ")]
-    assert "To have it: " not in copied.home.report.read_text()
+    assert ask(copied.home, "SELECT model_version, recipe FROM segment_model") == [("v6", "reference")]
+    told = ask(copied.home, "SELECT criterion, verdict FROM promotion_decisions WHERE night = 6")
+    assert told == [("declaration", "Promoted: the recipe has changed since v1: the model now sees response.")]
+    # Nobody knows how far the new features are from the old model's customers.
+    assert ask(copied.home, "SELECT count(*) FROM feature_drift WHERE night = 6") == [(0,)]
+    kept = ask(
+        copied.home,
+        "SELECT segment_id, share_of_old FROM segment_events WHERE night = 6 AND event = 'continued' ORDER BY 1",
+    )
+    assert [segment for segment, _ in kept] == [segment for segment, _ in before]
+    assert min(share for _, share in kept) > 0.5
+
+    # The old model knows tonight's features, and the other way round: each move has its cause.
+    unknown = "SELECT count(*) FROM segment_moves WHERE old_model_moves IS NULL OR new_model_moves IS NULL"
+    assert ask(copied.home, unknown) == [(0,)]
+
+    # What was in force cannot come back before its recipe does.
+    ask_for(copied.home, "v1", "the response is not to count")
+    with pytest.raises(HomeError, match=r"v1 was asked for, but since it was made the recipe has changed"):
+        copied.play("2014-07-06", changed(delivered(), 35), recipe="reference")
+    outcome = copied.play("2014-07-06", changed(delivered(), 35), recipe="behavioural")
+    assert outcome["recipe"] == "behavioural"
+    assert ask(copied.home, "SELECT criterion FROM promotion_decisions WHERE night = 7") == [("person",)]
 
 
 def test_the_flows_of_a_night_are_a_picture_in_dagster_and_the_verdict_stands_with_the_decision(nights: Nights):

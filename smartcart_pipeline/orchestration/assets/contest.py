@@ -12,11 +12,17 @@ from smartcart_pipeline.declaration.declaration import Declaration
 from smartcart_pipeline.engines.engine import Engine
 from smartcart_pipeline.orchestration.assets import makes
 from smartcart_pipeline.orchestration.faults import naming_the_fault
-from smartcart_pipeline.orchestration.io_manager import NOTE
 from smartcart_pipeline.orchestration.provenance import trace_delivery
 from smartcart_pipeline.orchestration.settings import Settings
 from smartcart_pipeline.segmentation import Rows, clustering, components, contest, drift, gate, identity
-from smartcart_pipeline.segmentation.contest import Outcome, Tonight, begin_model, hold_contest, require_features
+from smartcart_pipeline.segmentation.contest import (
+    Outcome,
+    Tonight,
+    begin_model,
+    hold_contest,
+    require_same_key,
+    require_same_recipe,
+)
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.lake import Fitted, Lake
 from smartcart_pipeline.storage.models import (
@@ -26,7 +32,7 @@ from smartcart_pipeline.storage.models import (
     read_request,
     read_version,
 )
-from smartcart_pipeline.storage.nights import kept_rows
+from smartcart_pipeline.storage.nights import find_compared, kept_rows
 
 VERBS = (contest, clustering, drift, identity, gate)
 
@@ -64,10 +70,11 @@ def promoting(
         record = read_record(home, recover=True)
         champion = read_version(home, record, record.last.version) if record.last else None
         requested = read_request(home, record)
-        for known in (champion, requested.champion if requested else None):
-            if known:
-                require_features(known, declaration)
-    compared = record.compared_with(as_of, content_hash)
+        if champion:
+            require_same_key(champion, declaration)
+        if requested:
+            require_same_recipe(requested.champion, declaration.recipe)
+    compared = find_compared(lake, record, as_of, content_hash)
     tonight = Tonight(
         night=len(record.nights) + 1,
         features=features,
@@ -95,7 +102,6 @@ def promoting(
         metadata={
             "in_force": outcome.in_force.version,
             "why": outcome.decision.verdict,
-            **({NOTE: held} if (held := _tell_held_recipe(outcome, declaration.recipe.name)) else {}),
         },
     )
     yield dg.Output(Fitted(_centroid_rows(outcome.fitted), seen), "fitted_centroids")
@@ -125,23 +131,6 @@ def _sides(criteria: Rows) -> dict[str, str]:
         "reasons": ", ".join(row["criterion"] for row in criteria if row["role"] == "reason" and row["passed"]),
         "against": ", ".join(row["criterion"] for row in criteria if row["role"] == "safety" and not row["passed"]),
     }
-
-
-def _tell_held_recipe(outcome: Outcome, asked: str) -> str | None:
-    """That the model in force sees other features than were asked for, and how to have the others."""
-    in_force, challenger = outcome.in_force, outcome.challenger
-    if in_force.model.features.name == asked:
-        return None
-    told = (
-        f"The recipe {asked} was asked for, but the model in force, {in_force.version}, is of "
-        f"{in_force.model.features.name}: {asked} defines no segments yet. {outcome.decision.verdict}"
-    )
-    if challenger.model.features.name != asked:
-        return f"{told} The next night tries it again."
-    return (
-        f"{told} To have it: smartcart model promote {challenger.version} --reason …, and run again, with the setting "
-        f"recipe: {asked}."
-    )
 
 
 def _model_rows(outcome: Outcome, compared: PublishedNight | None) -> Rows:

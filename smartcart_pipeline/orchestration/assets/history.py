@@ -6,9 +6,10 @@ from typing import Any
 import dagster as dg
 import narwhals as nw
 
+from smartcart_pipeline.declaration.declaration import Declaration
+from smartcart_pipeline.declaration.recipe import NEWEST
 from smartcart_pipeline.engines import apart
 from smartcart_pipeline.engines.engine import Engine
-from smartcart_pipeline.exports.as_of import NEWEST
 from smartcart_pipeline.orchestration.assets import makes, picture
 from smartcart_pipeline.orchestration.assets.segments import read_compared, read_models
 from smartcart_pipeline.orchestration.faults import naming_the_fault
@@ -97,7 +98,7 @@ def migrating(
     dated = {"night": told["night"], "as_of_date": as_of}
     flows = engine.rows(migration.count_flows(clusters))
     last_night = flows_since_night(lake, compared, flows, segment_moves)
-    tonights = [*last_night, *flows_since_month(engine, record, as_of, segment_membership)]
+    tonights = [*last_night, *flows_since_month(lake, record, as_of, segment_membership)]
     night_row = dated | {
         "model_version": in_force.version,
         "is_promoted": told["is_promoted"],
@@ -120,16 +121,20 @@ def migrating(
     yield dg.Output(
         Fitted([*so_far("nights"), night_row], [clusters, promotion_decisions]),
         "nights",
-        metadata={NOTE: _tell_replaced(night_row, settings.as_of)} if night_row["replaces_night"] else {},
+        metadata={NOTE: _tell_replaced(night_row, settings.as_of, lake.declaration)}
+        if night_row["replaces_night"]
+        else {},
     )
 
 
-def _tell_replaced(night: dict[str, Any], as_of: str) -> str:
+def _tell_replaced(night: dict[str, Any], as_of: str | None, declaration: Declaration) -> str:
     """That a night takes the place of another."""
     number, day = night["replaces_night"], night["as_of_date"]
     told = (
         f"Night {night['night']} takes the place of night {number}: both count to {day}, and their exports differ. Who "
         f"moved, arrived and left is told against night {number}."
     )
-    cause = " No join date is newer. To have a night a day all the same, set as_of: see docs/guides/nightly.md."
-    return told + cause if as_of == NEWEST else told
+    if (as_of or declaration.recipe.as_of) != NEWEST:
+        return told
+    cause = f"No {declaration.newest_day} is newer."
+    return f"{told} {cause} To have a night a day all the same, set as_of: see docs/guides/nightly.md."

@@ -4,22 +4,27 @@ from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
+import narwhals as nw
 
 from smartcart_pipeline.declaration import contract
 from smartcart_pipeline.declaration.declaration import Declaration
 from smartcart_pipeline.engines.engine import Engine
 from smartcart_pipeline.exports import as_of, inspecting, reading_duckdb
 from smartcart_pipeline.exports.as_of import day_of_delivery, stated_day
-from smartcart_pipeline.exports.inspecting import inspect_export, tell_left_out
+from smartcart_pipeline.exports.inspecting import find_synonyms, inspect_export, tell_left_out
 from smartcart_pipeline.exports.reading import read_export
 from smartcart_pipeline.orchestration.assets import makes
 from smartcart_pipeline.orchestration.faults import naming_the_fault
-from smartcart_pipeline.orchestration.io_manager import DELIVERED_ROWS, NOTE
+from smartcart_pipeline.orchestration.io_manager import DELIVERED_ROWS, NOTE, SYNONYMS
 from smartcart_pipeline.orchestration.settings import Settings
 from smartcart_pipeline.storage.arrivals import find_export
 from smartcart_pipeline.storage.damage import mend_tables
 from smartcart_pipeline.storage.home import Home, require_space
 from smartcart_pipeline.storage.lake import Lake
+from smartcart_pipeline.storage.models import Record, read_record
+
+# So many new columns are named at once.
+NAMED = 5
 
 
 @makes(
@@ -42,23 +47,36 @@ def raw_customers(
             context.log.warning(told)
         export = inspect_export(find_export(home, settings.input), declaration.contract)
         delivered_on = day_of_delivery(export.path)
-        stated = stated_day(settings.as_of, export.path, delivered_on)
+        stated = stated_day(settings.as_of or declaration.recipe.as_of, export.path, delivered_on)
         require_space(home, export.rows, settings.copied_rows)
         frame, dates = read_export(engine, export)
-    notes = {NOTE: tell_left_out(export)} if export.left_out else {}
+        notes = [*_tell_new(frame, lake, read_record(home)), *([tell_left_out(export)] if export.left_out else [])]
+    synonyms = find_synonyms(export, declaration.contract)
     yield dg.Output(
         frame,
         "raw_customers",
         metadata={
-            **notes,
+            **({NOTE: " ".join(notes)} if notes else {}),
+            **({SYNONYMS: dg.MetadataValue.json(synonyms)} if synonyms else {}),
             "export": dg.MetadataValue.path(export.path),
             "content_hash": export.content_hash,
             DELIVERED_ROWS: export.rows,
             "format": export.format,
             "delivered_on": str(delivered_on),
-            "as_of_stated": str(stated or "the newest join date"),
+            "as_of_stated": str(stated or f"the newest {declaration.newest_day}"),
             "date_reading": "; ".join(dict.fromkeys(each.reading for each in dates.values())),
             "date_evidence": " ".join(each.evidence for each in dates.values()),
         },
         data_version=dg.DataVersion(export.content_hash[:12]),
     )
+
+
+def _tell_new(frame: nw.LazyFrame[Any], lake: Lake, record: Record) -> Iterator[str]:
+    """Columns that no feature reads, and that the night before did not have."""
+    before = lake.read_of(record.last.run_id, "raw_customers") if record.last else None
+    if before is None:
+        return
+    known = {*before.collect_schema().names(), *lake.tables["raw_customers"].names}
+    if new := [name for name in frame.collect_schema().names() if name not in known]:
+        more = ", …" if len(new) > NAMED else ""
+        yield f"New in this export, carried along, and read by no feature: {', '.join(new[:NAMED])}{more}."

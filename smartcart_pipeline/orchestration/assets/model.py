@@ -25,8 +25,9 @@ def projecting(
     correlations: nw.LazyFrame,
 ) -> Iterator[dg.Output[Any]]:
     """`pca_components`: one row a customer. `loadings`: one row a component and feature."""
-    names = declaration.recipe.names
-    fitted = engine.fit_components(scaled, scaling.read_correlations(engine.rows(correlations), names), names)
+    recipe = declaration.recipe
+    known = scaling.read_correlations(engine.rows(correlations), recipe.names)
+    fitted = engine.fit_components(scaled, scaling.weigh_pairs(known, recipe.factors), recipe.names)
     explained = dict(zip(components.NAMES, fitted.explained_variance_ratio, strict=True))
     facts = {"explained_variance_ratio": explained}
     yield dg.Output(components.project(scaled, fitted), "pca_components", metadata=facts)
@@ -37,6 +38,7 @@ def projecting(
 def choosing_k(
     settings: Settings,
     engine: dg.ResourceParam[Engine],
+    declaration: dg.ResourceParam[Declaration],
     features: nw.LazyFrame,
     pca_components: nw.LazyFrame,
 ) -> Iterator[dg.Output[Any]]:
@@ -46,7 +48,7 @@ def choosing_k(
     measured = apart.start(selection.evaluate_candidates, engine.array(sample, components.NAMES), settings.seed)
     yield dg.Output(Fitted(sample, [drawn]), "sampled_customers")
     with naming_the_fault():
-        rows = apart.call(selection.choose_k, measured.result())
+        rows = apart.call(selection.choose_k, measured.result(), declaration.recipe.segments)
     elbow = apart.start(plot_k_selection, rows)
     selected = next(row for row in rows if row["is_selected"])
     yield dg.Output(

@@ -18,7 +18,7 @@ from smartcart_pipeline.exports import as_of
 from smartcart_pipeline.exports.as_of import find_day
 from smartcart_pipeline.orchestration.assets import makes, picture
 from smartcart_pipeline.orchestration.faults import naming_the_fault
-from smartcart_pipeline.orchestration.io_manager import NOTE
+from smartcart_pipeline.orchestration.io_manager import NOTE, SYNONYMS
 from smartcart_pipeline.orchestration.provenance import trace_delivery
 from smartcart_pipeline.orchestration.settings import Settings
 from smartcart_pipeline.report.plots import plot_correlations
@@ -45,6 +45,7 @@ def cleaning_rules(
 ) -> Iterator[dg.Output[Any]]:
     """`cleaned`: a customer. `rejected_customers`: a refused line. `cleaning_figures`: what both went by."""
     delivered = trace_delivery(context.instance, lake.path("raw_customers"))
+    declaration = declaration.as_delivered(delivered.get(SYNONYMS, {}).values())
     judged = cleaning.judge_export(raw_customers, declaration.contract, engine)
     newest, imputed = declaration.recipe.newest, declaration.recipe.impute
     with naming_the_fault():
@@ -55,10 +56,11 @@ def cleaning_rules(
         faults = [] if accepted[0]["customers"] else cleaning.tell_faults(engine.rows(refused), declaration)
         cleaning.require_customers(accepted[0]["customers"], medians, faults, declaration.contract)
         found = find_day(
-            settings.as_of,
+            settings.as_of or declaration.recipe.as_of,
             Path(delivered["export"]),
             date.fromisoformat(delivered["delivered_on"]),
             accepted[0]["newest"],
+            declaration.newest_day,
         )
     day = found.day
     cleaned = cleaning.clean_customers(judged, day, medians, declaration)
@@ -102,7 +104,8 @@ def standardising(
     recipe = declaration.recipe
     encoded, names = scaling.encode_features(features, recipe), recipe.names
     with naming_the_fault():
-        scaler, correlations = engine.fit_scaler(encoded, names)
+        deviations, correlations = engine.fit_scaler(encoded, names)
+    scaler = scaling.weigh(deviations, recipe.factors)
     drawn = apart.start(plot_correlations, correlations, names)
     facts: dict[str, str | int] = {"recipe": recipe.name, "features": len(names)}
     yield dg.Output(scaling.standardise(encoded, scaler), "scaled", metadata=facts)

@@ -71,10 +71,18 @@ def warehouse(
     night = _describe_night(engine, lake, record, delivered["content_hash"])
     is_new = night != record.last
     publication = _describe(engine, lake, made, delivered, night)
-    lineage = lineage_rows(made, publication.run_id, publication.code_version, publication.published_at, declaration)
-    checks = check_rows(context.instance, made)
+    declared = lake.tables["cleaned"].names
+    further = [name for name in lake.read("cleaned").collect_schema().names() if name not in declared]
+    shown = views.declare_views(declaration, further)
     contents = Contents(
-        publication, declaration, files, lineage, column_lineage_rows(made, declaration), settings.copied_rows, checks
+        publication,
+        declaration,
+        files,
+        lineage_rows(made, publication.run_id, publication.code_version, publication.published_at, shown),
+        column_lineage_rows(made, declaration, shown),
+        settings.copied_rows,
+        check_rows(context.instance, made),
+        further,
     )
     with naming_the_fault():
         pending = _prepare_record(engine, lake, home, record, night) if is_new else None

@@ -16,7 +16,7 @@ from smartcart_pipeline.engines.engine import Engine, Frame
 from smartcart_pipeline.orchestration.assets import makes, picture
 from smartcart_pipeline.orchestration.faults import naming_the_fault
 from smartcart_pipeline.orchestration.settings import Settings
-from smartcart_pipeline.report.plots import plot_components, plot_sizes, plot_worth
+from smartcart_pipeline.report.plots import plot_components, plot_shown, plot_sizes
 from smartcart_pipeline.segmentation import (
     clustering,
     comparison,
@@ -168,14 +168,18 @@ def profiles(
     """One row a segment."""
     places = engine.rows(centroids)
     recipe = declaration.recipe
+    customers = engine.rows(clusters.select(nw.len().alias("customers")))[0]["customers"]
     members = profiling.join_members(clusters, features, places, recipe)
+    if customers > profiling.EXACT_CUSTOMERS:
+        members = profiling.round_values(members, recipe)
     counts = engine.count_values(members, "kmeans_cluster", recipe.counted)
-    base = profiling.summarise_customers(profiling.merge_counts(counts), recipe)
-    rows = personas.name_segments(profiling.profile_segments(counts, places, recipe), base, recipe)
-    pictures = {
-        "income_and_spending": apart.start(plot_worth, engine.rows(plotted_customers), rows, recipe),
-        "sizes": apart.start(plot_sizes, rows),
-    }
+    everybody = profiling.merge_counts(counts)
+    base, spread = profiling.summarise_customers(everybody, recipe), profiling.measure_spread(everybody, recipe)
+    rows = personas.name_segments(profiling.profile_segments(counts, places, recipe), base, spread, recipe)
+    pictures = {"sizes": apart.start(plot_sizes, rows)}
+    if len(recipe.shown) > 1:
+        across = apart.start(plot_shown, engine.rows(plotted_customers), rows, recipe)
+        pictures = {"income_and_spending": across, **pictures}
     yield dg.Output(
         Fitted(rows, [profiling.name_sources(members, recipe)]),
         "profiles",
