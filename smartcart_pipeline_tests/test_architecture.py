@@ -89,17 +89,15 @@ def test_the_verbs_know_no_engine_no_file_and_no_clock(path: Path):
     assert calls & {"now", "today", "utcnow"} == set()
 
 
-# Sections of the report, suggestions and their page speak of SmartCart's outcome, household and channels yet.
-SPEAK_OF_SMARTCART = {PACKAGE / "report" / "wording.py", PACKAGE / "report" / "contents.py"}
-
-
 def words_of_smartcart() -> set[str]:
-    """Names of columns, headers, features, categories and groups, and of what profiles measure of them."""
+    """Names of columns, headers, features, categories, groups, parts and channels, and of what profiles measure."""
     contract, recipe = BEHAVIOURAL.contract, BEHAVIOURAL.recipe
     words = {word for column in contract.columns for word in (column.name, column.header, *column.categories)}
     words |= {word for feature in recipe.features for word in (feature.name, *feature.groups)}
     words |= {*recipe.names, *recipe.rates, *(share_name(category, group) for category, group in recipe.shares)}
     words |= {f"{measure}_{name}" for measure in ("mean", "median") for name in recipe.measured}
+    words |= {*(recipe.business.composition.parts.values() if recipe.business.composition else ())}
+    words |= {word for words_of_channel in recipe.business.channels.values() for word in words_of_channel}
     # The key has its name in every declaration; and roles are called alike in all of them.
     return words - {contract.key.name, contract.key.header, *(role.name for role in fields(Business))}
 
@@ -119,10 +117,17 @@ def said_in(path: Path) -> Iterator[str]:
                 yield name
 
 
+NAMED = re.compile(rf"(?<!\w)({'|'.join(map(re.escape, sorted(words_of_smartcart(), key=len, reverse=True)))})(?!\w)")
+
+
 @pytest.mark.parametrize("room", sorted(set(FLOOR) - {"smartcart"}))
 def test_nothing_outside_its_room_names_a_word_of_smartcart(room: str):
-    words = sorted(words_of_smartcart(), key=len, reverse=True)
-    named = re.compile(rf"(?<!\w)({'|'.join(map(re.escape, words))})(?!\w)")
-    paths = {path for module, path in MODULES.items() if "." in module and room_of(module) == room} - SPEAK_OF_SMARTCART
-    found = {f"{path.stem}: {word}" for path in paths for text in said_in(path) for word in named.findall(text)}
+    paths = {path for module, path in MODULES.items() if "." in module and room_of(module) == room}
+    found = {f"{path.stem}: {word}" for path in paths for text in said_in(path) for word in NAMED.findall(text)}
     assert found == set()
+
+
+@pytest.mark.parametrize("room", ["declaration", "segmentation", "report"])
+def test_not_even_a_comment_or_the_page_names_a_word_of_smartcart(room: str):
+    paths = [path for path in (PACKAGE / room).rglob("*") if path.suffix in (".py", ".jinja", ".css")]
+    assert {f"{path.name}: {word}" for path in paths for word in NAMED.findall(path.read_text())} == set()

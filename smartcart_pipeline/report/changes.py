@@ -32,6 +32,7 @@ CRITERIA = {
     "relabelled_customers": ("Share of the known customers who would change segment", ".1%", "at most"),
     "newest_night": ("No later night has been published (1 is yes)", ".0f", "at least"),
     "first_model": ("It is the first model (1 is yes)", ".0f", "at least"),
+    "declaration": ("The recipe has changed (1 is yes)", ".0f", "at least"),
     "person": ("A person asked for it (1 is yes)", ".0f", "at least"),
 }
 ROLES = {"reason": "reason to change", "safety": "safety"}
@@ -147,7 +148,6 @@ def tell_changes(findings: Findings) -> dict[str, Any]:
         ],
         "flow_picture": {"width": WIDTH, "start": MARGIN, "end": WIDTH - MARGIN, "bar": BAR},
         "night": findings.night,
-        "held_recipe": tell_held_recipe(findings),
         "criteria": [_tell_criterion(row) for row in findings.decision],
         "drift": [_tell_drift(row) for row in findings.drift],
         "drifted": tell_drift(findings.drift),
@@ -194,25 +194,6 @@ def tell_replaced(findings: Findings) -> str:
         f"Tonight takes the place of night {number}: both are counted to {day}, and their exports differ. What changed "
         "is told against it."
     )
-
-
-def tell_held_recipe(findings: Findings) -> str:
-    """Whether the model in force sees other features than were asked for.
-
-    Args:
-        findings: What was read.
-
-    Returns:
-        Two sentences; nothing where it does not.
-    """
-    recipe, asked = findings.publication["recipe"], findings.publication.get("fitted_recipe")
-    if asked in (None, recipe):
-        return ""
-    told = f"The recipe {asked} was asked for, but the model in force is of {recipe}: {asked} defines no segments yet."
-    # A segment more, or a person's choice, was tonight's challenger instead of tonight's fit.
-    if {"unexplained_customers", "person"} & {row["criterion"] for row in findings.decision}:
-        return f"{told} The next night tries it again."
-    return f"{told} To have it: smartcart model promote v{findings.night['night']} --reason …, and run again."
 
 
 def tell_events(events: Rows) -> list[Sentence]:

@@ -7,6 +7,10 @@ from itertools import pairwise
 
 Point = tuple[float, float]
 
+MILLION = 1_000_000
+# With fewer powers of ten than these, an axis has ticks between them.
+FEW = 3
+
 # A shape for each segment says the same as its colour. The first eight are those that Plotly draws in space too.
 SHAPES = (
     "circle",
@@ -45,6 +49,7 @@ class Axis:
         start: Place of its start, in the units of the drawing.
         end: Place of its end.
         ticks: Round values within it.
+        is_log: Whether places go by the logarithm of 1 and the value.
     """
 
     low: float
@@ -52,10 +57,21 @@ class Axis:
     start: float
     end: float
     ticks: tuple[float, ...]
+    is_log: bool = False
 
     def place(self, value: float) -> float:
         """Where a value lies."""
-        return self.start + (value - self.low) / (self.high - self.low) * (self.end - self.start)
+        low, at, high = map(math.log1p, (self.low, value, self.high)) if self.is_log else (self.low, value, self.high)
+        return self.start + (at - low) / (high - low) * (self.end - self.start)
+
+    def write(self, tick: float) -> str:
+        """A tick in as few letters as tell it from the others."""
+        if abs(tick) >= MILLION:
+            return f"{tick / MILLION:,g}M"
+        step = min((b - a for a, b in pairwise(self.ticks)), default=1.0)
+        # The ticks of a logarithmic axis are whole.
+        decimals = 0 if self.is_log else next((d for d in range(6) if math.isclose(step, round(step, d))), 6)
+        return f"{tick:z,.{decimals}f}"
 
 
 def axis(values: Iterable[float], start: float, end: float, ticks: int = 5, low: float | None = None) -> Axis:
@@ -77,6 +93,28 @@ def axis(values: Iterable[float], start: float, end: float, ticks: int = 5, low:
     step = _round_step((high - low) / ticks)
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     return Axis(low, high, start, end, tuple(number * step for number in range(first, last + 1)))
+
+
+def log_axis(values: Iterable[float], start: float, end: float, ticks: int = 5) -> Axis:
+    """A logarithmic axis over values of which none is negative, with ticks at powers of ten, or between them too.
+
+    Args:
+        values: What it must hold.
+        start: Place of its start.
+        end: Place of its end.
+        ticks: At most so many ticks, besides 0.
+
+    Returns:
+        The axis.
+    """
+    known = list(values) or [0.0]
+    low, high = min(known), max(*known, min(known) + 1, 1)
+    within = [10.0**power for power in range(math.floor(math.log10(high)) + 1) if 10**power >= low]
+    if len(within) < FEW:
+        steps = [factor * 10.0**power for power in range(math.floor(math.log10(high)) + 1) for factor in (1, 2, 5)]
+        within = [step for step in steps if low <= step <= high]
+    thinned = within[:: math.ceil(len(within) / ticks) or 1]
+    return Axis(low, high, start, end, (*([0.0] if low == 0 else []), *thinned), is_log=True)
 
 
 def _round_step(step: float) -> float:

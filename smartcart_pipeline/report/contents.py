@@ -6,6 +6,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
+from smartcart_pipeline.declaration.recipe import Recipe
 from smartcart_pipeline.report import charts
 from smartcart_pipeline.report.changes import tell_changes
 from smartcart_pipeline.report.drawing import look_of
@@ -16,35 +17,45 @@ from smartcart_pipeline.report.wording import (
     Figure,
     Suggestion,
     advise,
+    capitalise,
     compare,
     describe_component,
+    enumerate_names,
+    name_worth,
     response_figure,
     share_figure,
-    spending_share,
+    shares_worth,
     tell,
+    worth_share,
 )
 from smartcart_pipeline.segmentation import Rows
 from smartcart_pipeline.segmentation.components import NAMES
 
-CONTENTS = (
-    ("segments", "The segments"),
-    ("income", "Income and spending"),
-    ("like", "What each is like"),
-    ("sizes", "Sizes"),
-    ("changed", "What changed"),
-    ("space", "How they lie"),
-    ("buying", "Where and what they buy"),
-    ("response", "Campaign response"),
-    ("do", "What to do"),
-    ("rules", "Who belongs where"),
-    ("decision", "Tonight's decision"),
-    ("drift", "Drift"),
-    ("k", "Choice of k"),
-    ("algorithms", "Algorithms"),
-    ("loadings", "Components"),
-    ("quality", "Data quality"),
-    ("provenance", "Provenance"),
-)
+# The sections, in their order, and what each is called in the list of contents; those that a declaration names are
+# called by its words.
+SECTIONS = {
+    "segments": "The segments",
+    "against": "",
+    "like": "What each is like",
+    "sizes": "Sizes",
+    "changed": "What changed",
+    "space": "How they lie",
+    "buying": "",
+    "outcomes": "",
+    "do": "What to do",
+    "rules": "Who belongs where",
+    "decision": "Tonight's decision",
+    "drift": "Drift",
+    "k": "Choice of k",
+    "algorithms": "Algorithms",
+    "loadings": "Components",
+    "quality": "Data quality",
+    "provenance": "Provenance",
+}
+# The picture of two numbers: how large it is, and what a letter beside it needs on a phone.
+WIDTH, HEIGHT, LETTER = 760, 470, 12.5
+# So many of what customers are compared in stand for all of it.
+EXAMPLES = 3
 # Where the eye stands that looks at the components.
 EYE = (1.3, 1.0, 0.7)
 COMPONENTS = tuple(f"Component {number}" for number in range(1, len(NAMES) + 1))
@@ -73,7 +84,6 @@ class Segment:
         profile: Its row of `profiles`.
         differences: From all customers, in every measure.
         suggestions: What to do for it.
-        response: Its row of the responses.
         plotted: Its customers among those sampled.
     """
 
@@ -82,7 +92,6 @@ class Segment:
     profile: dict[str, Any]
     differences: list[Difference]
     suggestions: list[Suggestion]
-    response: dict[str, Any]
     plotted: Rows
 
     @property
@@ -111,29 +120,57 @@ class Segment:
         return Figure(self.profile["share"], ".0%", f"profiles.share[{self.id}]")
 
     @cached_property
-    def spending(self) -> Figure:
-        """Its share of all spending."""
-        return spending_share(self.profile)
+    def worth(self) -> Figure:
+        """Its share of all that customers are worth."""
+        return worth_share(self.profile)
 
     @cached_property
     def told(self) -> list[Difference]:
         """What sets it apart most."""
         return tell(self.differences)
 
-    @property
-    def rate(self) -> Figure:
-        """Share that accepted the last campaign."""
-        return response_figure(self.response, "response_rate")
+
+@dataclass(frozen=True)
+class Answer:
+    """How many customers of a segment have an outcome.
+
+    Attributes:
+        responses: How many.
+        rate: Their share.
+        low: Lower end of the share's interval.
+        high: Upper end of it.
+    """
+
+    responses: Figure
+    rate: Figure
+    low: Figure
+    high: Figure
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """An outcome as the page shows it.
+
+    Attributes:
+        name: Its name.
+        label: What it is called, as a heading.
+        named: The same, at the beginning of a sentence.
+        share: What those do who have it.
+        everyone: Its share of all customers.
+        answers: Of each segment.
+    """
+
+    name: str
+    label: str
+    named: str
+    share: str
+    everyone: Figure
+    answers: list[Answer]
 
     @property
-    def low(self) -> Figure:
-        """Lower end of the share's interval."""
-        return response_figure(self.response, "rate_low")
-
-    @property
-    def high(self) -> Figure:
-        """Upper end of the share's interval."""
-        return response_figure(self.response, "rate_high")
+    def widest(self) -> float:
+        """The share at the right end of the picture."""
+        return max(answer.high.value for answer in self.answers) * 1.05 or 1.0
 
 
 def put_together(findings: Findings) -> dict[str, Any]:
@@ -148,24 +185,28 @@ def put_together(findings: Findings) -> dict[str, Any]:
     segments = _segments(findings)
     contract, recipe = findings.declaration.contract, findings.declaration.recipe
     meanings = REASONS | {limit.reason: limit.meaning for limit in recipe.limits}
+    told = {"against": _draw_against(segments, findings), "buying": _buying(recipe), "outcomes": _outcomes(findings)}
     return {
         **tell_changes(findings),
-        "contents": CONTENTS,
+        **told,
+        "contents": _contents(told, segments, findings),
+        "alike": recipe.alike or _alike(recipe),
+        "worth": name_worth(recipe) if shares_worth(findings) else "",
+        "has_typical": any(difference.measure.of for difference in segments[0].differences),
+        "has_at_risk": bool(recipe.business.recency and recipe.business.tenure),
         "publication": findings.publication,
         "published": f"{findings.publication['published_at']:%Y-%m-%d %H:%M}",
         "customers": Figure(findings.base["customers"], ",", "profiles.customers"),
         "segments": segments,
         "plotted": findings.plotted,
-        "money": _draw_money(segments, findings),
         "counts_outcomes": findings.counts_outcomes,
         "measures": list(zip(*(segment.differences for segment in segments), strict=True)),
-        "largest_share": max(max(segment.share.value, segment.spending.value) for segment in segments),
+        "longest": max(len(str(it.value)) for segment in segments for it in segment.differences),
+        "largest_share": _largest_share(segments, findings),
         "space": _draw_space(segments, findings),
         "points": _points(segments),
         "channels": _channels(segments, findings),
-        "categories": _categories(segments, findings),
-        "everyone": Figure(findings.base["response_rate"], ".1%", "profiles.response_rate"),
-        "widest": max(segment.high.value for segment in segments) * 1.05 or 1.0,
+        "parts": _parts(segments, findings),
         "selected": next(row for row in findings.candidates if row["is_selected"]),
         "candidates": findings.candidates,
         "k_columns": (
@@ -191,7 +232,11 @@ def put_together(findings: Findings) -> dict[str, Any]:
             for name, table in (("delivered", "raw_customers"), ("kept", "cleaned"), ("refused", "rejected_customers"))
         },
         "imputed": [
-            (contract.by_name[name].header, Figure(customers, ",", f"counts.imputed[{name}]"))
+            (
+                contract.by_name[name].header,
+                Figure(customers, ",", f"counts.imputed[{name}]"),
+                "the median" if name in recipe.impute else f"“{recipe.filled[name]}”",
+            )
             for name, customers in findings.imputed.items()
         ],
         "checks": findings.checks,
@@ -222,25 +267,111 @@ def _segments(findings: Findings) -> list[Segment]:
             profile,
             compare(profile, findings),
             advice[profile["segment_id"]],
-            response,
             plotted[profile["segment_id"]],
         )
-        for look, profile, response in zip(looks, findings.profiles, findings.responses, strict=True)
+        for look, profile in zip(looks, findings.profiles, strict=True)
     ]
 
 
-def _draw_money(segments: list[Segment], findings: Findings) -> dict[str, Any]:
-    width, height, recipe = 760, 470, findings.declaration.recipe
-    across, upwards = recipe.business.means or recipe.business.worth, recipe.business.worth
-    x = charts.axis((row[across] for row in findings.plotted), 74, width - 24, low=0)
-    y = charts.axis((row[upwards] for row in findings.plotted), height - 64, 40, low=0)
+def _contents(told: dict[str, Any], segments: list[Segment], findings: Findings) -> list[tuple[str, str]]:
+    """The sections that have something to say, and what each is called."""
+    named = {
+        "against": told["against"]["named"] if told["against"] else "",
+        "buying": told["buying"],
+        "outcomes": told["outcomes"][0].label if len(told["outcomes"]) == 1 else "Outcomes" if told["outcomes"] else "",
+    }
+    silent = {
+        "do": not any(segment.suggestions for segment in segments),
+        "rules": not findings.rules,
+    }
+    titles = SECTIONS | named
+    return [(anchor, title) for anchor, title in titles.items() if title and not silent.get(anchor)]
+
+
+def _alike(recipe: Recipe) -> str:
+    """What segments are compared in, for a recipe that does not say it itself."""
+    names = list(dict.fromkeys(recipe.words_of(name).named for name in recipe.told)) or ["what is known of them"]
+    if len(names) <= EXAMPLES + 1:
+        return enumerate_names(names)
+    return f"{', '.join(names[:EXAMPLES])} and {len(names) - EXAMPLES} other things"
+
+
+def _buying(recipe: Recipe) -> str:
+    """What the section on channels and composition is called; nothing where the recipe has neither."""
+    composition = recipe.business.composition
+    if recipe.business.channels:
+        return "Where and what they buy" if composition else "Where they buy"
+    return f"What {recipe.by_name[composition.of].words.named} is made of" if composition else ""
+
+
+def _outcomes(findings: Findings) -> list[Outcome]:
+    return [
+        Outcome(
+            name=outcome.name,
+            label=outcome.words.label,
+            named=capitalise(outcome.words.named),
+            share=outcome.share,
+            everyone=Figure(findings.base[outcome.rate], ".1%", f"profiles.{outcome.rate}"),
+            answers=[
+                Answer(
+                    response_figure(row, "responses", ","),
+                    *(response_figure(row, name) for name in ("rate", "rate_low", "rate_high")),
+                )
+                for row in findings.responses
+                if row["outcome"] == outcome.name
+            ],
+        )
+        for outcome in findings.declaration.recipe.outcomes
+    ]
+
+
+def _largest_share(segments: list[Segment], findings: Findings) -> float:
+    worths = [segment.worth.value for segment in segments] if shares_worth(findings) else []
+    return max([segment.share.value for segment in segments] + worths)
+
+
+def _draw_against(segments: list[Segment], findings: Findings) -> dict[str, Any] | None:
+    """Two numbers against each other; None where there are no two."""
+    recipe = findings.declaration.recipe
+    if len(recipe.shown) < len("xy"):
+        return None
+    upwards, across = recipe.shown
+    y = _axis(findings, upwards, HEIGHT - 64, 40)
+    # As much room beside the picture as the longest number needs.
+    left = max(74, 16 + LETTER * max(len(y.write(tick)) for tick in y.ticks))
+    x = _axis(findings, across, left, WIDTH - 24)
     paths = [
         charts.marks(((x.place(row[across]), y.place(row[upwards])) for row in segment.plotted), segment.shape, 3.4)
         for segment in segments
     ]
-    words = {"across": recipe.by_name[across].words, "upwards": recipe.by_name[upwards].words}
-    forms = {"x_form": "{:,.0f}", "y_form": "{:,.0f}"}
-    return {"width": width, "height": height, "x": x, "y": y, "paths": paths, **forms, **words}
+    words = recipe.by_name[across].words, recipe.by_name[upwards].words
+    labels = [
+        f"{each.label}, logarithmic" if axis.is_log else each.label for axis, each in zip((x, y), words, strict=True)
+    ]
+    named = [capitalise(words[0].named), words[1].named]
+    return {
+        "width": WIDTH,
+        "height": HEIGHT,
+        "x": x,
+        "y": y,
+        "paths": paths,
+        "across": labels[0],
+        "upwards": labels[1],
+        "title": " against ".join(named),
+        "named": " and ".join(named),
+    }
+
+
+def _axis(findings: Findings, name: str, start: float, end: float) -> charts.Axis:
+    values = [row[name] for row in findings.plotted]
+    if findings.declaration.recipe.is_uneven(name) and min(values, default=0) >= 0:
+        return charts.log_axis(values, start, end)
+    return charts.axis(values, start, end, low=_floor(findings, name))
+
+
+def _floor(findings: Findings, name: str) -> float | None:
+    """Where an axis begins: at 0, unless somebody has less."""
+    return 0 if all(row[name] >= 0 for row in findings.plotted) else None
 
 
 def _draw_space(segments: list[Segment], findings: Findings) -> dict[str, Any]:
@@ -304,8 +435,8 @@ def _in_order(segments: list[Segment], rows: Rows) -> Rows:
 
 def _channels(segments: list[Segment], findings: Findings) -> list[dict[str, Any]]:
     business = findings.declaration.recipe.business
-    labels = {name: where.capitalize() for name, (_, where) in business.channels.items()}
-    if business.discounts:
+    labels = {name: capitalise(where) for name, (_, where) in business.channels.items()}
+    if labels and business.discounts:
         labels[business.discounts] = "With a discount"
     return [
         {
@@ -316,26 +447,32 @@ def _channels(segments: list[Segment], findings: Findings) -> list[dict[str, Any
     ]
 
 
-def _categories(segments: list[Segment], findings: Findings) -> list[dict[str, Any]]:
-    rows = []
-    composition = findings.declaration.recipe.business.composition
-    for category in composition.parts.values() if composition else ():
-        of = _in_order(segments, [row for row in findings.categories if row["category"] == category])
-        shares = (share_figure("categories", row, "share_of_spending", category) for row in of)
-        means = (share_figure("categories", row, "mean_spending", category) for row in of)
-        figures = [(share, Figure(mean.value, ",.0f", mean.source)) for share, mean in zip(shares, means, strict=True)]
-        rows.append({"label": category, "figures": figures})
-    return rows
+def _parts(segments: list[Segment], findings: Findings) -> dict[str, Any] | None:
+    """What worth is made of: of each part its share and its mean, by segment."""
+    recipe = findings.declaration.recipe
+    composition = recipe.business.composition
+    if composition is None:
+        return None
+    words, rows = recipe.by_name[composition.of].words, []
+    for part in composition.parts.values():
+        of = _in_order(segments, [row for row in findings.categories if row["category"] == part])
+        shares = (share_figure("categories", row, "share_of_spending", part) for row in of)
+        means = (share_figure("categories", row, "mean_spending", part) for row in of)
+        form = f",.{words.decimals}f"
+        figures = [(share, Figure(mean.value, form, mean.source)) for share, mean in zip(shares, means, strict=True)]
+        rows.append({"label": capitalise(part), "figures": figures})
+    title = composition.title or f"Parts of {words.named}"
+    return {"title": title, "whole": words.named, "unit": f" {words.unit}" if words.unit else "", "rows": rows}
 
 
 def _draw_candidates(candidates: Rows) -> list[dict[str, Any]]:
     return [
-        _draw_measures(candidates, "Inertia", ("inertia",), "{:,.0f}"),
-        _draw_measures(candidates, "Higher is better", ("silhouette", "stability"), "{:.1f}"),
+        _draw_measures(candidates, "Inertia", ("inertia",)),
+        _draw_measures(candidates, "Higher is better", ("silhouette", "stability")),
     ]
 
 
-def _draw_measures(candidates: Rows, title: str, measures: Sequence[str], form: str) -> dict[str, Any]:
+def _draw_measures(candidates: Rows, title: str, measures: Sequence[str]) -> dict[str, Any]:
     width, height = 520, 330
     ks = tuple(row["k"] for row in candidates)
     x = charts.Axis(min(ks), max(ks), 74, width - 20, ks)
@@ -355,8 +492,7 @@ def _draw_measures(candidates: Rows, title: str, measures: Sequence[str], form: 
                 "y": points[-1][1] - 12,
             }
         )
-    forms = {"x_form": "{:.0f}", "y_form": form}
-    return {"title": title, "width": width, "height": height, "x": x, "y": y, "lines": lines, **forms}
+    return {"title": title, "width": width, "height": height, "x": x, "y": y, "lines": lines}
 
 
 def _loadings(loadings: Rows) -> list[dict[str, Any]]:

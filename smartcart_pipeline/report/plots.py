@@ -1,6 +1,7 @@
 """Pictures of a run: small PNGs that read well in Dagster's UI, in the light and in the dark theme."""
 
 import io
+import warnings
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from smartcart_pipeline.declaration.recipe import Recipe
+from smartcart_pipeline.report.charts import MILLION
 from smartcart_pipeline.report.drawing import Band, Block, lay_out_flows, look_of
 from smartcart_pipeline.segmentation import Rows
 
@@ -41,8 +43,11 @@ def _figure(
     width: float, height: float, left: float = 0.9, right: float = EDGE, top: float = 0.45, bottom: float = 0.6
 ) -> "Figure":
     """A figure with so much room around its axes, in inches: measuring every label would double the drawing."""
-    from matplotlib.figure import Figure  # noqa: PLC0415  (slow to import)
+    import matplotlib as mpl  # noqa: PLC0415  (slow to import)
+    from matplotlib.figure import Figure  # noqa: PLC0415
 
+    # What people call things is no formula, however many dollars stand in it.
+    mpl.rcParams["text.parse_math"] = False
     figure = Figure(figsize=(width, height), dpi=DPI, facecolor="white")
     figure.subplots_adjust(left / width, bottom / height, 1 - right / width, 1 - top / height, hspace=0.1)
     return figure
@@ -55,8 +60,11 @@ def _room(labels: Sequence[str]) -> float:
 
 def _finish(figure: "Figure", caption: str) -> Plot:
     buffer = io.BytesIO()
-    # No creation date or version inside: the same data gives the same bytes.
-    figure.savefig(buffer, format="png", metadata={"Software": None})
+    with warnings.catch_warnings():
+        # A letter that the font lacks is drawn as a box.
+        warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
+        # No creation date or version inside: the same data gives the same bytes.
+        figure.savefig(buffer, format="png", metadata={"Software": None})
     return Plot(buffer.getvalue(), caption)
 
 
@@ -153,36 +161,42 @@ def plot_components(rows: Rows) -> Plot:
     return _finish(figure, "Customers on the first three components, by segment")
 
 
-def plot_worth(rows: Rows, profiles: Rows, recipe: Recipe) -> Plot:
-    """What customers are worth against what they could spend, by segment.
+def plot_shown(rows: Rows, profiles: Rows, recipe: Recipe) -> Plot:
+    """The two numbers that segments are first looked at by, against each other.
 
     Args:
         rows: Customers with both, and `segment_id`.
         profiles: The table `profiles`.
-        recipe: Says which features those are, and what people call them.
+        recipe: Says which features those are, at least two, and what people call them.
 
     Returns:
         The picture.
     """
-    from matplotlib.ticker import StrMethodFormatter  # noqa: PLC0415  (slow to import)
-
-    worth = recipe.business.worth
-    across = recipe.business.means or worth
-    means, value = recipe.by_name[across].words, recipe.by_name[worth].words
-    figure = _figure(8, 5.5, bottom=0.7 + LINE * ((len(profiles) + 1) // 2))
+    upwards, across = recipe.shown
+    words = recipe.by_name[across].words, recipe.by_name[upwards].words
+    names = [f"{profile['segment_id']} {profile['persona']}" for profile in profiles]
+    columns = 2 if _room(names) < 8 / 2 else 1
+    legend = LINE * -(-len(profiles) // columns)
+    figure = _figure(8, 4.8 + legend, bottom=0.7 + legend)
     axes = figure.subplots()
-    for profile in profiles:
+    for profile, name in zip(profiles, names, strict=True):
         members = [row for row in rows if row["segment_id"] == profile["segment_id"]]
-        x, y = [row[across] for row in members], [row[worth] for row in members]
-        label = f"{profile['segment_id']} {profile['persona']}"
-        axes.scatter(x, y, s=11, alpha=0.55, linewidths=0, label=label, **_look(profile["segment_id"]))
-    title = f"{means.named.capitalize()} against {value.named}"
-    axes.set(xlabel=means.label, ylabel=value.label, title=title)
-    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
-    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+        x, y = [row[across] for row in members], [row[upwards] for row in members]
+        axes.scatter(x, y, s=11, alpha=0.55, linewidths=0, label=name, **_look(profile["segment_id"]))
+    title = f"{words[0].named[:1].upper()}{words[0].named[1:]} against {words[1].named}"
+    axes.set(xlabel=words[0].label, ylabel=words[1].label, title=title)
+    for number, axis in zip((across, upwards), (axes.xaxis, axes.yaxis), strict=True):
+        if recipe.is_uneven(number) and min((row[number] for row in rows), default=0) >= 0:
+            (axes.set_xscale if axis is axes.xaxis else axes.set_yscale)("symlog", linthresh=1)
+        axis.set_major_formatter(lambda value, _: _tick(value))
     axes.spines[["top", "right"]].set_visible(False)
-    figure.legend(loc="lower center", frameon=False, markerscale=2, ncols=2)
+    figure.legend(loc="lower center", frameon=False, markerscale=2, ncols=columns)
     return _finish(figure, f"{title}, by segment")
+
+
+def _tick(value: float) -> str:
+    """A number in so few letters that it has room beside an axis."""
+    return f"{value / MILLION:,.10g}M" if abs(value) >= MILLION else f"{value:,.10g}"
 
 
 def plot_sizes(profiles: Rows) -> Plot:
@@ -195,7 +209,8 @@ def plot_sizes(profiles: Rows) -> Plot:
         The picture.
     """
     names = [f"{profile['segment_id']} {profile['persona']}" for profile in profiles]
-    figure = _figure(8, 1.2 + 0.5 * len(profiles), left=_room(names))
+    # Bars have half of the usual width at least, however long the names are.
+    figure = _figure(max(8, _room(names) + 5), 1.2 + 0.5 * len(profiles), left=_room(names))
     axes = figure.subplots()
     colours = [_look(profile["segment_id"])["color"] for profile in profiles]
     bars = axes.barh(names, [profile["customers"] for profile in profiles], color=colours)

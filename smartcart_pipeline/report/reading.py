@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from smartcart_pipeline.declaration.contract import KEY
 from smartcart_pipeline.declaration.declaration import Declaration, read_declared
 from smartcart_pipeline.declaration.errors import HomeError
 from smartcart_pipeline.declaration.recipe import Business, Recipe, share_name
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 EXAMPLES = 5
 
 Row = dict[str, Any]
+# By segment and feature.
+Shares = dict[tuple[str, str], float]
 
 
 @dataclass(frozen=True)
@@ -31,13 +34,18 @@ class Findings:
         declaration: What the night of the warehouse went by.
         counts_outcomes: Whether the model in force sees outcomes.
         publication: Which run this is, from which export.
-        profiles: One row a segment, in order of its id; with its share of all spending.
+        profiles: One row a segment, in order of its id; with its share of all worth, where the recipe names one.
         base: The same figures of all customers together.
         spread: Standard deviation of each feature over all customers, by the feature's name.
+        reached: Of each segment and number, the share of the segment's customers who reach the line from which on it
+            is much: what the recipe says, or the mean of all customers.
+        both: Where a recipe speaks of more of a number and less of another, the share of the segment's customers who
+            reach the line of the one and stay below that of the other.
         channels: One row a segment, and one of all customers without a segment: each channel's share of all purchases,
-            and the share of purchases made with a discount.
-        categories: One row a segment and product category, then one a category of all customers without a segment.
-        responses: One row a segment: who accepted the last campaign, with Wilson's interval.
+            and the share of purchases made with a discount; none where the recipe names no channels.
+        categories: One row a segment and part of the composition, then one a part of all customers without a segment;
+            none where the recipe names no composition.
+        responses: One row an outcome and segment: who has it, with Wilson's interval.
         rules: One row a rule that comes near a segment.
         plotted: Sampled customers.
         candidates: One row a candidate k.
@@ -61,6 +69,8 @@ class Findings:
     profiles: Rows
     base: Row
     spread: dict[str, float]
+    reached: Shares
+    both: Shares
     channels: Rows
     categories: Rows
     responses: Rows
@@ -130,20 +140,25 @@ def _ask(connection: "duckdb.DuckDBPyConnection") -> Findings:
     told = publication.get("declared")
     declaration = read_declared(json.loads(told), "the publication") if told else in_force
     recipe = declaration.recipe
+    factors = dict(zip(recipe.names, recipe.factors, strict=True))
     means = ", ".join(f"sum(customers * {name}) / sum(customers) AS {name}" for name in _means(recipe))
+    [base] = ask(f"SELECT sum(customers)::BIGINT AS customers, {means} FROM profiles")
+    reached, both = _ask_reached(ask, recipe, base)
     return Findings(
         declaration=declaration,
         counts_outcomes=in_force.recipe.counts_outcomes,
         publication=publication,
-        profiles=ask(
-            "SELECT profiles.*, spending_share FROM profiles JOIN segment_summary USING (segment_id) "
-            "ORDER BY segment_id"
-        ),
-        base=ask(f"SELECT sum(customers)::BIGINT AS customers, {means} FROM profiles")[0],
-        spread={row["feature"]: row["scale"] for row in ask("SELECT feature, scale FROM scaler")},
+        profiles=ask(WORTHS if recipe.business.worth else "FROM profiles ORDER BY segment_id"),
+        base=base,
+        spread={
+            row["feature"]: row["scale"] * factors.get(row["feature"], 1.0)
+            for row in ask("SELECT feature, scale FROM scaler")
+        },
+        reached=reached,
+        both=both,
         channels=_ask_channels(ask, recipe.business),
-        categories=ask(CATEGORIES),
-        responses=ask("FROM segment_response ORDER BY segment_id"),
+        categories=ask(CATEGORIES) if recipe.business.composition else [],
+        responses=_ask_responses(ask, recipe),
         rules=ask("FROM segment_rules ORDER BY rule_number"),
         plotted=ask("SELECT * EXCLUDE (customer_id) FROM plotted_customers ORDER BY customer_id"),
         candidates=ask("FROM k_selection ORDER BY k"),
@@ -151,7 +166,7 @@ def _ask(connection: "duckdb.DuckDBPyConnection") -> Findings:
         loadings=ask("FROM loadings ORDER BY component"),
         imputed={
             name: ask(f"SELECT count(*) AS customers FROM cleaned WHERE {name}_imputed")[0]["customers"]
-            for name in recipe.impute
+            for name in recipe.completed
         },
         rejected=ask("SELECT reason, count(*) AS customers FROM rejected_customers GROUP BY ALL ORDER BY 2 DESC, 1"),
         examples=tell_faults(ask(f"FROM rejected_customers ORDER BY line_number LIMIT {EXAMPLES}"), declaration),
@@ -193,6 +208,46 @@ def _means(recipe: Recipe) -> Iterator[str]:
     yield from recipe.rates
 
 
+def _ask_reached(ask: Callable[[str], Rows], recipe: Recipe, base: Row) -> tuple[Shares, Shares]:
+    """Who has much of a number, in one pass over all customers."""
+    advice = {name: recipe.by_name[name].words.do for name in recipe.told if name in recipe.measured}
+    least = {name: do.but_less for name, do in advice.items() if do.but_less}
+    lines = {
+        name: f"{name} >= {base[f'mean_{name}'] if do.at_least is None else do.at_least!r}::DOUBLE"
+        for name, do in (advice | {name: recipe.by_name[name].words.do for name in least.values()}).items()
+    }
+    held = [lines[name] for name in advice]
+    held += [f"{lines[more]} AND NOT {lines[less]}" for more, less in least.items()]
+    if not held:
+        return {}, {}
+    shares = ", ".join(f"count_if({condition}) / count(*) AS share_{n}" for n, condition in enumerate(held))
+    rows = ask(f"SELECT segment_id, {shares} FROM features JOIN clusters USING ({KEY}) GROUP BY segment_id")
+    known = {row["segment_id"]: [row[f"share_{n}"] for n in range(len(held))] for row in rows}
+    return (
+        {
+            (segment, name): share
+            for segment, found in known.items()
+            for name, share in zip(advice, found, strict=False)
+        },
+        {
+            (segment, name): share
+            for segment, found in known.items()
+            for name, share in zip(least, found[len(advice) :], strict=True)
+        },
+    )
+
+
+def _ask_responses(ask: Callable[[str], Rows], recipe: Recipe) -> Rows:
+    match recipe.outcomes:
+        case ():
+            return []
+        case (outcome,):
+            # The view is named after the one outcome that there is.
+            one = f"SELECT *, '{outcome.name}' AS outcome, {outcome.rate} AS rate FROM segment_response"
+            return ask(f"{one} ORDER BY segment_id")
+    return ask("FROM segment_response ORDER BY outcome, segment_id")
+
+
 def _ask_channels(ask: Callable[[str], Rows], business: Business) -> Rows:
     if not business.channels:
         return []
@@ -209,6 +264,9 @@ def _channels(business: Business, segment: str, measure: str) -> str:
     return f"(SELECT {segment} AS segment_id, {shares} FROM profiles{grouped} ORDER BY 1)"
 
 
+WORTHS = """
+SELECT profiles.*, spending_share FROM profiles JOIN segment_summary USING (segment_id) ORDER BY segment_id
+"""
 CATEGORIES = """
 SELECT segment_id, category, mean_spending, share_of_spending FROM category_spending
 UNION ALL BY NAME

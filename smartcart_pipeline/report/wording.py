@@ -4,12 +4,13 @@ Rules over numbers: the same numbers give the same words. A sentence is a tuple 
 show a figure as one and say where in the warehouse it stands.
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from smartcart_pipeline.declaration.recipe import Recipe
-from smartcart_pipeline.report.reading import Findings
+from smartcart_pipeline.declaration.recipe import Advice, Feature, Log, Recipe
+from smartcart_pipeline.report.reading import Findings, Row
 from smartcart_pipeline.segmentation import Rows
 
 
@@ -19,7 +20,7 @@ class Figure:
 
     Attributes:
         value: The number itself.
-        form: How it is written, as a format specification.
+        form: How it is written, as a format specification; one that ends with M writes millions.
         source: Where it comes from: `table.column[key]`; without a key it is of all customers.
     """
 
@@ -29,6 +30,8 @@ class Figure:
 
     def __str__(self) -> str:
         """The number as people read it; nothing is -0."""
+        if self.form.endswith("M"):
+            return f"{self.value / MILLION:z{self.form[:-1]}}M"
         return format(self.value, self.form if isinstance(self.value, int) else f"z{self.form}")
 
 
@@ -43,19 +46,55 @@ class Measure:
         column: Its column of `profiles`.
         feature: The feature it is the mean of, as in `scaler`.
         label: What it is called in a table.
+        named: What it is called in a sentence.
         more: What a segment does that has more of it than most.
         less: What one does that has less.
-        form: How its values are written.
+        decimals: How many the recipe writes its values with.
         unit: What stands behind a value.
+        of: What it is the logarithm of, for what is shown as the number itself; None for what is no logarithm.
+        do: What to do for a segment that has much of it, or little.
     """
 
     column: str
     feature: str
     label: str
+    named: str
     more: str
     less: str
-    form: str = ".1f"
-    unit: str = ""
+    decimals: int
+    unit: str
+    of: str | None
+    do: Advice
+
+    @property
+    def is_mean(self) -> bool:
+        """Whether it is a mean of numbers; else it is a share of customers."""
+        return self.column.startswith("mean_")
+
+    def read(self, row: Row, base: Row, key: str = "") -> Figure:
+        """Its figure of a segment, or of all customers.
+
+        Args:
+            row: A row with its column.
+            base: That of all customers.
+            key: The segment, for the source.
+
+        Returns:
+            The mean or share; of a logarithm the number that it is of, known as the geometric mean (of 1 and the
+            number, less 1): nobody thinks in logarithms.
+        """
+        value, usual = ((math.expm1(each[self.column]) if self.of else each[self.column]) for each in (row, base))
+        # What is next to nothing beside all customers' is written as finely as theirs.
+        size = abs(value) if abs(value) * 10 >= abs(usual) else abs(usual)
+        if abs(value) >= MILLION:
+            # Beside others there is no room for more.
+            form = ",.1fM" if abs(value) < MILLION * 100 else ",.0fM"
+        elif self.is_mean:
+            form = f",.{enough(self.decimals, size)}f"
+        else:
+            form = f".{enough(self.decimals, 100 * size)}%"
+        source = f"typical.{self.feature}" if self.of else f"profiles.{self.column}"
+        return Figure(value, form, f"{source}[{key}]" if key else source)
 
 
 def measures(recipe: Recipe) -> list[Measure]:
@@ -67,29 +106,62 @@ def measures(recipe: Recipe) -> list[Measure]:
     Returns:
         Measures, in the order of the recipe.
     """
-    return [_measure(name, recipe) for name in recipe.told]
+    return [measure(name, recipe) for name in recipe.told]
 
 
-def _measure(name: str, recipe: Recipe) -> Measure:
-    column, words = recipe.profiled_as(name), recipe.words_of(name)
-    is_mean = column.startswith("mean_")
+def measure(name: str, recipe: Recipe) -> Measure:
+    """What a profile tells of a column that the model sees.
+
+    Args:
+        name: The column.
+        recipe: Has the words for it.
+
+    Returns:
+        The measure.
+    """
+    words, own = recipe.words_of(name), recipe.by_name.get(name)
+    of = own.verb.of if own is not None and isinstance(own.verb, Log) else None
+    shown = recipe.by_name[of].words if of in recipe.by_name else words
     return Measure(
-        column=column,
+        column=recipe.profiled_as(name),
         feature=name,
-        label=words.label,
+        label=f"{shown.label}, typical" if of else words.label,
+        named=words.named,
         more=words.more,
         less=words.less,
-        form=f",.{words.decimals}f" if is_mean else f".{words.decimals}%",
-        unit=f" {words.unit}" if words.unit else "",
+        decimals=shown.decimals,
+        unit=(f" {shown.unit}" if shown.unit else "") + (" typically" if of else ""),
+        of=of,
+        do=words.do,
     )
 
 
+def enough(decimals: int, size: float) -> int:
+    """How many decimals a number needs.
+
+    Args:
+        decimals: How many it is to have.
+        size: How large it is.
+
+    Returns:
+        So many; more where it would show as next to nothing.
+    """
+    return decimals if size == 0 or size >= 10**-decimals else min(math.ceil(-math.log10(size)) + 1, MOST_DECIMALS)
+
+
+MILLION = 1_000_000
 TOLD = 4
 # Nearer than this many standard deviations to the mean of all customers, a segment is like everyone.
 LIKE_ALL = 0.2
 
-# Beside its value, its response and its channel.
+MOST_DECIMALS = 6
+
+# Beside its value, its outcomes and its channel.
 MORE = 3
+# What is said of a segment must hold for more than this share of its customers.
+MAJORITY = 0.5
+# What is more than ten times as much is no matter of an index.
+LARGEST_INDEX = 1_000
 # A segment whose share of spending is so many times its share of customers is worth more than others, or less.
 WORTH_MORE, WORTH_LESS = 1.25, 0.8
 # A share this many times that of all customers is worth acting on, and one divided by it too.
@@ -101,7 +173,7 @@ REASONS = {
     "unreadable_value": "a value is not of its column's type",
     "missing_id": "the id is missing",
     "missing_value": "a value is missing",
-    "out_of_range": "a number is out of range",
+    "out_of_range": "a number or a length is out of range",
     "unknown_category": "a value is none of those that the contract lists",
     "repeated_id": "the id stands on an earlier line",
 }
@@ -124,10 +196,12 @@ class Difference:
     effect: float
 
     @property
-    def index(self) -> Figure:
-        """The segment's value where that of all customers is 100."""
-        ratio = 100 * self.value.value / self.base.value if self.base.value else 100.0
-        return Figure(ratio, ".0f", self.value.source.replace("profiles.", "index.", 1))
+    def index(self) -> Figure | None:
+        """The segment's value where that of all customers is 100; None where a ratio says nothing."""
+        if self.base.value <= 0 or self.value.value < 0:
+            return None
+        ratio = 100 * self.value.value / self.base.value
+        return Figure(ratio, ".0f", f"index.{self.value.source}") if ratio < LARGEST_INDEX else None
 
     @property
     def weight(self) -> float:
@@ -167,16 +241,17 @@ def compare(profile: Mapping[str, Any], findings: Findings) -> list[Difference]:
     Returns:
         One difference a measure, in the order of `measures`.
     """
-    return [
-        Difference(
-            measure,
-            Figure(profile[measure.column], measure.form, f"profiles.{measure.column}[{profile['segment_id']}]"),
-            Figure(findings.base[measure.column], measure.form, f"profiles.{measure.column}"),
-            # A recipe knows every feature named here, and a scale is never 0.
-            (profile[measure.column] - findings.base[measure.column]) / findings.spread[measure.feature],
-        )
-        for measure in measures(findings.declaration.recipe)
-    ]
+    return [_compare(each, profile, findings) for each in measures(findings.declaration.recipe)]
+
+
+def _compare(of: Measure, profile: Mapping[str, Any], findings: Findings) -> Difference:
+    return Difference(
+        of,
+        of.read(dict(profile), findings.base, profile["segment_id"]),
+        of.read(findings.base, findings.base),
+        # A recipe knows every feature named here, and a scale is never 0.
+        (profile[of.column] - findings.base[of.column]) / findings.spread[of.feature],
+    )
 
 
 def tell(differences: list[Difference]) -> list[Difference]:
@@ -195,8 +270,9 @@ def tell(differences: list[Difference]) -> list[Difference]:
 def advise(findings: Findings) -> dict[str, list[Suggestion]]:
     """What to do for each segment, and why.
 
-    The value of the segment, its response and its channel are always spoken of; then what marks it most. Where two
-    segments would get the same advice, each gets more until they differ, as far as their numbers do.
+    The value of the segment, its outcomes and its channel are always spoken of, where the recipe names them; then what
+    marks it most. Where two segments would get the same advice, each gets more until they differ, as far as their
+    numbers do.
 
     Args:
         findings: What was read.
@@ -204,19 +280,10 @@ def advise(findings: Findings) -> dict[str, list[Suggestion]]:
     Returns:
         Suggestions by segment.
     """
-    always = {
-        p["segment_id"]: [
-            _value(p),
-            _response(p["segment_id"], findings),
-            _channel(p["segment_id"], findings),
-        ]
-        for p in findings.profiles
-    }
+    always = {profile["segment_id"]: list(_always(profile, findings)) for profile in findings.profiles}
     others = {
-        p["segment_id"]: sorted(
-            (s for s in _candidates(p, findings) if s is not None), key=lambda suggestion: -suggestion.strength
-        )
-        for p in findings.profiles
+        profile["segment_id"]: sorted(_candidates(profile, findings), key=lambda suggestion: -suggestion.strength)
+        for profile in findings.profiles
     }
     told = dict.fromkeys(always, MORE)
 
@@ -233,22 +300,60 @@ def advise(findings: Findings) -> dict[str, list[Suggestion]]:
     return {segment: advice(segment) for segment in always}
 
 
-def _value(profile: Mapping[str, Any]) -> Suggestion:
+def _always(profile: Row, findings: Findings) -> Iterator[Suggestion]:
+    segment, recipe = profile["segment_id"], findings.declaration.recipe
+    if shares_worth(findings):
+        yield _value(profile, recipe)
+    for outcome in recipe.outcomes:
+        if suggestion := _outcome(segment, outcome, findings):
+            yield suggestion
+    if recipe.business.channels:
+        yield _channel(segment, findings)
+
+
+def shares_worth(findings: Findings) -> bool:
+    """Whether there is a worth that segments have shares of: one that can be owed, like a balance, has none.
+
+    Args:
+        findings: What was read.
+
+    Returns:
+        True where all segments together are worth something, and none less than nothing.
+    """
+    worth = f"mean_{findings.declaration.recipe.business.worth}"
+    means: list[float] = [profile.get(worth, 0.0) for profile in findings.profiles]
+    return max(means) > 0 and min(means) >= 0
+
+
+def name_worth(recipe: Recipe) -> str:
+    """What people call what a customer is worth.
+
+    Args:
+        recipe: Has the word, where it names a worth.
+
+    Returns:
+        The name, within a sentence.
+    """
+    return recipe.by_name[recipe.business.worth].words.named if recipe.business.worth else ""
+
+
+def _value(profile: Row, recipe: Recipe) -> Suggestion:
     segment = profile["segment_id"]
     customers = Figure(profile["share"], ".0%", f"profiles.share[{segment}]")
-    spending = spending_share(profile)
-    ratio = spending.value / customers.value
+    worth = worth_share(profile)
+    ratio = worth.value / customers.value
     if ratio >= WORTH_MORE:
         do = "Look after them first"
     elif ratio <= WORTH_LESS:
         do = "Keep what reaching them costs low"
     else:
         do = "Treat them like the average customer"
-    return Suggestion("value", do, (customers, " of customers, ", spending, " of all spending."), abs(ratio - 1))
+    why: Sentence = (customers, " of customers, ", worth, f" of all {name_worth(recipe)}.")
+    return Suggestion("value", do, why, abs(ratio - 1))
 
 
-def spending_share(profile: Mapping[str, Any]) -> Figure:
-    """A segment's share of all that customers spend.
+def worth_share(profile: Mapping[str, Any]) -> Figure:
+    """A segment's share of all that customers are worth.
 
     Args:
         profile: Its row of `profiles`.
@@ -256,78 +361,111 @@ def spending_share(profile: Mapping[str, Any]) -> Figure:
     Returns:
         The share, 0 to 1.
     """
-    return Figure(profile["spending_share"], ".0%", f"spending_share[{profile['segment_id']}]")
+    share = profile["spending_share"]
+    return Figure(share, ".0%" if share >= 0.01 else ".1%", f"spending_share[{profile['segment_id']}]")
 
 
-def _response(segment: str, findings: Findings) -> Suggestion:
-    answer = next(row for row in findings.responses if row["segment_id"] == segment)
-    rate, low, high = (response_figure(answer, name) for name in ("response_rate", "rate_low", "rate_high"))
-    everyone = Figure(findings.base["response_rate"], ".1%", "profiles.response_rate")
-    interval: Sentence = (rate, " accepted the last campaign (95% interval ", low, " to ", high, ")")
+def _outcome(segment: str, outcome: Feature, findings: Findings) -> Suggestion | None:
+    rows = [row for row in findings.responses if row["outcome"] == outcome.name]
+    answer = next(row for row in rows if row["segment_id"] == segment)
+    rate, low, high = (response_figure(answer, name) for name in ("rate", "rate_low", "rate_high"))
+    everyone = Figure(findings.base[outcome.rate], ".1%", f"profiles.{outcome.rate}")
+    rest: Sentence = (", against ", everyone, " of all customers.")
+    words = outcome.words.do
     if low.value > everyone.value:
-        do, rest = "Invite them first to the next campaign", (", ", everyone, " of all customers did.")
+        do = words.more or f"Find out why more of them {outcome.share}"
     elif high.value < everyone.value:
-        do, rest = "Do not repeat the last campaign with them", (", ", everyone, " of all customers did.")
+        do = words.less or f"Find out why fewer of them {outcome.share}"
+    elif words.like:
+        do = words.like
+        rest = ("; the ", everyone, " of all customers lies within it, so they may be like everyone else.")
     else:
-        do = "Try the next campaign on a sample of them first"
-        rest = ("; the ", everyone, " of all customers lies within it, so they may answer like everyone else.")
+        return None
+    interval: Sentence = (rate, f" {outcome.share} (95% interval ", low, " to ", high, ")")
     alike = [
         row["segment_id"]
-        for row in findings.responses
+        for row in rows
         if row is not answer and row["rate_low"] <= answer["rate_high"] and row["rate_high"] >= answer["rate_low"]
     ]
     overlap: Sentence = (f" The interval overlaps with that of {enumerate_names(alike)}.",) if alike else ()
-    return Suggestion("response", do, interval + rest + overlap, abs(rate.value - everyone.value))
+    return Suggestion(outcome.name, do, interval + rest + overlap, abs(rate.value - everyone.value))
 
 
-def response_figure(answer: Mapping[str, Any], name: str) -> Figure:
-    """A figure of a segment's response.
+def response_figure(answer: Mapping[str, Any], name: str, form: str = ".1%") -> Figure:
+    """A figure of a segment's outcome.
 
     Args:
         answer: Its row of the responses.
-        name: `response_rate`, `rate_low` or `rate_high`.
+        name: `responses`, `rate`, `rate_low` or `rate_high`.
+        form: How it is written.
 
     Returns:
         The figure.
     """
-    return Figure(answer[name], ".1%", f"responses.{name}[{answer['segment_id']}]")
+    return Figure(answer[name], form, f"responses.{name}[{answer['segment_id']},{answer['outcome']}]")
 
 
-def _candidates(profile: Mapping[str, Any], findings: Findings) -> list[Suggestion | None]:
-    differences = {difference.measure.feature: difference for difference in compare(profile, findings)}
-    return [
-        _discounts(profile["segment_id"], findings),
-        _category(profile["segment_id"], findings.categories),
-        _web_visits(differences),
-        *(_by_measure(differences[name], *words) for name, words in BY_MEASURE.items() if name in differences),
-    ]
+def _candidates(profile: Row, findings: Findings) -> Iterator[Suggestion]:
+    segment = profile["segment_id"]
+    candidates = [_discounts(segment, findings), _part(segment, findings)]
+    candidates += [_by_measure(difference, profile, findings) for difference in compare(profile, findings)]
+    yield from (suggestion for suggestion in candidates if suggestion is not None)
 
 
-# What to do where a segment has clearly more of a measure than most, or less.
-BY_MEASURE = {
-    "living_with_partner": ("Speak to couples", "Speak to people who live alone"),
-    "total_children": ("Show products for families with children", "Show products for households without children"),
-    "recency": ("Remind them of you", "Thank them while the last purchase is fresh"),
-    "customer_tenure_days": ("Reward their loyalty", "Welcome them: many are new"),
-    "age": ("Choose pictures and words for older readers", "Choose pictures and words for younger readers"),
-}
-
-
-def _by_measure(difference: Difference, more: str, less: str) -> Suggestion | None:
-    if abs(difference.effect) < LIKE_ALL:
+def _by_measure(difference: Difference, profile: Row, findings: Findings) -> Suggestion | None:
+    """What to do where a segment has clearly more of a measure, or less, and most of its customers do."""
+    of, segment = difference.measure, profile["segment_id"]
+    do, told = _do(difference, findings.declaration.recipe)
+    if abs(difference.effect) < LIKE_ALL or not do:
         return None
-    why: Sentence = (
-        f"{difference.words}: ",
-        difference.value,
-        difference.measure.unit,
-        ", against ",
-        difference.base,
-        " for all customers.",
-    )
+    if of.do.but_less:
+        return _but_less(difference, profile, findings)
+    why: Sentence = (*told, difference.value, of.unit, ", against ", difference.base, " for all customers")
+    if of.is_mean:
+        share, held = _majority(difference, segment, findings)
+        most, why = share.value, (*why, "; ", share, f" of them {held}.")
+    else:
+        most, why = difference.value.value if difference.effect > 0 else 1 - difference.value.value, (*why, ".")
     # Half a standard deviation counts like a share that is half as large again.
-    return Suggestion(
-        difference.measure.feature, more if difference.effect > 0 else less, why, abs(difference.effect) * 0.8
-    )
+    return Suggestion(of.feature, do, why, abs(difference.effect) * 0.8) if most > MAJORITY else None
+
+
+def _majority(difference: Difference, segment: str, findings: Findings) -> tuple[Figure, str]:
+    """The share of a segment's customers who have as much as is said of them, or as little; and what they have."""
+    of, reached = difference.measure, findings.reached[segment, difference.measure.feature]
+    least = of.do.at_least
+    if difference.effect > 0:
+        share = Figure(reached, ".0%", f"reached.{of.feature}[{segment}]")
+        return share, "reach that" if least is None else f"have {least:,g} or more"
+    share = Figure(1 - reached, ".0%", f"below.{of.feature}[{segment}]")
+    return share, "stay below that" if least is None else f"have fewer than {least:,g}"
+
+
+def _do(difference: Difference, recipe: Recipe) -> tuple[str, Sentence]:
+    """What to do, in the recipe's words or else in plain ones that are true of any table; and how the reason begins."""
+    of, business = difference.measure, recipe.business
+    known = {
+        business.recency: Advice("Remind them of you", "Thank them while it is fresh"),
+        business.tenure: Advice("Reward their loyalty", "Welcome them: many are new"),
+    }
+    own = of.do if of.do.more or of.do.less else known.get(of.feature)
+    if own:
+        return own.more if difference.effect > 0 else own.less, (f"{difference.words}: ",)
+    # Of these the business speaks in other sentences.
+    spoken_of = {business.worth, business.means, business.discounts, *business.channels}
+    return ("", ()) if of.feature in spoken_of or of.of in spoken_of - {None} else (_plain(difference, recipe), ())
+
+
+def _plain(difference: Difference, recipe: Recipe) -> str:
+    """What to do where nobody has found words for it."""
+    of, start = difference.measure, "Choose words and offers for"
+    if of.is_mean:
+        return f"{start} customers who {uncapitalise(difference.words)}"
+    # That most are not in a group, or do not do something, says little of who they are.
+    if difference.effect <= 0:
+        return ""
+    flag = recipe.by_name.get(of.feature)
+    return f"{start} customers who {flag.share}" if flag else f"{start} what most have in common: {of.named}"
 
 
 def share_figure(table: str, row: Mapping[str, Any], column: str, key: str = "") -> Figure:
@@ -375,7 +513,7 @@ def _channel(segment: str, findings: Findings) -> Suggestion:
 
 def _discounts(segment: str, findings: Findings) -> Suggestion | None:
     discounts = findings.declaration.recipe.business.discounts
-    if discounts is None:
+    if discounts is None or not findings.channels:
         return None
     own, everyone = _of(findings.channels, segment), _of(findings.channels, None)
     ratio = _ratio(own[discounts], everyone[discounts])
@@ -391,9 +529,14 @@ def _discounts(segment: str, findings: Findings) -> Suggestion | None:
     return Suggestion("discounts", do, why, abs(ratio - 1))
 
 
-def _category(segment: str, categories: Rows) -> Suggestion | None:
-    everyone = {row["category"]: row for row in categories if row["segment_id"] is None}
-    own = [row for row in categories if row["segment_id"] == segment]
+def _part(segment: str, findings: Findings) -> Suggestion | None:
+    """The part of the composition that is more of theirs than of others'."""
+    recipe = findings.declaration.recipe
+    composition = recipe.business.composition
+    if composition is None:
+        return None
+    everyone = {row["category"]: row for row in findings.categories if row["segment_id"] is None}
+    own = [row for row in findings.categories if row["segment_id"] == segment]
 
     def ratio(row: Mapping[str, Any]) -> float:
         return _ratio(row["share_of_spending"], everyone[row["category"]]["share_of_spending"])
@@ -401,30 +544,38 @@ def _category(segment: str, categories: Rows) -> Suggestion | None:
     best = max(own, key=ratio)
     if ratio(best) < MARKED:
         return None
-    category = best["category"]
+    part = best["category"]
     own_share, all_share = (
-        share_figure("categories", row, "share_of_spending", category) for row in (best, everyone[category])
+        share_figure("categories", row, "share_of_spending", part) for row in (best, everyone[part])
     )
-    why: Sentence = (own_share, f" of their spending goes into {category}, against ", all_share, " for all customers.")
-    return Suggestion("category", f"Put {category} in front", why, ratio(best) - 1)
+    whole = recipe.by_name[composition.of].words.named
+    why: Sentence = (own_share, f" of their {whole} goes into {part}, against ", all_share, " for all customers.")
+    return Suggestion("part", f"Put {part} in front", why, ratio(best) - 1)
 
 
-def _web_visits(differences: Mapping[str, Difference]) -> Suggestion | None:
-    """Many visits and few purchases: people look and do not buy."""
-    visits, purchases = differences["num_web_visits_month"], differences["num_web_purchases"]
-    if visits.effect < LIKE_ALL or purchases.effect > -LIKE_ALL:
+def _but_less(more: Difference, profile: Row, findings: Findings) -> Suggestion | None:
+    """More of one number and less of another at once: people look and do not buy."""
+    of, segment, recipe = more.measure, profile["segment_id"], findings.declaration.recipe
+    less = _compare(measure(str(of.do.but_less), recipe), profile, findings)
+    share = Figure(findings.both[segment, of.feature], ".0%", f"both.{of.feature}[{segment}]")
+    if more.effect < LIKE_ALL or less.effect > -LIKE_ALL or share.value <= MAJORITY:
         return None
     why: Sentence = (
-        visits.value,
-        " visits a month and ",
-        purchases.value,
-        " purchases on the web site, against ",
-        visits.base,
-        " and ",
-        purchases.base,
-        " for all customers.",
+        f"{more.words}: ",
+        more.value,
+        more.measure.unit,
+        ", against ",
+        more.base,
+        f" for all customers. {less.words}: ",
+        less.value,
+        less.measure.unit,
+        ", against ",
+        less.base,
+        ". Both hold for ",
+        share,
+        " of them.",
     )
-    return Suggestion("web visits", "Turn their visits to the web site into purchases", why, visits.effect)
+    return Suggestion(of.feature, of.do.more, why, more.effect)
 
 
 def summarise(findings: Findings) -> str:
@@ -438,7 +589,7 @@ def summarise(findings: Findings) -> str:
     """
     lines = []
     for profile in findings.profiles:
-        marks = ", ".join(difference.words.lower() for difference in tell(compare(profile, findings)))
+        marks = ", ".join(uncapitalise(difference.words) for difference in tell(compare(profile, findings)))
         size = f"{profile['customers']:,} customers ({profile['share']:.0%})"
         lines.append(f"- **{profile['segment_id']} {profile['persona']}**, {size}: {marks or 'like all customers'}")
     return "\n".join(lines)
@@ -452,12 +603,15 @@ def describe_component(loadings: Rows, recipe: Recipe) -> str:
         recipe: Has the words for them.
 
     Returns:
-        For example "grows with spending and income, and falls with visits to the web site".
+        For example "grows with premium and cover, and falls with number of claims".
     """
-    strongest = sorted(loadings, key=lambda row: -abs(row["loading"]))[:NAMED]
+    strongest = sorted((row for row in loadings if row["loading"]), key=lambda row: -abs(row["loading"]))[:NAMED]
+    if not strongest:
+        # Of two features there are no three components.
+        return "tells nobody apart"
     # Signs are fixed so that the strongest loading of a component is positive.
     grows = [recipe.words_of(row["feature"]).named for row in strongest if row["loading"] > 0]
-    falls = [recipe.words_of(row["feature"]).named for row in strongest if row["loading"] <= 0]
+    falls = [recipe.words_of(row["feature"]).named for row in strongest if row["loading"] < 0]
     return f"grows with {enumerate_names(grows)}" + (f", and falls with {enumerate_names(falls)}" if falls else "")
 
 
@@ -471,3 +625,27 @@ def enumerate_names(names: list[str]) -> str:
         For example "S01, S02 and S03".
     """
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def capitalise(text: str) -> str:
+    """A text as a heading: what is written large within it stays so.
+
+    Args:
+        text: The text.
+
+    Returns:
+        It, with its first letter large.
+    """
+    return f"{text[:1].upper()}{text[1:]}"
+
+
+def uncapitalise(text: str) -> str:
+    """A heading as part of a sentence.
+
+    Args:
+        text: The heading.
+
+    Returns:
+        It, with its first letter small, unless it begins with an abbreviation.
+    """
+    return text if text[1:2].isupper() else f"{text[:1].lower()}{text[1:]}"

@@ -17,7 +17,6 @@ from smartcart_pipeline.report.changes import (
     tell_drift,
     tell_events,
     tell_flows,
-    tell_held_recipe,
     tell_night,
     tell_replaced,
 )
@@ -86,23 +85,6 @@ def test_a_night_that_takes_anothers_place_is_told_against_it() -> None:
         assert titles == [title, "Since a month ago"]
 
 
-def test_a_recipe_that_is_held_back_is_told_with_how_to_have_it() -> None:
-    told = findings({}, {})
-    asked = {"recipe": "behavioural", "fitted_recipe": "reference"}
-    held = "The recipe reference was asked for, but the model in force is of behavioural: reference defines no segments"
-    for criterion, how in (
-        ("silhouette_gain", "To have it: smartcart model promote v7 --reason …, and run again."),
-        ("unexplained_customers", "The next night tries it again."),
-        ("person", "The next night tries it again."),
-    ):
-        decision = [told.decision[0] | {"criterion": criterion}]
-        night = replace(told, publication=asked, night=told.night | {"night": 7}, decision=decision)
-        assert tell_held_recipe(night) == f"{held} yet. {how}"
-    # A publication of an earlier version does not know what was asked for.
-    for publication in ({"recipe": "reference"}, {"recipe": "reference", "fitted_recipe": "reference"}):
-        assert tell_held_recipe(replace(told, publication=publication)) == ""
-
-
 def test_the_first_night_has_one_sentence_and_no_picture() -> None:
     page = render(some_findings())
     assert page.count("so there is nothing to compare with yet") == 1
@@ -149,7 +131,7 @@ def test_there_are_words_for_every_event_cause_and_criterion() -> None:
                 side = "at least" if row["passed"] == (row["value"] >= row["limit"]) else "at most"
                 assert CRITERIA[row["criterion"]][2] == side
                 asked[row["criterion"]] = side
-    assert set(CRITERIA) == {*asked, "first_model", "person"}
+    assert set(CRITERIA) == {*asked, "first_model", "declaration", "person"}
 
 
 def test_moves_are_told_by_cause_and_not_where_the_cause_is_unknown() -> None:

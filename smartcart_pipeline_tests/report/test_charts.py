@@ -30,6 +30,42 @@ def test_an_axis_places_its_ends_at_its_ends() -> None:
     assert [upwards.place(value) for value in (0, 5, 10)] == [300, 160, 20]
 
 
+@pytest.mark.parametrize(
+    ("values", "ticks", "written"),
+    [
+        ([0, 7], [0, 1, 2, 5], ["0", "1", "2", "5"]),
+        ([200, 30_000], [200, 1_000, 5_000, 20_000], ["200", "1,000", "5,000", "20,000"]),
+        ([4_829, 4.8e9], [1e4, 1e6, 1e8], ["10,000", "1M", "100M"]),
+        ([0, 0], [0, 1], ["0", "1"]),
+        ([], [0, 1], ["0", "1"]),
+    ],
+)
+def test_a_logarithmic_axis_has_few_ticks_however_far_it_reaches(
+    values: list[float], ticks: list[float], written: list[str]
+) -> None:
+    made = charts.log_axis(values, 0, 100)
+    assert list(made.ticks) == ticks
+    assert [made.write(tick) for tick in made.ticks] == written
+    assert (made.place(made.low), made.place(made.high)) == pytest.approx((0, 100))
+    assert sorted(map(made.place, ticks)) == list(map(made.place, ticks))
+    assert all(0 <= made.place(value) <= 100.000001 for value in [*values, *ticks])
+
+
+@pytest.mark.parametrize(
+    ("values", "written"),
+    [
+        ([0, 1], ["0.0", "0.2", "0.4", "0.6", "0.8", "1.0"]),
+        ([0, 0.011], ["0.0000", "0.0025", "0.0050", "0.0075", "0.0100"]),
+        ([-7.3, 4.1], ["-5.0", "-2.5", "0.0", "2.5"]),
+        ([0, 90_000], ["0", "20,000", "40,000", "60,000", "80,000"]),
+        ([0, 2_400_000], ["0", "500,000", "1M", "1.5M", "2M"]),
+    ],
+)
+def test_ticks_are_written_in_as_few_letters_as_tell_them_apart(values: list[float], written: list[str]) -> None:
+    made = charts.axis(values, 0, 100)
+    assert [made.write(tick) for tick in made.ticks] == written
+
+
 def corners(path: str) -> list[complex]:
     """Where the pen is after each step of a path of relative moves and lines."""
     at = start = 0j

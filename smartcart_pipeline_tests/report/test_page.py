@@ -156,13 +156,17 @@ def figures(desk: Visit) -> list[tuple[str, float, str]]:
 
 def expected(warehouse: duckdb.DuckDBPyConnection, source: str) -> float:
     """What a figure must be: asked of the customers themselves where it is a figure of customers."""
-    found = re.fullmatch(r"(\w+)(?:\.(\w+))?(?:\[(.+)\])?", source)
+    found = re.fullmatch(r"(\w+)(?:\.([\w.]+))?(?:\[(.+)\])?", source)
     assert found, source
     table, column, keys = found[1], found[2] or "", found[3].split(",") if found[3] else []
     segment = keys[0] if keys and keys[0] in segments_of(warehouse) else None
     where = f"WHERE segment_id = '{segment}'" if segment else ""
     if table == "responses":
-        return interval(*warehouse.sql(f"SELECT count(*), sum(response) FROM {MEMBERS} {where}").fetchall()[0])[column]
+        query = f"SELECT count(*), sum({keys[1]}) FROM {MEMBERS} {where}"
+        return interval(*warehouse.sql(query).fetchall()[0])[column]
+    if table == "index":
+        whole = source.removeprefix("index.")
+        return 100 * expected(warehouse, whole) / expected(warehouse, whole.partition("[")[0])
     if table in KEYS:
         where = "WHERE " + " AND ".join(f"{name} = '{key}'" for name, key in zip(KEYS[table], keys, strict=False))
     query = QUERIES.get(f"{table}.{column}") or QUERIES[table]
@@ -174,7 +178,7 @@ def interval(customers: int, responses: int) -> dict[str, float]:
     limits = binomtest(int(responses), customers).proportion_ci(method="wilson")
     return {
         "responses": responses,
-        "response_rate": responses / customers,
+        "rate": responses / customers,
         "rate_low": float(limits.low),
         "rate_high": float(limits.high),
     }
@@ -224,8 +228,10 @@ def count_cause(cause: str, _: str, __: list[str]) -> str:
 # For each kind of figure a query, of its column, the customers it is about, and its keys.
 QUERIES: dict[str, Callable[[str, str, list[str]], str]] = {
     "profiles": lambda column, where, _: f"SELECT {of_customers(column)} FROM {MEMBERS} {where}",
-    "index": lambda column, where, _: (
-        f"SELECT 100 * {of_customers(column)} / (SELECT {of_customers(column)} FROM features) FROM {MEMBERS} {where}"
+    "reached": lambda column, where, _: f"SELECT avg({reaches(column)}) FROM {MEMBERS} {where}",
+    "below": lambda column, where, _: f"SELECT 1 - avg({reaches(column)}) FROM {MEMBERS} {where}",
+    "both": lambda column, where, _: (
+        f"SELECT avg({reaches(column)} * (1 - {reaches('num_web_purchases')})) FROM {MEMBERS} {where}"
     ),
     "spending_share": lambda _, where, __: (
         f"SELECT sum(total_spending) / (SELECT sum(total_spending) FROM features) FROM {MEMBERS} {where}"
@@ -255,6 +261,11 @@ QUERIES: dict[str, Callable[[str, str, list[str]], str]] = {
     "feature_drift": lambda column, where, _: f"SELECT {column} FROM feature_drift {where} AND {TODAY}",
     "segment_events": lambda column, where, _: f"SELECT {column} FROM segment_events {where} AND {TODAY}",
 }
+
+
+def reaches(column: str) -> str:
+    """Whether a customer has so much of something that a suggestion may say so: 1 or 0."""
+    return f"({column} >= {'1' if column == 'total_children' else f'(SELECT avg({column}) FROM features)'})::INT"
 
 
 def segments_of(warehouse: duckdb.DuckDBPyConnection) -> list[str]:
@@ -299,7 +310,7 @@ def test_all_that_the_page_promises_is_there(
     wanted = {f"profiles.{measure.column}{of}" for measure in measures(RECIPES["behavioural"]) for of in everyone}
     wanted |= {f"channels.{channel}{of}" for channel in (*CHANNELS, "num_deals_purchases") for of in everyone}
     wanted |= {f"categories.share_of_spending[{s},{category}]" for s in segments for category in AMOUNTS}
-    wanted |= {f"responses.{name}[{s}]" for s in segments for name in ("response_rate", "rate_low", "rate_high")}
+    wanted |= {f"responses.{name}[{s},response]" for s in segments for name in interval(1, 1)}
     wanted |= {f"spending_share[{s}]" for s in segments} | {f"profiles.share[{s}]" for s in segments}
     wanted |= {f"k_selection.{name}[{k}]" for k in range(2, 11) for name in ("inertia", "silhouette", "stability")}
     wanted |= {f"segment_rules.{name}[1]" for name in ("customers", "precision", "coverage", "agreement")}
@@ -323,7 +334,7 @@ def test_all_that_the_page_promises_is_there(
 def test_every_sampled_customer_is_drawn_in_both_pictures(desk: Visit, warehouse: duckdb.DuckDBPyConnection) -> None:
     drawn = dict(warehouse.sql("SELECT segment_id, count(*) FROM plotted_customers GROUP BY 1").fetchall())
     paths = desk.page.eval_on_selector_all(
-        "#income .dots", "all => all.map(it => [it.dataset.segment, it.getAttribute('d').split('M').length - 1])"
+        "#against .dots", "all => all.map(it => [it.dataset.segment, it.getAttribute('d').split('M').length - 1])"
     )
     assert dict(paths) == drawn
     desk.turnable()

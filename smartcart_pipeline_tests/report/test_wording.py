@@ -1,5 +1,6 @@
 """Words follow from numbers: what sets a segment apart, what to do for it, and how sure that is."""
 
+import math
 from dataclasses import replace
 from datetime import date, datetime
 from typing import Any
@@ -13,13 +14,16 @@ from smartcart_pipeline.report.wording import (
     Figure,
     Sentence,
     advise,
+    capitalise,
     compare,
     describe_component,
     measures,
     summarise,
     tell,
+    uncapitalise,
 )
 from smartcart_pipeline_tests.declared import BEHAVIOURAL, CATEGORIES, RECIPES, TABLES
+from smartcart_pipeline_tests.report.bikes import declare_bikes, find_bikes
 
 RECIPE = BEHAVIOURAL.recipe
 CHANNELS = ("num_web_purchases", "num_catalog_purchases", "num_store_purchases")
@@ -37,9 +41,15 @@ EVERYONE = dict.fromkeys(MEANS, 10.0) | {
 SHARES = dict(zip(CHANNELS, (0.3, 0.2, 0.5), strict=True)) | {"num_deals_purchases": 0.2}
 
 
+# What is told of a segment besides its profile.
+TOLD_APART = ("channels", "categories", "response", "reached", "both")
+
+
 def findings(*segments: dict[str, Any]) -> Findings:
     """Segments that are like everyone but for what is said of each."""
     profiles, channels, categories, responses = [], [], [], []
+    reached: dict[tuple[str, str], float] = {}
+    both: dict[tuple[str, str], float] = {}
     even = dict.fromkeys(CATEGORIES.values(), 1 / 6)
     for number, told in enumerate([*segments, None], start=1):
         segment = f"S{number:02d}" if told is not None else None
@@ -52,10 +62,14 @@ def findings(*segments: dict[str, Any]) -> Findings:
         if segment is None:
             continue
         size = {"customers": 500, "share": 0.5, "spending_share": 0.5}
-        rest = {name: value for name, value in own.items() if name not in ("channels", "categories", "response")}
+        rest = {name: value for name, value in own.items() if name not in TOLD_APART}
+        reached |= {(segment, name): own.get("reached", {}).get(name, 0.5) for name in RECIPE.told}
+        both[segment, "num_web_visits_month"] = own.get("both", 1.0)
         profiles.append(EVERYONE | size | {"segment_id": segment, "persona": f"persona {number}"} | rest)
         rate, low, high = own.get("response", (0.15, 0.12, 0.18))
-        responses.append({"segment_id": segment, "response_rate": rate, "rate_low": low, "rate_high": high})
+        responses.append(
+            {"segment_id": segment, "outcome": "response", "rate": rate, "rate_low": low, "rate_high": high}
+        )
     return Findings(
         declaration=BEHAVIOURAL,
         counts_outcomes=False,
@@ -64,6 +78,8 @@ def findings(*segments: dict[str, Any]) -> Findings:
         profiles=profiles,
         base=EVERYONE,
         spread=dict.fromkeys((measure.feature for measure in measures(RECIPE)), 2.0),
+        reached=reached,
+        both=both,
         channels=channels,
         categories=categories,
         responses=responses,
@@ -111,15 +127,15 @@ def test_an_index_is_100_where_a_segment_is_like_everyone() -> None:
     indices = {it.measure.feature: str(it.index) for it in compare(found.profiles[0], found)}
     assert (indices["income"], indices["age"]) == ("150", "100")
     nothing = replace(found, base=EVERYONE | {"mean_income": 0.0})
-    assert compare(nothing.profiles[0], nothing)[0].index.value == 100
+    assert compare(nothing.profiles[0], nothing)[0].index is None
 
 
 @pytest.mark.parametrize(
     ("response", "do", "why"),
     [
-        ((0.25, 0.20, 0.30), "Invite them first to the next campaign", "15.0% of all customers did"),
-        ((0.05, 0.03, 0.08), "Do not repeat the last campaign with them", "15.0% of all customers did"),
-        ((0.17, 0.13, 0.21), "Try the next campaign on a sample of them first", "may answer like everyone else"),
+        ((0.25, 0.20, 0.30), "Invite them first to the next campaign", ", against 15.0% of all customers."),
+        ((0.05, 0.03, 0.08), "Do not repeat the last campaign with them", ", against 15.0% of all customers."),
+        ((0.17, 0.13, 0.21), "Try the next campaign on a sample of them first", "may be like everyone else"),
     ],
 )
 def test_the_response_is_judged_by_its_interval(response: tuple[float, ...], do: str, why: str) -> None:
@@ -159,7 +175,7 @@ def test_the_value_of_a_segment_is_judged_at_the_edges(spending: float, do: str)
 
 @pytest.mark.parametrize(("age", "words"), [(0.2, ["Are older"]), (0.1999, []), (-0.1999, []), (-0.2, ["Are younger"])])
 def test_a_fifth_of_a_standard_deviation_is_worth_telling(age: float, words: list[str]) -> None:
-    found = findings({"mean_age": age}, {})
+    found = findings({"mean_age": age, "reached": {"age": 0.9 if age > 0 else 0.1}}, {})
     found = replace(found, base=found.base | {"mean_age": 0.0}, spread=found.spread | {"age": 1.0})
     told = [it for it in compare(found.profiles[0], found) if it.measure.feature == "age"]
     assert [it.words for it in tell(told)] == words
@@ -235,7 +251,7 @@ def test_each_suggestion_rests_on_the_figures_it_shows() -> None:
             "channels": {"num_catalog_purchases": 0.4, "num_deals_purchases": 0.05},
             "categories": {"fish": 0.5},
         },
-        {"channels": {"num_deals_purchases": 0.5}, "mean_recency": 12.0},
+        {"channels": {"num_deals_purchases": 0.5}, "mean_recency": 12.0, "reached": {"recency": 0.75}},
     )
     assert first["Look after them first"] == "20% of customers, 40% of all spending."
     assert first["Reach them through the catalogue"] == (
@@ -245,15 +261,18 @@ def test_each_suggestion_rests_on_the_figures_it_shows() -> None:
     assert first["Put fish in front"] == "50% of their spending goes into fish, against 17% for all customers."
     assert "50% of their purchases" in second["Lead with a discount"]
     assert second["Remind them of you"] == (
-        "Bought longer ago: 12 days since the last purchase, against 10 for all customers."
+        "Bought longer ago: 12 days since the last purchase, against 10 for all customers; 75% of them reach that."
     )
     # No channel marks the second segment: it is reached where it buys most.
     assert "Reach them through the stores" in second
 
 
 def test_many_visits_and_few_purchases_are_noticed() -> None:
-    [first, _] = advice({"mean_num_web_visits_month": 11.0, "mean_num_web_purchases": 8.0}, {})
-    assert "11.0 visits a month and 8.0 purchases" in first["Turn their visits to the web site into purchases"]
+    [first, _] = advice({"mean_num_web_visits_month": 11.0, "mean_num_web_purchases": 8.0, "both": 0.6}, {})
+    assert first["Turn their visits to the web site into purchases"] == (
+        "Visit the web site more often: 11.0 visits a month, against 10.0 for all customers. "
+        "Buy less on the web site: 8.0 purchases, against 10.0. Both hold for 60% of them."
+    )
 
 
 def test_segments_whose_numbers_differ_get_different_advice() -> None:
@@ -262,8 +281,10 @@ def test_segments_whose_numbers_differ_get_different_advice() -> None:
         "categories": {"wine": 0.5},
         "mean_total_children": 14.0,
         "mean_age": 10.5,
+        "reached": {"total_children": 0.9, "age": 0.9},
     }
-    first, second = (set(each) for each in advice(marked, marked | {"mean_age": 9.5}))
+    younger = {"mean_age": 9.5, "reached": {"total_children": 0.9, "age": 0.1}}
+    first, second = (set(each) for each in advice(marked, marked | younger))
     assert first != second
     assert first - second == {"Choose pictures and words for older readers"}
 
@@ -288,6 +309,9 @@ def test_a_component_is_described_by_what_pulls_on_it_most() -> None:
         "grows with income, spending, age and days since the last purchase, and falls with visits to the web site"
     )
     assert describe_component(rows[:1], RECIPE) == "grows with income"
+    nothing = [row | {"loading": 0.0} for row in rows]
+    assert describe_component(nothing, RECIPE) == "tells nobody apart"
+    assert describe_component([*rows[:1], *nothing[1:]], RECIPE) == "grows with income"
 
 
 def test_there_are_words_for_every_feature_and_every_reason() -> None:
@@ -316,3 +340,160 @@ def test_there_are_words_for_every_feature_and_every_reason() -> None:
     limits = {limit.reason: limit.meaning for limit in RECIPE.limits}
     assert {*REASONS, *limits} == set(reason.categories)
     assert all((REASONS | limits).values())
+
+
+# What most have
+
+
+@pytest.mark.parametrize(
+    ("children", "reached", "do", "why"),
+    [
+        (9.0, 0.3, "Show products for households without children", "; 70% of them have fewer than 1."),
+        (11.0, 0.7, "Show products for families with children", "; 70% of them have 1 or more."),
+    ],
+)
+def test_a_suggestion_shows_the_share_of_those_whom_it_is_true_of(
+    children: float, reached: float, do: str, why: str
+) -> None:
+    [first, _] = advice({"mean_total_children": children, "reached": {"total_children": reached}}, {})
+    assert first[do].endswith(why)
+
+
+@pytest.mark.parametrize(
+    ("children", "reached", "said"),
+    [
+        # As it was: the mean lies below that of all customers, and 58 % have children.
+        (9.0, 0.58, False),
+        (9.0, 0.5, False),
+        (9.0, 0.4999, True),
+        (11.0, 0.5, False),
+        (11.0, 0.5001, True),
+    ],
+)
+def test_what_no_majority_has_is_not_said(children: float, reached: float, said: bool) -> None:
+    [first, _] = advice({"mean_total_children": children, "reached": {"total_children": reached}}, {})
+    assert any("children" in do for do in first) == said
+
+
+@pytest.mark.parametrize(("share", "said"), [(0.7, True), (0.5001, True), (0.5, False), (0.45, False)])
+def test_nor_is_it_said_of_a_group(share: float, said: bool) -> None:
+    everyone = EVERYONE | {"share_living_with_partner": 0.1}
+    found = findings({"share_living_with_partner": share}, {"share_living_with_partner": 0.1})
+    found = replace(found, base=everyone, spread=found.spread | {"living_with_partner": 0.3})
+    assert any(it.do == "Speak to couples" for it in advise(found)["S01"]) == said
+
+
+def test_visits_without_purchases_are_those_of_most() -> None:
+    means = {"mean_num_web_visits_month": 12.0, "mean_num_web_purchases": 8.0}
+    for share, said in ((0.5, False), (0.5001, True)):
+        [first, _] = advice(means | {"both": share}, {})
+        assert ("Turn their visits to the web site into purchases" in first) == said
+
+
+# Of any table
+
+
+def plain_advice(declaration: Any, base: dict[str, Any], *segments: dict[str, Any]) -> list[dict[str, str]]:
+    return [{it.do: text(it.why) for it in each} for each in advise(find_bikes(declaration, base, *segments)).values()]
+
+
+def test_where_nobody_has_found_words_they_are_made_of_the_features() -> None:
+    first = {"mean_rides": 0.9, "owns_helmet_rate": 0.8, "share_tariff_vip_pass": 0.7, "reached": {"rides": 0.6}}
+    second = {"mean_rides": 0.1, "owns_helmet_rate": 0.2, "share_tariff_vip_pass": 0.3, "reached": {"rides": 0.4}}
+    assert plain_advice(declare_bikes(), {}, first, second) == [
+        {
+            "Choose words and offers for customers who have more rides": (
+                "0.9, against 0.5 for all customers; 60% of them reach that."
+            ),
+            "Choose words and offers for customers who own a helmet": "80.0%, against 50.0% for all customers.",
+            "Choose words and offers for what most have in common: tariff: VIP pass": (
+                "70.0%, against 50.0% for all customers."
+            ),
+        },
+        # That few own a helmet does not say who they are.
+        {
+            "Choose words and offers for customers who have less rides": (
+                "0.1, against 0.5 for all customers; 60% of them stay below that."
+            ),
+        },
+    ]
+
+
+def test_recency_and_tenure_are_spoken_of_in_every_table() -> None:
+    declaration = declare_bikes(business={"recency": "rides", "tenure": "distance_km"})
+    more = {"mean_rides": 0.9, "mean_distance_km": 0.9, "reached": {"rides": 0.6, "distance_km": 0.6}}
+    less = {"mean_rides": 0.1, "mean_distance_km": 0.1, "reached": {"rides": 0.4, "distance_km": 0.4}}
+    first, second = plain_advice(declaration, {}, more, less)
+    assert set(first) == {"Remind them of you", "Reward their loyalty"}
+    assert set(second) == {"Thank them while it is fresh", "Welcome them: many are new"}
+
+
+def test_every_outcome_is_spoken_of_where_chance_does_not_explain_it() -> None:
+    outcomes = {name: {"flag": name, "share": said} for name, said in SAID.items()}
+    first = {"outcomes": {"renewed": (0.6, 0.55, 0.65), "wrote_review": (0.4, 0.35, 0.45)}}
+    second = {"outcomes": {"renewed": (0.5, 0.45, 0.55), "wrote_review": (0.5, 0.45, 0.55)}}
+    one, other = plain_advice(declare_bikes(outcomes=outcomes), {}, first, second)
+    assert one == {
+        "Find out why more of them renewed": (
+            "60.0% renewed (95% interval 55.0% to 65.0%), against 50.0% of all customers. "
+            "The interval overlaps with that of S02."
+        ),
+        "Find out why fewer of them wrote a review": (
+            "40.0% wrote a review (95% interval 35.0% to 45.0%), against 50.0% of all customers. "
+            "The interval overlaps with that of S02."
+        ),
+    }
+    assert other == {}
+
+
+SAID = {"renewed": "renewed", "wrote_review": "wrote a review"}
+
+
+def test_a_logarithm_is_told_as_the_number_that_it_is_of() -> None:
+    features = {"log_rides": {"log": "rides"}, "distance_km": {"column": "distance_km"}}
+    declaration = declare_bikes(
+        features=features,
+        described={"rides": {"column": "rides", "words": {"unit": "rides", "decimals": 0}}},
+        report={"told": ["log_rides"]},
+    )
+    found = find_bikes(declaration, {"mean_log_rides": math.log1p(20)}, {"mean_log_rides": math.log1p(100)}, {})
+    [it] = compare(found.profiles[0], found)
+    assert (it.measure.label, f"{it.value}{it.measure.unit}", str(it.base)) == (
+        "Rides, typical",
+        "100 rides typically",
+        "20",
+    )
+    assert it.value.source == "typical.log_rides[S01]"
+    assert str(it.index) == "500"
+
+
+@pytest.mark.parametrize(
+    ("value", "base", "index"),
+    [(1.0, 0.5, "200"), (-0.1, 0.5, None), (0.5, -0.5, None), (0.5, 0.0, None), (0.0, 0.5, "0"), (5.0, 0.5, None)],
+)
+def test_an_index_is_there_where_a_ratio_says_something(value: float, base: float, index: str | None) -> None:
+    found = find_bikes(declare_bikes(), {"mean_rides": base}, {"mean_rides": value}, {})
+    shown = compare(found.profiles[0], found)[0].index
+    assert (shown and str(shown)) == index
+
+
+@pytest.mark.parametrize(
+    ("value", "base", "shown"),
+    [
+        (0.02, 0.031, ["0.020", "0.031"]),
+        (0.94, 0.8, ["0.9", "0.8"]),
+        (0.0, 0.5, ["0.0", "0.5"]),
+        (-0.004, -0.006, ["-0.0040", "-0.0060"]),
+        (2_345_678.0, 150_000_000.0, ["2.3M", "150M"]),
+        (-12_345_678.0, 5.0, ["-12.3M", "5.0"]),
+    ],
+)
+def test_a_number_is_written_as_finely_as_it_is_small(value: float, base: float, shown: list[str]) -> None:
+    found = find_bikes(declare_bikes(), {"mean_rides": base}, {"mean_rides": value}, {})
+    it = compare(found.profiles[0], found)[0]
+    assert [str(it.value), str(it.base)] == shown
+
+
+def test_headings_and_sentences_keep_what_is_written_large() -> None:
+    assert (capitalise("vIP lounge"), capitalise(""), uncapitalise("Earn more")) == ("VIP lounge", "", "earn more")
+    assert uncapitalise("VIP lounge") == "VIP lounge"

@@ -1,0 +1,87 @@
+"""The page of a table that the pipeline never saw follows from the drafted declaration, and every figure is so."""
+
+import re
+
+import pytest
+
+from smartcart_pipeline.storage.home import Home
+from smartcart_pipeline.storage.warehouse import open_warehouse
+from smartcart_pipeline_tests.foreign_tables import deliver
+from smartcart_pipeline_tests.forked import smartcart
+from smartcart_pipeline_tests.report.test_contents import sections_of, text_of
+from smartcart_pipeline_tests.test_architecture import NAMED
+
+pytestmark = pytest.mark.night
+
+MEMBERS = "features JOIN clusters USING (customer_id)"
+
+
+@pytest.fixture(scope="module")
+def home(whole_night: None, tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """A night of hotel guests: revenue, stays by their logarithms, and bookings that were cancelled."""
+    folder = tmp_path_factory.mktemp("hotel")
+    export = deliver("hotel_guests", folder, 1_000, seed=7)
+    for command in (("init", export), ("run", "--input", export)):
+        done = smartcart(*command, "--home", folder / "home")
+        assert done.returncode == 0, done.stderr
+    return Home(folder / "home")
+
+
+@pytest.fixture(scope="module")
+def page(home: Home) -> str:
+    return home.report.read_text()
+
+
+def test_it_has_the_sections_that_were_declared(page: str) -> None:
+    found = sections_of(page)
+    assert {"against", "outcomes", "do", "sizes"} <= set(found)
+    # No channels and no composition.
+    assert "buying" not in found
+    assert "how they buy" not in text_of(page)
+
+
+def test_no_word_on_it_is_of_another_company(page: str) -> None:
+    told = text_of(page[: page.index('<section id="decision"')])
+    assert set(NAMED.findall(told)) == set()
+    for word in ("spending", "campaign", "web site", "catalogue"):
+        assert word not in told
+
+
+def asked(source: str) -> str:
+    """The query for a figure of customers."""
+    found = re.fullmatch(r"(\w+)\.(\w+)(?:\[(\w+)(?:,(\w+))?\])?", source)
+    assert found, source
+    kind, column, segment = found[1], found[2], found[3]
+    where = f"WHERE segment_id = '{segment}'" if segment else ""
+    reaches = f"({column} >= (SELECT avg({column}) FROM features))::INT"
+    if kind == "profiles" and not column.startswith("mean_"):
+        return f"SELECT sum(customers * {column}) / sum(customers) FROM profiles {where}"
+    measure = {
+        "profiles": f"avg({column.removeprefix('mean_')})",
+        "typical": f"exp(avg({column})) - 1",
+        "reached": f"avg({reaches})",
+        "below": f"1 - avg({reaches})",
+    }[kind]
+    return f"SELECT {measure} FROM {MEMBERS} {where}"
+
+
+def test_what_it_says_of_customers_is_so(page: str, home: Home) -> None:
+    told = set(re.findall(r'<data value="([^"]+)" data-source="((?:profiles|typical|reached|below)\.[^"]+)"', page))
+    figures = {
+        (value, source) for value, source in told if not source.startswith(("profiles.customers", "profiles.share["))
+    }
+    wrong = []
+    with open_warehouse(home.warehouse) as warehouse:
+        for value, source in figures:
+            [[right]] = warehouse.sql(asked(source)).fetchall()
+            if float(value) != pytest.approx(right, 1e-9, abs=1e-9):
+                wrong.append((source, value, right))
+    kinds = {source.partition(".")[0] for _, source in figures}
+    assert wrong == []
+    assert kinds == {"profiles", "typical", "reached", "below"}
+
+
+def test_every_suggestion_for_a_number_is_true_of_most(page: str) -> None:
+    shares = re.findall(r'<data value="([^"]+)" data-source="(?:reached|below)\.', page)
+    assert len(shares) > 3
+    assert all(float(share) > 0.5 for share in shares)
