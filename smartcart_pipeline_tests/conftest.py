@@ -4,6 +4,7 @@ import gc
 import os
 import shutil
 from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ Frames = Callable[[pd.DataFrame], Any]
 # Begun in this order, for a process works through what belongs together alone: Spark and browsers wait for much.
 LONGEST = (
     "test_spark.py",
+    "test_foreign_nights.py",
     "test_killing.py",
     "test_identity_nights.py",
     "test_ui.py",
@@ -184,8 +186,8 @@ def as_frame(request: pytest.FixtureRequest, engine: DuckDBEngine) -> Frames:
     return convert
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
+@contextmanager
+def running_browser() -> Iterator[Any]:
     """Debian's Chromium, without a display: WebGL by software, and nothing that calls out by itself."""
     path = shutil.which("chromium")
     if path is None:
@@ -200,6 +202,13 @@ def browser() -> Iterator[Any]:
         )
         yield started
         started.close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A browser for all tests of a file. No night can be run in this process while it is there."""
+    with running_browser() as started:
+        yield started
 
 
 def to_pandas(frame: Any) -> pd.DataFrame:
