@@ -1,6 +1,8 @@
 """The guides say what the code says, and what they show works."""
 
+import csv
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,8 @@ from smartcart_pipeline.orchestration.settings import Settings
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline_tests.conftest import REPOSITORY, SAMPLE
 from smartcart_pipeline_tests.declared import CONTRACT, TABLES, VIEWS
+from smartcart_pipeline_tests.foreign_tables import deliver
+from smartcart_pipeline_tests.forked import smartcart
 
 GUIDES = REPOSITORY / "docs" / "guides"
 ASKED_IN = ("warehouse.md", "scoring.md")
@@ -123,3 +127,33 @@ def test_every_path_the_readme_shows_exists():
     named = re.findall(r"`(smartcart_pipeline(?:_tests)?/[\w./]*)`", text)
     assert named
     assert [name for name in named if not Path(REPOSITORY / name).exists()] == []
+
+
+CUSTOMERS_GUIDE = GUIDES / "customers.md"
+COMMANDS = [
+    command
+    for block in re.findall(r"```\n(smartcart .*?)```", CUSTOMERS_GUIDE.read_text(), re.DOTALL)
+    for command in block.splitlines()
+]
+
+
+def test_the_commands_from_a_file_to_a_campaign_work_in_their_order(whole_night: None, tmp_path: Path):
+    deliver("telco_churn", tmp_path, customers=600, seed=7).rename(tmp_path / "customers.csv")
+    assert [command.split()[1] for command in COMMANDS] == [
+        "init",
+        "contract",
+        "contract",
+        "run",
+        "report",
+        "sql",
+        "sql",
+        "score",
+    ]
+    for command in COMMANDS:
+        done = smartcart(*shlex.split(command)[1:], cwd=tmp_path)
+        assert done.returncode == 0, (command, done.stderr)
+    with (tmp_path / "campaign.csv").open(encoding="utf-8") as file:
+        listed = list(csv.DictReader(file))
+    assert {row["segment_id"] for row in listed} == {"S03"}
+    assert {row["is_kept_aside"] for row in listed} == {"true", "false"}
+    assert len((tmp_path / "scores.csv").read_text(encoding="utf-8").splitlines()) == 601
