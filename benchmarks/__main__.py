@@ -2,7 +2,7 @@
 
 import sys
 
-from benchmarks import identity, kills, longevity, mutants, nightly, scale, scoring, spark
+from benchmarks import any_table, identity, kills, longevity, mutants, nightly, scale, scoring, spark
 
 BENCHMARKS = {
     "nightly": nightly.main,
@@ -10,6 +10,7 @@ BENCHMARKS = {
     "identity": lambda: identity.main([]),
     "spark": lambda: spark.main([]),
     "scoring": lambda: scoring.main([]),
+    "any_table": lambda: any_table.main([]),
     "kills": lambda: kills.main([]),
     "longevity": lambda: longevity.main([]),
     "mutants": lambda: mutants.main([]),
