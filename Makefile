@@ -18,8 +18,9 @@ DEV := .venv/.ready-dev-$(MADE_FROM)
 # Spark is large and needs Java: it is set up for what uses it only, and tests of it are skipped without.
 SPARK := .venv/.ready-spark-$(MADE_FROM)
 BENCH := .venv/.ready-bench-$(MADE_FROM)
-# The DuckDB that most tools carry today, to open what the pipeline's own has written.
-OLDER := .venv-duckdb15/.ready-$(MADE_FROM)
+# Tools of others, which read what the pipeline writes and write what it reads: datacontract-cli, and the DuckDB 1.5 that it
+# and most tools carry today.
+OTHERS := .venv-others/.ready-$(MADE_FROM)
 JAVA := $(shell command -v java 2>/dev/null)
 
 # Without byte code everything takes two to three times as long to start.
@@ -35,7 +36,7 @@ run: $(READY) ## Segment the sample in data/ (more options: make run ARGS="--jso
 PYTEST := $(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder
 CORES := $(shell nproc 2>/dev/null || echo 2)
 
-test: $(DEV) $(OLDER) $(if $(JAVA),$(SPARK)) lint ## Lint and the whole test suite (with COV=1, which lines it runs, too).
+test: $(DEV) $(OTHERS) $(if $(JAVA),$(SPARK)) lint ## Lint and the whole test suite (with COV=1, which lines it runs, too).
 	@$(PYTEST) --numprocesses $$(($(CORES) + 1)) $(if $(COV),--cov --cov-report=term) $(ARGS)
 
 check: $(DEV) ## For daily work: lint, and every test that runs no whole night.
@@ -70,11 +71,11 @@ lock: ## Pin the dependencies anew (needs uv; newer versions: make lock ARGS=--u
 		$(BIN)/python -c "import sys, tomllib; extras = tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies']; print(*(one for name in sys.argv[1:] for one in extras[name]), sep='\n')" $$lock \
 			| $(COMPILE) - --constraint requirements.lock $(ARGS) --output-file requirements-$${lock%% *}.lock || exit 1; \
 	done
-	@echo 'duckdb>=1.5,<1.6' | $(COMPILE) - $(ARGS) --no-annotate --output-file requirements-duckdb15.lock
+	@echo 'datacontract-cli[csv]>=1.2,<2' 'duckdb>=1.5,<1.6' | tr ' ' '\n' | $(COMPILE) - $(ARGS) --no-annotate --output-file requirements-others.lock
 
 clean: ## Remove the environment and the caches; data/ stays.
 	@rm -f .venv/.ready*
-	@rm -rf .venv .venv-duckdb15 .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage* build dist *.egg-info
+	@rm -rf .venv .venv-others .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage* build dist *.egg-info
 
 # A lock names everything. Left to resolve extras, pip may ask for hashes of versions that nobody pinned. Byte code is made
 # afterwards: pip makes it with one process, of one file after the other.
@@ -150,15 +151,15 @@ else
 endif
 	@touch ".venv/.ready-bench-$$($(TELL_MADE_FROM))"
 
-$(OLDER): | $(READY)
-	@echo "Setting up DuckDB 1.5 (once) …" >&2
-	@rm -rf .venv-duckdb15
+$(OTHERS): | $(READY)
+	@echo "Setting up the tools of others (once) …" >&2
+	@rm -rf .venv-others
 ifneq ($(UV),)
-	@uv venv --quiet --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" .venv-duckdb15
-	@uv pip install --quiet --python .venv-duckdb15/bin/python --no-deps --require-hashes -r requirements-duckdb15.lock
+	@uv venv --quiet --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" .venv-others
+	@uv pip install --quiet --python .venv-others/bin/python --no-deps --require-hashes -r requirements-others.lock
 else
-	@$(PYTHON) -m venv .venv-duckdb15
-	@.venv-duckdb15/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
-		-r requirements-duckdb15.lock
+	@$(PYTHON) -m venv .venv-others
+	@.venv-others/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-compile \
+		--require-hashes -r requirements-others.lock
 endif
-	@touch ".venv-duckdb15/.ready-$$($(TELL_MADE_FROM))"
+	@touch ".venv-others/.ready-$$($(TELL_MADE_FROM))"

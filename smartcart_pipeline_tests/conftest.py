@@ -165,13 +165,23 @@ def real_export() -> Path:
     return REAL
 
 
+def _of_others(name: str) -> Path:
+    path = REPOSITORY / ".venv-others" / "bin" / name
+    if not path.exists():
+        pytest.skip(f"tools of others are not at {path.relative_to(REPOSITORY)}: make test sets them up")
+    return path
+
+
 @pytest.fixture(scope="session")
 def older_duckdb() -> Path:
     """A Python with DuckDB 1.5, which most tools carry today."""
-    path = REPOSITORY / ".venv-duckdb15" / "bin" / "python"
-    if not path.exists():
-        pytest.skip(f"DuckDB 1.5 is not at {path.relative_to(REPOSITORY)}: make test sets it up")
-    return path
+    return _of_others("python")
+
+
+@pytest.fixture(scope="session")
+def datacontract() -> Path:
+    """The program of datacontract-cli, which drafts and checks contracts of the same standard."""
+    return _of_others("datacontract")
 
 
 @pytest.fixture(params=["pandas", "duckdb"])

@@ -2,7 +2,6 @@
 
 import copy
 import json
-import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,6 @@ from smartcart_pipeline.declaration.reading_contract import build_contract, read
 from smartcart_pipeline_tests.conftest import SAMPLE
 from smartcart_pipeline_tests.declared import BEHAVIOURAL
 
-DATACONTRACT = "SMARTCART_DATACONTRACT"
 SHIPPED_CONTRACT = yaml.safe_load((SHIPPED / "contract.yaml").read_text(encoding="utf-8"))
 KEY_PART = {"name": "id", "primaryKey": True, "logicalType": "integer"}
 
@@ -323,12 +321,9 @@ def test_an_error_keeps_all_faults(tmp_path: Path) -> None:
     assert str(caught.value).endswith("(and 3 more). Correct the file.")
 
 
-def test_what_datacontract_makes_of_the_sample_is_read(tmp_path: Path) -> None:
-    program = os.environ.get(DATACONTRACT)
-    if not program:
-        pytest.skip(f"{DATACONTRACT} names no datacontract program of an environment of its own")
+def test_what_datacontract_makes_of_the_sample_is_read(tmp_path: Path, datacontract: Path) -> None:
     path = tmp_path / "contract.yaml"
-    made = [program, "import", "csv", "--source", str(SAMPLE), "--output", str(path)]
+    made = [datacontract, "import", "csv", "--source", str(SAMPLE), "--output", str(path)]
     subprocess.run(made, check=True, capture_output=True, cwd=tmp_path)
     said = yaml.safe_load(path.read_text(encoding="utf-8"))
     said["schema"][0]["properties"][0]["primaryKey"] = True
@@ -336,5 +331,5 @@ def test_what_datacontract_makes_of_the_sample_is_read(tmp_path: Path) -> None:
     assert contract.names == BEHAVIOURAL.contract.names
     assert contract.headers == BEHAVIOURAL.contract.headers
     # And what is ours, it finds no fault with.
-    ours = [program, "lint", str(SHIPPED / "contract.yaml")]
+    ours = [datacontract, "lint", str(SHIPPED / "contract.yaml")]
     assert subprocess.run(ours, check=False, capture_output=True, cwd=tmp_path).returncode == 0
