@@ -177,18 +177,17 @@ class DuckDBEngine:
         self, frame: nw.LazyFrame[Any], group: str, columns: Sequence[str]
     ) -> dict[int, dict[str, tuple[np.ndarray, np.ndarray]]]:
         """See `Engine.count_values`; in one pass, if they are not many."""
-        counts: dict[int, dict[str, tuple[np.ndarray, np.ndarray]]] = {}
-        for part in passes(frame, columns):
+
+        def count(part: list[str]) -> Any:
             names = ", ".join(map(identifier, part))
             sets = ", ".join(f"({identifier(group)}, {identifier(column)})" for column in part)
             # GROUPING sets the bit of each column that a row is not about; the last column's is the lowest.
-            counted = self.connection.sql(
+            return self.connection.sql(
                 f"SELECT {identifier(group)} AS 'group', GROUPING({names}) AS others, {names}, count(*) AS customers "
                 f"FROM ({self.query(frame)}) GROUP BY GROUPING SETS ({sets})"
             ).to_arrow_table()
-            for cluster, found in split_counts(counted, part).items():
-                counts.setdefault(cluster, {}).update(found)
-        return counts
+
+        return count_in_passes(frame, columns, count)
 
     def count_repeats(self, frame: nw.LazyFrame[Any], columns: Sequence[str]) -> int:
         """See `Engine.count_repeats`; in one pass.
@@ -349,16 +348,28 @@ def insert_rows(connection: duckdb.DuckDBPyConnection, into: str, rows: Rows, ta
     connection.execute(f"{into} SELECT unnest($1::STRUCT({fields})[], max_depth := 2)", [complete])
 
 
-def passes(frame: nw.LazyFrame[Any], columns: Sequence[str]) -> Iterator[list[str]]:
-    """Which columns are counted together: as many as a query can tell apart, and few of which have many values.
+def count_in_passes(
+    frame: nw.LazyFrame[Any], columns: Sequence[str], count: Callable[[list[str]], Any]
+) -> dict[int, dict[str, tuple[np.ndarray, np.ndarray]]]:
+    """Count the values of many columns, some of them at a time.
 
     Args:
         frame: What is counted.
         columns: The columns to count.
+        count: Counts some of them over grouping sets, and gives what `split_counts` takes apart.
 
-    Yields:
-        Some of the columns, in order.
+    Returns:
+        As `Engine.count_values`.
     """
+    counts: dict[int, dict[str, tuple[np.ndarray, np.ndarray]]] = {}
+    for part in _passes(frame, columns):
+        for group, found in split_counts(count(part), part).items():
+            counts.setdefault(group, {}).update(found)
+    return counts
+
+
+def _passes(frame: nw.LazyFrame[Any], columns: Sequence[str]) -> Iterator[list[str]]:
+    """Which columns are counted together: as many as a query can tell apart, and few of which have many values."""
     schema = frame.collect_schema()
     part: list[str] = []
     continuous = 0

@@ -19,7 +19,7 @@ from smartcart_pipeline.declaration.contract import KEY
 from smartcart_pipeline.declaration.tables import Table
 from smartcart_pipeline.engines import apart
 from smartcart_pipeline.engines.apart import P, T
-from smartcart_pipeline.engines.duckdb import DuckDBEngine, passes, split_counts
+from smartcart_pipeline.engines.duckdb import DuckDBEngine, count_in_passes
 from smartcart_pipeline.engines.engine import Schemas, Written
 from smartcart_pipeline.engines.lineage import Columns
 from smartcart_pipeline.segmentation import Rows
@@ -254,8 +254,7 @@ class SparkEngine:
         """See `Engine.count_values`; in one pass, if they are not many."""
         from pyspark.sql import functions as sql  # noqa: PLC0415
 
-        counts: dict[int, dict[str, tuple[np.ndarray, np.ndarray]]] = {}
-        for part in passes(frame, columns):
+        def count(part: list[str]) -> Any:
             # The group stands in every set, so its bit, the highest, is never set.
             counted = (
                 nw.to_native(frame)
@@ -263,11 +262,10 @@ class SparkEngine:
                 .agg(sql.grouping_id().alias("others"), sql.count("*").alias("customers"))
                 .withColumnRenamed(group, "group")
             )
-            with _pandas_unused():
-                found = split_counts(counted.toArrow(), part)
-            for cluster, values in found.items():
-                counts.setdefault(cluster, {}).update(values)
-        return counts
+            return counted.toArrow()
+
+        with _pandas_unused():
+            return count_in_passes(frame, columns, count)
 
     def refine_centroids(self, points: nw.LazyFrame[Any], centroids: np.ndarray) -> np.ndarray:
         """See `Engine.refine_centroids`: MLlib's k-means."""
