@@ -9,7 +9,7 @@ from smartcart_pipeline.declaration.tables import SCHEMAS
 if TYPE_CHECKING:
     import duckdb
 
-YES, NO = ("true", "yes", "t", "y", "1", "1.0"), ("false", "no", "f", "n", "0", "0.0")
+YES, NO = ("true", "yes", "t", "y"), ("false", "no", "f", "n")
 # Yes and no are 1 and 0.
 INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "BOOLEAN")
 
@@ -59,7 +59,7 @@ def boolean(value: str) -> str:
     Returns:
         An expression (BOOLEAN), null where it is neither.
     """
-    yes, no = (", ".join(map(literal, words)) for words in (YES, NO))
+    yes, no = (", ".join(map(literal, words)) for words in ((*YES, "1", "1.0"), (*NO, "0", "0.0")))
     text = f"lower(trim(CAST({value} AS VARCHAR)))"
     return f"CASE WHEN {text} IN ({yes}) THEN true WHEN {text} IN ({no}) THEN false END"
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from smartcart_pipeline.declaration.contract import Contract, DeliveredColumn
 from smartcart_pipeline.engines.duckdb import DuckDBEngine
+from smartcart_pipeline.engines.sql import NO, YES
 from smartcart_pipeline.exports.inspecting import Export
 from smartcart_pipeline.exports.reading_duckdb import read_export, readings_of
 
@@ -31,8 +32,6 @@ FEW_VALUES = 12
 KEPT_LEVELS = 200
 # So many lines of repeated ids are told.
 TOLD_LINES = 3
-
-YES, NO = ("yes", "y", "true", "t"), ("no", "n", "false", "f")
 
 Kind = Literal["whole", "decimal", "date", "flag", "text", "empty", "unread"]
 
