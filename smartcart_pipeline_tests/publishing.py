@@ -12,7 +12,7 @@ from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.lake import Fitted, Lake
 from smartcart_pipeline.storage.publications import Published, publish, run_of
 from smartcart_pipeline.storage.warehouse import Contents, Publication, now, open_warehouse
-from smartcart_pipeline_tests.declared import BEHAVIOURAL, TABLES
+from smartcart_pipeline_tests.declared import BEHAVIOURAL, TABLES, VIEWS
 from smartcart_pipeline_tests.segmentation.test_model import random_model
 
 # Values of each type for tables whose content does not matter.
@@ -47,7 +47,7 @@ def publication(run_id: str) -> Publication:
 
 def contents(run_id: str, files: Mapping[str, Path], copied_rows: int = 10) -> Contents:
     lineage: Rows = [{"asset": name, "run_id": run_of(file), "upstream_assets": []} for name, file in files.items()]
-    return Contents(publication(run_id), BEHAVIOURAL, files, lineage, [], copied_rows)
+    return Contents(publication(run_id), BEHAVIOURAL, VIEWS, files, lineage, [], copied_rows)
 
 
 def some_row(table: Table) -> dict[str, object]:

@@ -4,7 +4,7 @@
 `declare_tables` adds the columns that follow from a declaration: writing, schema checks and the warehouse read those.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
@@ -811,6 +811,18 @@ def declare_tables(declaration: Declaration) -> dict[str, Table]:
         )
         for name, table in OUTLINES.items()
     }
+
+
+def declare_further(names: Iterable[str]) -> list[Column]:
+    """Columns of an export beyond the contract, as they are carried along.
+
+    Args:
+        names: Their names in tables.
+
+    Returns:
+        A column each.
+    """
+    return [Column(name, "VARCHAR", "As delivered; no feature reads it.", nullable=True) for name in names]
 
 
 def declare_raw(contract: Contract) -> Table:

@@ -11,7 +11,7 @@ from smartcart_pipeline.declaration.columns import Column
 from smartcart_pipeline.declaration.contract import KEY
 from smartcart_pipeline.declaration.declaration import Declaration
 from smartcart_pipeline.declaration.recipe import Feature, Recipe
-from smartcart_pipeline.declaration.tables import SEGMENT_ID, Schema, declare_tables
+from smartcart_pipeline.declaration.tables import SEGMENT_ID, Schema, declare_further, declare_tables
 
 
 @dataclass(frozen=True)
@@ -64,10 +64,9 @@ def declare_views(declaration: Declaration, further: Sequence[str] = ()) -> dict
     features = [column for column in tables["features"].columns if column.name != KEY]
     read = {KEY, *declaration.columns_read, *declaration.recipe.beside}
     unread = [known[name] for name in declaration.contract.names if name not in read]
-    carried = [Column(name, "VARCHAR", "As delivered; no feature reads it.", nullable=True) for name in further]
     return {
         view.name: replace(view, sql=" ".join(view.sql.split()))
-        for view in _views(declaration.recipe, known, features, [*unread, *carried])
+        for view in _views(declaration.recipe, known, features, [*unread, *declare_further(further)])
     }
 
 

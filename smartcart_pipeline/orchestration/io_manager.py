@@ -8,9 +8,8 @@ from typing import Any
 import dagster as dg
 import duckdb
 
-from smartcart_pipeline.declaration.columns import Column
 from smartcart_pipeline.declaration.errors import ExportError
-from smartcart_pipeline.declaration.tables import Table
+from smartcart_pipeline.declaration.tables import Table, declare_further
 from smartcart_pipeline.engines.lineage import Columns
 from smartcart_pipeline.engines.sql import unquoted
 from smartcart_pipeline.orchestration.faults import naming_the_fault
@@ -79,7 +78,6 @@ def describe_stored(table: Table, stored: Stored) -> Mapping[str, Any]:
     Returns:
         Row count, schema, column lineage (for Dagster, and as a table for people), path and size.
     """
-    further = [Column(name, "VARCHAR", "As delivered; no feature reads it.", nullable=True) for name in stored.further]
     columns = [
         dg.TableColumn(
             column.name,
@@ -87,7 +85,7 @@ def describe_stored(table: Table, stored: Stored) -> Mapping[str, Any]:
             column.description,
             constraints=dg.TableColumnConstraints(nullable=column.nullable, unique=column.unique),
         )
-        for column in (*table.columns, *further)
+        for column in (*table.columns, *declare_further(stored.further))
     ]
     return {
         "dagster/row_count": stored.rows,

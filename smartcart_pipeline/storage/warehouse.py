@@ -5,7 +5,7 @@ run, views. How a finished file becomes the published one is told in `publicatio
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -16,7 +16,7 @@ import duckdb
 
 from smartcart_pipeline.declaration.declaration import Declaration
 from smartcart_pipeline.declaration.tables import RECORDS, SCHEMAS, Table, declare_tables
-from smartcart_pipeline.declaration.views import View, declare_views
+from smartcart_pipeline.declaration.views import View
 from smartcart_pipeline.engines.duckdb import DuckDBEngine, insert_rows
 from smartcart_pipeline.engines.macros import SCORED_FROM, create_macros
 from smartcart_pipeline.engines.sql import identifier, literal, parquet, see_all
@@ -70,23 +70,23 @@ class Contents:
 
     Attributes:
         publication: What it says of itself.
-        declaration: What its tables and views hold.
+        declaration: What its tables hold.
+        views: Its views, by name; each reads tables and those before it.
         files: The Parquet file of each table.
         lineage: Rows of its table `lineage`.
         column_lineage: Rows of its table `column_lineage`.
         copied_rows: A file of more rows is not copied: the warehouse has a view of it.
         checks: Rows of its table `checks`.
-        further: Columns of `cleaned` beyond the contract.
     """
 
     publication: Publication
     declaration: Declaration
+    views: Mapping[str, View]
     files: Mapping[str, Path]
     lineage: Rows
     column_lineage: Rows
     copied_rows: int
     checks: Rows = field(default_factory=list)
-    further: Sequence[str] = ()
 
 
 def now() -> datetime:
@@ -220,7 +220,7 @@ def add_records(connection: Any, contents: Contents) -> None:
 
 def add_views(connection: Any, contents: Contents) -> None:
     """The declared views, each over what stands before it."""
-    for name, view in declare_views(contents.declaration, contents.further).items():
+    for name, view in contents.views.items():
         connection.execute(f"CREATE VIEW {identifier(name)} AS {view.sql}")
         _comment(connection, "VIEW", view)
 

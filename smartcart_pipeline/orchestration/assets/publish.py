@@ -77,12 +77,12 @@ def warehouse(
     contents = Contents(
         publication,
         declaration,
+        shown,
         files,
         lineage_rows(made, publication.run_id, publication.code_version, publication.published_at, shown),
         column_lineage_rows(made, declaration, shown),
         settings.copied_rows,
         check_rows(context.instance, made),
-        further,
     )
     with naming_the_fault():
         pending = _prepare_record(engine, lake, home, record, night) if is_new else None
