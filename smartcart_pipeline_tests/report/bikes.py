@@ -11,6 +11,7 @@ from smartcart_pipeline.declaration.declaration import Declaration, declare
 from smartcart_pipeline.declaration.reading_contract import build_contract
 from smartcart_pipeline.declaration.reading_recipe import build_recipe
 from smartcart_pipeline.report.reading import Findings
+from smartcart_pipeline_tests.report.first_night import first_night
 
 NUMBERS = ("rides", "distance_km", "late_share")
 FLAGS = ("owns_helmet", "renewed", "wrote_review")
@@ -121,14 +122,5 @@ def find_bikes(declaration: Declaration, base: Plain, *segments: Plain) -> Findi
             for component in ("pc1", "pc2", "pc3")
         ],
         imputed={},
-        rejected=[],
-        examples=[],
-        checks=[],
-        night={"night": 1, "as_of_date": date(2026, 3, 1), "model_version": "v1", "is_promoted": True}
-        | {"customers": 1_000, "segments": len(segments), "verdict": "Promoted: it is the first model of this home."},
-        before=None,
-        flows=[],
-        events=[],
-        decision=[{"criterion": "first_model", "role": "reason", "value": 1.0, "limit": 1.0, "passed": True}],
-        drift=[],
+        **first_night(date(2026, 3, 1), len(segments)),
     )

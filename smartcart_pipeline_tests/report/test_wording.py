@@ -24,6 +24,7 @@ from smartcart_pipeline.report.wording import (
 )
 from smartcart_pipeline_tests.declared import BEHAVIOURAL, CATEGORIES, RECIPES, TABLES
 from smartcart_pipeline_tests.report.bikes import declare_bikes, find_bikes
+from smartcart_pipeline_tests.report.first_night import first_night
 
 RECIPE = BEHAVIOURAL.recipe
 CHANNELS = ("num_web_purchases", "num_catalog_purchases", "num_store_purchases")
@@ -89,16 +90,7 @@ def findings(*segments: dict[str, Any]) -> Findings:
         comparison=[],
         loadings=[],
         imputed={"income": 0},
-        rejected=[],
-        examples=[],
-        checks=[],
-        night={"night": 1, "as_of_date": date(2014, 6, 29), "model_version": "v1", "is_promoted": True}
-        | {"customers": 1_000, "segments": len(segments), "verdict": "Promoted: it is the first model of this home."},
-        before=None,
-        flows=[],
-        events=[],
-        decision=[{"criterion": "first_model", "role": "reason", "value": 1.0, "limit": 1.0, "passed": True}],
-        drift=[],
+        **first_night(date(2014, 6, 29), len(segments)),
     )
 
 
