@@ -141,14 +141,14 @@ def test_what_does_not_fit_into_memory_is_spilled_and_swept(tmp_path: Path):
 def test_a_long_write_says_how_far_it_is(tmp_path: Path, engine: DuckDBEngine, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("smartcart_pipeline.engines.duckdb.REPORT_SECONDS", 0.02)
     names = [column for column in FEATURES.names if column not in {"customer_id", "living_with", "education"}]
-    table = pa.table({"customer_id": np.arange(1_000_000)})
+    table = pa.table({"customer_id": np.arange(4_000_000)})
     frame = engine.frame(table).with_columns(
         *[nw.lit(1).alias(name) for name in names], living_with=nw.lit("Alone"), education=nw.lit("Graduate")
     )
     engine.write(frame, FEATURES, tmp_path / "features.parquet")
     shares: list[float] = []
     stored = engine.scan(tmp_path / "features.parquet", "features")
-    assert engine.write(stored, FEATURES, tmp_path / "again.parquet", shares.append).rows == 1_000_000
+    assert engine.write(stored, FEATURES, tmp_path / "again.parquet", shares.append).rows == 4_000_000
     assert shares == sorted(shares)
     assert len(shares) >= 2
     assert all(0 < share <= 1 for share in shares)
