@@ -17,7 +17,7 @@ from smartcart_pipeline.declaration.contract import KEY
 from smartcart_pipeline.declaration.tables import BEFORE, Table
 from smartcart_pipeline.engines import apart
 from smartcart_pipeline.engines.apart import P, T
-from smartcart_pipeline.engines.engine import Schemas, Span, Written
+from smartcart_pipeline.engines.engine import GroupedCounts, Schemas, Span, Written
 from smartcart_pipeline.engines.lineage import Columns, trace_columns
 from smartcart_pipeline.engines.sql import identifier, literal, parquet
 from smartcart_pipeline.segmentation import Rows, clustering, components, scaling
@@ -173,9 +173,7 @@ class DuckDBEngine:
         """
         return sum_moments(self.arrays(frame, columns), tuple(columns))
 
-    def count_values(
-        self, frame: nw.LazyFrame[Any], group: str, columns: Sequence[str]
-    ) -> dict[int, dict[str, tuple[np.ndarray, np.ndarray]]]:
+    def count_values(self, frame: nw.LazyFrame[Any], group: str, columns: Sequence[str]) -> GroupedCounts:
         """See `Engine.count_values`; in one pass, if they are not many."""
 
         def count(part: list[str]) -> Any:
@@ -350,7 +348,7 @@ def insert_rows(connection: duckdb.DuckDBPyConnection, into: str, rows: Rows, ta
 
 def count_in_passes(
     frame: nw.LazyFrame[Any], columns: Sequence[str], count: Callable[[list[str]], Any]
-) -> dict[int, dict[str, tuple[np.ndarray, np.ndarray]]]:
+) -> GroupedCounts:
     """Count the values of many columns, some of them at a time.
 
     Args:
@@ -361,7 +359,7 @@ def count_in_passes(
     Returns:
         As `Engine.count_values`.
     """
-    counts: dict[int, dict[str, tuple[np.ndarray, np.ndarray]]] = {}
+    counts: GroupedCounts = {}
     for part in _passes(frame, columns):
         for group, found in split_counts(count(part), part).items():
             counts.setdefault(group, {}).update(found)
@@ -384,7 +382,7 @@ def _passes(frame: nw.LazyFrame[Any], columns: Sequence[str]) -> Iterator[list[s
         yield part
 
 
-def split_counts(counted: Any, columns: Sequence[str]) -> dict[int, dict[str, tuple[np.ndarray, np.ndarray]]]:
+def split_counts(counted: Any, columns: Sequence[str]) -> GroupedCounts:
     """Take the result of a count over grouping sets apart.
 
     Args:
@@ -397,7 +395,7 @@ def split_counts(counted: Any, columns: Sequence[str]) -> dict[int, dict[str, tu
     """
     import pyarrow as pa  # noqa: PLC0415  (not every use of the engine needs it)
 
-    counts: dict[int, dict[str, tuple[np.ndarray, np.ndarray]]] = {}
+    counts: GroupedCounts = {}
     every, others = (1 << len(columns)) - 1, _as_array(counted["others"])
     for number, column in enumerate(reversed(columns)):
         is_about = np.packbits(others == every - (1 << number), bitorder="little")

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 Frame = nw.LazyFrame[Any]
 # The columns of each table of the lake.
 Schemas = Mapping[str, Sequence[str]]
+# Of each group, for each column: values, and how many rows have each, as arrays of shape (values,).
+GroupedCounts = dict[int, dict[str, tuple[np.ndarray, np.ndarray]]]
 
 
 @dataclass(frozen=True)
@@ -128,9 +130,7 @@ class Engine(Framing, Counting, Protocol):
             their numbers) and `hashed` (all ids' hashes, one crossed with the other).
         """
 
-    def count_values(
-        self, frame: Frame, group: str, columns: Sequence[str]
-    ) -> dict[int, dict[str, tuple[np.ndarray, np.ndarray]]]:
+    def count_values(self, frame: Frame, group: str, columns: Sequence[str]) -> GroupedCounts:
         """Count how often each value of each column occurs in each group, in one pass.
 
         Args:

@@ -20,7 +20,7 @@ from smartcart_pipeline.declaration.tables import Table
 from smartcart_pipeline.engines import apart
 from smartcart_pipeline.engines.apart import P, T
 from smartcart_pipeline.engines.duckdb import DuckDBEngine, count_in_passes
-from smartcart_pipeline.engines.engine import Schemas, Written
+from smartcart_pipeline.engines.engine import GroupedCounts, Schemas, Written
 from smartcart_pipeline.engines.lineage import Columns
 from smartcart_pipeline.segmentation import Rows
 from smartcart_pipeline.segmentation.clustering import LLOYD_STEPS, LLOYD_TOLERANCE
@@ -248,9 +248,7 @@ class SparkEngine:
         )
         return self.rows(nw.from_native(summed))
 
-    def count_values(
-        self, frame: nw.LazyFrame[Any], group: str, columns: Sequence[str]
-    ) -> dict[int, dict[str, tuple[np.ndarray, np.ndarray]]]:
+    def count_values(self, frame: nw.LazyFrame[Any], group: str, columns: Sequence[str]) -> GroupedCounts:
         """See `Engine.count_values`; in one pass, if they are not many."""
         from pyspark.sql import functions as sql  # noqa: PLC0415
 
