@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from smartcart_pipeline.engines.sql import YES
 from smartcart_pipeline.exports.naming import is_plural, lexicon, plain, says, speaks_for_id, spoken, words_in
 from smartcart_pipeline.exports.surveying import Measured, Repeats, Survey
 
@@ -243,7 +244,7 @@ def _tell_lost(column: Measured, rows: int) -> str:
 
 def _tell_flag(column: Measured, rows: int) -> str:
     ways = "1 and 0" if column.is_numeric_flag else " and ".join(text for text, _ in column.levels[:2])
-    yes = sum(n for text, n in column.levels if text.lower() in ("1", "1.0", "yes", "y", "true", "t")) / column.sampled
+    yes = sum(n for text, n in column.levels if text.lower() in (*YES, "1", "1.0")) / column.sampled
     stands = "" if column.present == rows else ", which counts as no"
     return f"{plain(ways)}, {_percent(yes)} yes, {tell_missing(column, rows)}{stands}"
 
