@@ -71,7 +71,7 @@ lock: ## Pin the dependencies anew (needs uv; newer versions: make lock ARGS=--u
 		$(BIN)/python -c "import sys, tomllib; extras = tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies']; print(*(one for name in sys.argv[1:] for one in extras[name]), sep='\n')" $$lock \
 			| $(COMPILE) - --constraint requirements.lock $(ARGS) --output-file requirements-$${lock%% *}.lock || exit 1; \
 	done
-	@echo 'datacontract-cli[csv]>=1.2,<2' 'duckdb>=1.5,<1.6' | tr ' ' '\n' | $(COMPILE) - $(ARGS) --no-annotate --output-file requirements-others.lock
+	@printf '%s\n' 'datacontract-cli[csv]>=1.2,<2' 'duckdb>=1.5,<1.6' | $(COMPILE) - $(ARGS) --no-annotate --output-file requirements-others.lock
 
 clean: ## Remove the environment and the caches; data/ stays.
 	@rm -f .venv/.ready*
