@@ -300,6 +300,11 @@ class Column:
     categories: tuple[str, ...] = ()
     unique: bool = False
 
+    @property
+    def is_number(self) -> bool:
+        """Whether its values are numbers."""
+        return self.type in WHOLE or self.type in ("DOUBLE", "FLOAT")
+
 
 def narrowest(greatest: float) -> SqlType:
     """The narrowest whole type that holds numbers from 0 to a greatest one.

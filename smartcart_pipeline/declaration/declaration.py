@@ -19,6 +19,8 @@ from smartcart_pipeline.declaration.recipe import DaysSince, Recipe, read_by
 SHIPPED = Path(__file__).parents[1] / "smartcart"
 CONTRACT_FILE, RECIPE_FILE = "contract.yaml", "recipe.yaml"
 DEFAULT = "behavioural"
+# What is held beside it.
+ALTERNATIVE = "balanced"
 
 
 @dataclass(frozen=True)
@@ -96,12 +98,13 @@ def digest_of(document: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(document, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
-def read_declaration(folder: Path, recipe: str | None = None) -> Declaration:
+def read_declaration(folder: Path, recipe: str | None = None, segments: int | None = None) -> Declaration:
     """The declaration that a home goes by.
 
     Args:
         folder: The home. Its own `contract.yaml` and `recipe.yaml`, where they are there, come before the shipped ones.
         recipe: The name of a shipped recipe, or the path of a file, instead.
+        segments: How many segments there shall be, whatever the recipe says; None for what it says.
 
     Returns:
         The declaration.
@@ -112,7 +115,10 @@ def read_declaration(folder: Path, recipe: str | None = None) -> Declaration:
     """
     own = folder / CONTRACT_FILE
     contract = read_contract(own if own.is_file() else SHIPPED / CONTRACT_FILE)
-    return declare(contract, read_recipe(_find_recipe(folder, recipe), contract, shipped_recipes()))
+    found = read_recipe(_find_recipe(folder, recipe), contract, shipped_recipes())
+    if segments is not None:
+        found = replace(found, segments=segments, source={**found.source, "segments": segments})
+    return declare(contract, found)
 
 
 def declare(contract: Contract, recipe: Recipe) -> Declaration:
@@ -123,12 +129,33 @@ def declare(contract: Contract, recipe: Recipe) -> Declaration:
         recipe: The recipe.
 
     Returns:
-        Both; what the recipe refuses to do without, the contract requires.
+        Both; what the recipe refuses to do without, the contract requires, and what it counts as missing may be so.
     """
     columns = tuple(
-        replace(column, nullable=column.nullable and column.name not in recipe.refused) for column in contract.columns
+        replace(
+            column,
+            nullable=(column.nullable or column.name in recipe.unknown) and column.name not in recipe.refused,
+        )
+        for column in contract.columns
     )
     return Declaration(replace(contract, columns=columns), recipe)
+
+
+def find_alternative(declaration: Declaration) -> Declaration | None:
+    """The recipe that may do better where a recipe's segments are not to be believed.
+
+    Args:
+        declaration: What a night goes by.
+
+    Returns:
+        The shipped `balanced` for a contract that has all its columns; None for that recipe itself, or another table.
+    """
+    other = shipped_declaration(ALTERNATIVE)
+    known = {column.name: column.type for column in declaration.contract.columns}
+    fits = declaration.contract.name == other.contract.name and all(
+        known.get(name) == other.contract.by_name[name].type for name in other.columns_read
+    )
+    return other if fits and declaration.recipe.seen_by != other.recipe.seen_by else None
 
 
 def _find_recipe(folder: Path, recipe: str | None) -> Path:

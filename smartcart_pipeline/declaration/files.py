@@ -15,7 +15,10 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from smartcart_pipeline.declaration.errors import HomeError
+from smartcart_pipeline.declaration.recipe import MOST_SEGMENTS
 
+# Where a recipe lists what segments shall not follow unawares.
+SENSITIVE = "described.sensitive"
 # So many faults of a file are told at once.
 TOLD = 5
 # What pydantic says in words of Python.
@@ -27,6 +30,8 @@ KINDS = {
 
 Name = Annotated[str, Field(min_length=1)]
 Pair = Annotated[list[Name], Field(min_length=2, max_length=2)]
+# How many a recipe may ask for.
+Segments = Annotated[int, Field(ge=2, le=MOST_SEGMENTS)]
 
 
 class DeclarationError(HomeError):
@@ -81,6 +86,7 @@ class Clean(Part):
     """What happens to values that are missing or extreme."""
 
     missing: dict[Name, bool | int | float | str] = {}
+    unknown: dict[Name, Annotated[list[float], Field(min_length=1)]] = {}
     limits: list[LimitPart] = []
 
 
@@ -167,11 +173,14 @@ class RecipeFile(Part):
 
     recipe: Head
     as_of: AsOf | None = None
-    segments: Literal["auto"] | Annotated[int, Field(ge=2, le=10)] = "auto"
+    segments: Literal["auto"] | Segments = "auto"
+    fences: Annotated[float, Field(gt=0)] | None = None
     clean: Clean = Clean()
     features: dict[Name, FeaturePart]
     outcomes: dict[Name, FeaturePart] = {}
     described: dict[Name, FeaturePart] = {}
+    # As `SENSITIVE`: the keys of a model are no names.
+    sensitive: dict[Name, FeaturePart] = Field(default={}, alias="described.sensitive")
     counts_outcomes: bool = False
     business: BusinessPart = BusinessPart()
     report: ReportPart = ReportPart()

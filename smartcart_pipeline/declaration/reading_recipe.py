@@ -8,8 +8,10 @@ from typing import Any
 from smartcart_pipeline.declaration.columns import TYPES, WHOLE, why_no_name
 from smartcart_pipeline.declaration.contract import Contract, DeliveredColumn
 from smartcart_pipeline.declaration.files import (
+    SENSITIVE,
     AdvicePart,
     BusinessPart,
+    Clean,
     FeaturePart,
     LimitPart,
     RecipeFile,
@@ -66,19 +68,65 @@ def read_recipe(path: Path, contract: Contract, shipped: Mapping[str, Path]) -> 
     Raises:
         DeclarationError: If the file is no recipe, or one that does not fit the contract.
     """
-    found = load(path)
-    head = found.get("recipe")
-    base = head.get("based_on") if isinstance(head, dict) else None
-    if base is not None:
-        known = {**shipped, **{other.stem: other for other in path.parent.glob("*.yaml")}}
-        others = {name: other for name, other in known.items() if other != path}
-        if base not in others:
-            raise refusal(path, [f"recipe.based_on: there is no recipe {base!r}{nearest(str(base), sorted(others))}"])
-        found = {key: value for key, value in load(others[base]).items() if key != "recipe"} | found
+    found = _load_based(path, shipped, ())
     recipe, faults = build_recipe(path, found, contract)
     if faults:
         raise refusal(path, faults)
     return recipe
+
+
+def _load_based(path: Path, shipped: Mapping[str, Path], above: tuple[Path, ...]) -> dict[str, Any]:
+    """What a file says, together with what the recipe says that it is based on, and that one's own base."""
+    found = load(path)
+    head = found.get("recipe")
+    base = head.get("based_on") if isinstance(head, dict) else None
+    if base is None:
+        return found
+    known = {**shipped, **{other.stem: other for other in path.parent.glob("*.yaml")}}
+    others = {name: other for name, other in known.items() if other not in (path, *above)}
+    if base not in others:
+        raise refusal(path, [f"recipe.based_on: there is no recipe {base!r}{nearest(str(base), sorted(others))}"])
+    return _rest_on(_load_based(others[base], shipped, (path, *above)), found)
+
+
+def _rest_on(base: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
+    """What a recipe says, and what another says where it is silent: of a section, or a feature that it only names."""
+    sections = ("features", "outcomes", "described")
+    known = {name: part for section in sections for name, part in _parts(base.get(section)) if part}
+    own = {name for section in sections for name, part in _parts(found.get(section)) if part or section == "features"}
+
+    def fill(parts: Any, said: set[str]) -> Any:
+        if not isinstance(parts, dict):
+            return parts
+        return {
+            name: fill(part, own)
+            if name == "sensitive"
+            else known.get(name, part)
+            if not part and name not in said
+            else part
+            for name, part in parts.items()
+        }
+
+    filled = {section: fill(found[section], set()) for section in sections if section in found}
+    return {key: value for key, value in base.items() if key != "recipe"} | found | filled
+
+
+def _parts(section: Any) -> Iterator[tuple[str, Any]]:
+    """The features of a section, those of the sensitive ones among them."""
+    for name, part in section.items() if isinstance(section, dict) else ():
+        if name == "sensitive":
+            yield from _parts(part)
+        else:
+            yield name, part
+
+
+def _apart(found: dict[str, Any]) -> dict[str, Any]:
+    """The data of a recipe, with the sensitive ones among what is described in a section of their own."""
+    described = found.get("described")
+    if not isinstance(described, dict) or "sensitive" not in described:
+        return found
+    others = {name: part for name, part in described.items() if name != "sensitive"}
+    return found | {"described": others, SENSITIVE: described["sensitive"]}
 
 
 def build_recipe(path: Path, found: dict[str, Any], contract: Contract) -> tuple[Recipe, list[str]]:
@@ -95,19 +143,24 @@ def build_recipe(path: Path, found: dict[str, Any], contract: Contract) -> tuple
     Raises:
         DeclarationError: If the data is no recipe at all.
     """
-    said: RecipeFile = validate(path, found, RecipeFile)
+    said: RecipeFile = validate(path, _apart(found), RecipeFile)
     faults = []
     if said.recipe.contract != contract.name:
         faults.append(f"recipe.contract is {said.recipe.contract!r}, but the contract is called {contract.name!r}")
     features: list[Feature] = []
-    sections: tuple[tuple[str, Mapping[str, FeaturePart], Role], ...] = (
-        ("features", said.features, "feature"),
-        ("described", said.described, "described"),
-        ("outcomes", said.outcomes, "outcome"),
-    )
-    for section, parts, role in sections:
-        for name, part in parts.items():
-            faults += _read_feature(f"{section}.{name}", name, part, role, contract, features, said)
+    for section, name, part, role in _in_order(said, contract):
+        faults += _read_feature(f"{section}.{name}", name, part, role, contract, features, said)
+    faults += [
+        f"{SENSITIVE}.{name}: there is a feature of this name already"
+        for name in said.described.keys() & said.sensitive.keys()
+        if said.sensitive[name] != FeaturePart()
+    ]
+    known = {feature.name for feature in features}
+    faults += [
+        f"{SENSITIVE}.{name}: there is no such feature: say here how it is made{nearest(name, sorted(known))}"
+        for name in said.sensitive
+        if name not in known
+    ]
     limits, wrong = _read_limits(said.clean.limits, contract, features)
     as_of, unknown = _read_as_of(said)
     missing = said.clean.missing
@@ -118,9 +171,12 @@ def build_recipe(path: Path, found: dict[str, Any], contract: Contract) -> tuple
         newest=said.as_of.newest if said.as_of else None,
         as_of=as_of,
         segments=None if said.segments == "auto" else said.segments,
+        fences=said.fences,
+        sensitive=tuple(name for name in said.sensitive if name in known),
         impute=tuple(name for name, value in missing.items() if value == MEDIAN),
         filled={name: value for name, value in missing.items() if value not in (MEDIAN, REFUSE)},
         refused=tuple(name for name, value in missing.items() if value == REFUSE),
+        unknown={name: tuple(values) for name, values in said.clean.unknown.items()},
         limits=tuple(limits),
         told=tuple(said.report.told),
         summary=tuple(said.report.summary),
@@ -130,6 +186,30 @@ def build_recipe(path: Path, found: dict[str, Any], contract: Contract) -> tuple
         source=found,
     )
     return recipe, [*faults, *unknown, *wrong, *_judge(recipe, contract)]
+
+
+def _in_order(said: RecipeFile, contract: Contract) -> list[tuple[str, str, FeaturePart, Role]]:
+    """The features with their sections, each behind those that it reads.
+
+    What is only described comes last, unless the model sees something that is made of it, such as its logarithm. Of a
+    sensitive one that another section makes, nothing more is said.
+    """
+    silent = FeaturePart()
+    described: dict[str, tuple[str, str, FeaturePart, Role]] = {
+        name: (section, name, part, "described")
+        for section, parts in (("described", said.described), (SENSITIVE, said.sensitive))
+        for name, part in parts.items()
+        if section != SENSITIVE or part != silent
+    }
+    logged = [part.log for part in said.features.values() if part.log not in (None, *contract.names)]
+    first = [described.pop(name) for name in dict.fromkeys(logged) if name in described]
+    features: list[tuple[str, str, FeaturePart, Role]] = [
+        ("features", name, part, "feature") for name, part in said.features.items()
+    ]
+    outcomes: list[tuple[str, str, FeaturePart, Role]] = [
+        ("outcomes", name, part, "outcome") for name, part in said.outcomes.items()
+    ]
+    return [*first, *features, *described.values(), *outcomes]
 
 
 def _read_feature(
@@ -152,7 +232,7 @@ def _read_feature(
     elif part.into or part.otherwise or part.levels:
         yield f"{place}: into, otherwise and levels go with the verb regroup only"
     verb = _read_verb(verbs[0], part)
-    yield from _judge_sources(f"{place}.{verbs[0]}", name, verb, contract, features, said.clean.missing)
+    yield from _judge_sources(f"{place}.{verbs[0]}", name, verb, contract, features, said.clean)
     rate = part.rate or (f"{name}_rate" if isinstance(verb, Flag) else "")
     if rate and (why := why_no_name(rate)):
         yield f"{place}.rate: {rate!r} {why}"
@@ -261,10 +341,10 @@ def _judge_groups(place: str, part: FeaturePart, contract: Contract) -> Iterator
 
 
 def _judge_sources(
-    place: str, name: str, verb: Verb, contract: Contract, features: list[Feature], missing: Mapping[str, Any]
+    place: str, name: str, verb: Verb, contract: Contract, features: list[Feature], clean: Clean
 ) -> Iterator[str]:
     """Whether what a verb reads is there, of the kind that it needs, and never missing."""
-    made = {feature.name: feature for feature in features}
+    made, missing, unknown = {feature.name: feature for feature in features}, clean.missing, clean.unknown
     for source in read_by(verb):
         column = contract.by_name.get(source)
         if column is None and source not in made:
@@ -273,7 +353,7 @@ def _judge_sources(
         elif column is not None and (source == name or source not in made):
             if column.name == contract.key.name:
                 yield f"{place}: {source} is the key, which describes nobody"
-            if column.nullable and source not in missing:
+            if (column.nullable or source in unknown) and source not in missing:
                 yield (
                     f"{place}: {source} may be missing: make it required, or say under clean.missing what then: "
                     f"{MEDIAN}, a value, or {REFUSE}"
@@ -440,8 +520,14 @@ def _judge_columns(recipe: Recipe, contract: Contract) -> Iterator[str]:
         yield f"as_of.newest: {newest.name} is no required date"
     for name in recipe.impute:
         column = contract.by_name.get(name)
-        if column and column.type != "DOUBLE" and column.type not in WHOLE:
+        if column and not column.is_number:
             yield f"clean.missing.{name}: {column.type} has no median: expected a value, or {REFUSE}"
+    for name in recipe.unknown:
+        column = contract.by_name.get(name)
+        if name == contract.key.name:
+            yield f"clean.unknown.{name}: it is the key, without which nobody can be told apart"
+        if column and not column.is_number:
+            yield f"clean.unknown.{name}: {column.type} is no number, and has no number that stands for unknown"
     for name, value in recipe.filled.items():
         if (column := contract.by_name.get(name)) and (why := _why_no_value(value, column)):
             yield f"clean.missing.{name} is {value!r}: {why}"
@@ -452,16 +538,17 @@ def _why_no_value(value: bool | float | str, column: DeliveredColumn) -> str | N
     kinds: dict[str, type | tuple[type, ...]] = {"VARCHAR": str, "BOOLEAN": bool, "DOUBLE": (int, float)}
     if column.type == "DATE":
         return f"only {REFUSE} goes with a date"
-    is_number = column.type == "DOUBLE" or column.type in WHOLE
-    if not isinstance(value, kinds.get(column.type, (int, float))) or (is_number and isinstance(value, bool)):
-        known = f"{MEDIAN}, {REFUSE}, or {TYPES[column.type].expected}" if is_number else TYPES[column.type].expected
+    if not isinstance(value, kinds.get(column.type, (int, float))) or (column.is_number and isinstance(value, bool)):
+        known = (
+            f"{MEDIAN}, {REFUSE}, or {TYPES[column.type].expected}" if column.is_number else TYPES[column.type].expected
+        )
         return f"expected {known}"
     if column.type in WHOLE and value != int(value):
         return f"{column.name} is a whole number"
     if column.categories and value not in column.categories:
         return f"it is no value of {column.name}{nearest(str(value), column.categories)}"
     low, high = column.minimum, column.maximum
-    if is_number and ((low is not None and value < low) or (high is not None and value > high)):  # type: ignore[operator]
+    if column.is_number and ((low is not None and value < low) or (high is not None and value > high)):  # type: ignore[operator]
         return f"the contract allows no such {column.name}"
     return None
 
@@ -472,6 +559,8 @@ def _named_columns(recipe: Recipe) -> Iterator[tuple[str, str]]:
         yield "as_of.newest", recipe.newest
     for name in (*recipe.completed, *recipe.refused):
         yield "clean.missing", name
+    for name in recipe.unknown:
+        yield "clean.unknown", name
     for name in recipe.business.composition.parts if recipe.business.composition else ():
         yield "business.composition.parts", name
     for name in recipe.beside:

@@ -22,6 +22,9 @@ PLACEHOLDER = re.compile(r"{(\w+)}")
 # What a ratio or a logarithm is rounded to: sums of such numbers are the same bits in any order of rows.
 FINE = 1 / 4096
 
+# More segments nobody can act on.
+MOST_SEGMENTS = 20
+
 # How the day of an export is found, besides by a day itself or by a pattern of the file's name.
 NEWEST, DELIVERED = "newest", "delivered"
 
@@ -315,7 +318,11 @@ class Recipe:
         impute: Columns whose missing values the median stands for.
         filled: Columns whose missing values another value stands for, and that value.
         refused: Columns without whose values a customer is refused, though the contract lets them be missing.
+        unknown: Columns with the numbers that stand for unknown in them: such a value counts as missing.
         segments: How many segments there shall be; None where the data choose.
+        fences: A number that lies so many times as far from the median as most customers do counts as lying there;
+            None where every number counts as it is.
+        sensitive: Features that segments shall not follow unawares, whether the model sees them or not.
         limits: Beyond these a customer is left out.
         told: What the report compares segments in, in this order: names of columns that the model sees.
         summary: Features whose means stand in the summary of the segments.
@@ -333,7 +340,10 @@ class Recipe:
     impute: tuple[str, ...] = ()
     filled: Mapping[str, bool | float | str] = field(default_factory=dict)
     refused: tuple[str, ...] = ()
+    unknown: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     segments: int | None = None
+    fences: float | None = None
+    sensitive: tuple[str, ...] = ()
     limits: tuple[Limit, ...] = ()
     told: tuple[str, ...] = ()
     summary: tuple[str, ...] = ()
@@ -410,6 +420,11 @@ class Recipe:
             (feature.weight / max(len(feature.groups), 1)) ** 0.5
             for feature in (self.by_name[one.source] for one in self.encoded)
         )
+
+    @property
+    def fenced(self) -> tuple[str, ...]:
+        """The numbers among what the model sees that may have fences: of what is 0 or 1 nothing is far out."""
+        return tuple(name for name in self.numeric if name in self.measured) if self.fences else ()
 
     @property
     def completed(self) -> tuple[str, ...]:

@@ -139,6 +139,9 @@ SCALED = Table(
     follows="features",
 )
 
+# What is said of numbers that lie far out.
+FENCED = "empty where the recipe sets no fences, or the numbers tell none."
+
 FEATURE = Column("feature", "VARCHAR", "A column of `scaled`.")
 
 SCALER = Table(
@@ -154,6 +157,8 @@ SCALER = Table(
             "Standard deviation of the feature (n), in its own unit, divided by the root of its weight; of an "
             "indicator, of its share of the weight. 1 if it never varies.",
         ),
+        Column("lower", "DOUBLE", f"The least that it counts with, in its own unit; {FENCED}", nullable=True),
+        Column("upper", "DOUBLE", f"The greatest that it counts with, in its own unit; {FENCED}", nullable=True),
     ),
     key=("feature",),
     schema="model",
@@ -239,8 +244,39 @@ K_SELECTION = Table(
             minimum=-1,
             maximum=1 + 1e-9,
         ),
+        Column(
+            "elbow_share",
+            "DOUBLE",
+            "How clear the choice is: in what share of bootstrap samples kneed finds the elbow here.",
+            minimum=0,
+            maximum=1,
+        ),
         Column("smallest_cluster_share", "DOUBLE", "Share of customers in the smallest cluster.", minimum=0, maximum=1),
         Column("sample_customers", "INTEGER", "Customers the candidates were fitted on.", minimum=1),
+        Column(
+            "null_silhouette",
+            "DOUBLE",
+            "The silhouette of as many clusters of features that were each shuffled by itself: what noise would give.",
+            nullable=True,
+            minimum=-1,
+            maximum=1,
+        ),
+        Column(
+            "prediction_strength",
+            "DOUBLE",
+            "How well one half of the customers predicts who is together in the other; 0.8 and more is good.",
+            nullable=True,
+            minimum=0,
+            maximum=1,
+        ),
+        Column(
+            "recovery",
+            "DOUBLE",
+            "Of the cluster that fits to halves find again worst, the mean Jaccard coefficient; 0.75 and more is good.",
+            nullable=True,
+            minimum=0,
+            maximum=1,
+        ),
         Column("is_elbow", "BOOLEAN", "Whether kneed finds the elbow of the inertia here."),
         Column("is_selected", "BOOLEAN", "Whether this is the k in use."),
         Column("reason", "VARCHAR", "Which rule selected it, or passed it over.", nullable=True),
@@ -579,6 +615,142 @@ PROFILES = Table(
     key=("segment_id",),
 )
 
+ASSOCIATION = Column(
+    "association",
+    "DOUBLE",
+    "0 is none, 1 is all: of a number eta squared, of a category or flag Cramér's V, corrected for bias.",
+    minimum=0,
+    maximum=1 + 1e-9,
+)
+_MEASURE = Column("measure", "VARCHAR", "Which of the two.", categories=("eta_squared", "cramers_v"))
+_OF_FEATURES = Column("feature", "VARCHAR", "A column of `features`.")
+OTHER_SEGMENT = Column("other_segment_id", "VARCHAR", "Another segment, later in the alphabet.")
+
+SEGMENT_DRIVERS = Table(
+    "segment_drivers",
+    "a feature",
+    "What the segments are made of: how much of each feature lies between them, also of what the model never sees.",
+    (
+        replace(_OF_FEATURES, unique=True),
+        Column("role", "VARCHAR", "What it is for.", categories=("feature", "outcome", "described")),
+        Column("is_seen", "BOOLEAN", "Whether tonight's recipe shows it to the model."),
+        _MEASURE,
+        ASSOCIATION,
+        Column("rank", "INTEGER", "1 is the feature of which most lies between the segments.", minimum=1, unique=True),
+    ),
+    key=("feature",),
+)
+
+SEGMENT_PAIRS = Table(
+    "segment_pairs",
+    "a pair of segments and one of the features that tell them apart most",
+    "What tells each two segments apart: up to three features, the strongest first.",
+    (
+        SEGMENT_ID,
+        OTHER_SEGMENT,
+        Column("rank", "INTEGER", "1 tells them apart most.", minimum=1, maximum=3),
+        _OF_FEATURES,
+        _MEASURE,
+        replace(ASSOCIATION, description=f"Among the customers of the two: {ASSOCIATION.description}"),
+    ),
+    key=("segment_id", "other_segment_id", "rank"),
+)
+
+SENSITIVE_ASSOCIATION = Table(
+    "sensitive_association",
+    "a segment, sensitive attribute and category",
+    "How the segments follow what the recipe lists as sensitive: the share of each category in each segment, beside "
+    "the share among all customers.",
+    (
+        SEGMENT_ID,
+        Column("attribute", "VARCHAR", "A sensitive column of `features`."),
+        Column("category", "VARCHAR", "A group of it; of a number a band."),
+        Column("customers", "BIGINT", "Customers of the segment in it.", minimum=0),
+        _share("share", "Their share of the segment."),
+        _share("base_share", "The category's share of all customers."),
+        Column("ratio", "DOUBLE", "The one divided by the other; 1 is as among all.", minimum=0),
+        Column("ratio_low", "DOUBLE", "Lower end of the ratio's 95 % interval.", minimum=0),
+        Column("ratio_high", "DOUBLE", "Upper end of it.", minimum=0),
+        replace(
+            ASSOCIATION,
+            description="Of the attribute with the segments, Cramér's V corrected for bias; the same in all its rows.",
+        ),
+    ),
+    key=("segment_id", "attribute", "category"),
+)
+
+STRUCTURE = Table(
+    "structure",
+    "a recipe that was looked at",
+    "How far to believe the segments: those of the model in force and, where they are constructed or one feature gives "
+    "them away, those of the recipe `balanced` on a sample.",
+    (
+        Column("recipe", "VARCHAR", "The recipe."),
+        Column(
+            "is_in_force", "BOOLEAN", "Whether it is the model in force's; else it was tried on a sample.", unique=True
+        ),
+        Column("segments", "INTEGER", "How many segments.", minimum=1),
+        Column(
+            "verdict",
+            "VARCHAR",
+            "natural: gaps part them. reproducible: no gaps, but found again in other samples. constructed: noise "
+            "would give them as well, or other samples give others.",
+            categories=("natural", "reproducible", "constructed"),
+        ),
+        Column("reasons", "VARCHAR", "Why, in words."),
+        Column(
+            "giveaway", "VARCHAR", "The feature that alone gives the segments, or two of them, away.", nullable=True
+        ),
+        Column("silhouette", "DOUBLE", "Mean silhouette over all standardised features.", minimum=-1, maximum=1),
+        Column(
+            "null_silhouette",
+            "DOUBLE",
+            "The mean of it where each feature was shuffled by itself.",
+            minimum=-1,
+            maximum=1,
+        ),
+        Column("null_deviation", "DOUBLE", "The standard deviation of it then.", minimum=0),
+        Column("beyond_noise", "DOUBLE", "So many of those lie between the two; from 3 on it is more than noise."),
+        _share(
+            "prediction_strength", "How well half of the customers predict who is together in the other; 0.8 is good."
+        ),
+        _share("recovery", "Of the least sure segment, how well refits find it again (Jaccard); 0.75 is good."),
+        Column(
+            "gap", "DOUBLE", "Customers half way between the two nearest segments, for each around a centre.", minimum=0
+        ),
+        Column(
+            "on_components",
+            "DOUBLE",
+            "Mean silhouette on the components, where segments are made.",
+            minimum=-1,
+            maximum=1,
+        ),
+        Column(
+            "null_on_components",
+            "DOUBLE",
+            "The mean of it where each feature was shuffled by itself: noise must not part customers as well.",
+            minimum=-1,
+            maximum=1,
+        ),
+        Column("sample_customers", "INTEGER", "Customers that were looked at.", minimum=1),
+        Column("examined_on", "DATE", "As-of date of the night that looked: another recipe is tried once."),
+        Column("declaration", "VARCHAR", "Digest of the contract and the recipe that made them."),
+    ),
+    key=("recipe",),
+)
+
+SEGMENT_RECOVERY = Table(
+    "segment_recovery",
+    "a segment",
+    "How well refits to bootstrap samples, begun anywhere, find each segment again.",
+    (
+        replace(SEGMENT_ID, unique=True),
+        _share("recovery", "Mean Jaccard coefficient with the cluster that is most like it (Hennig 2007)."),
+        Column("is_found_again", "BOOLEAN", "Whether it is 0.75 or more."),
+    ),
+    key=("segment_id",),
+)
+
 SEGMENT_MODEL = Table(
     "segment_model",
     "a model",
@@ -683,6 +855,11 @@ OUTLINES: dict[str, Table] = {
         PLOTTED_CUSTOMERS,
         CATEGORY_SPENDING,
         PROFILES,
+        SEGMENT_DRIVERS,
+        SEGMENT_PAIRS,
+        SENSITIVE_ASSOCIATION,
+        STRUCTURE,
+        SEGMENT_RECOVERY,
         NIGHTS,
         SEGMENT_MEMBERSHIP,
         SEGMENT_MOVES,
@@ -869,6 +1046,12 @@ def _figure_columns(contract: Contract, recipe: Recipe, features: dict[str, Colu
             kind: SqlType = "INTEGER" if column.type in WHOLE else "DOUBLE"
             about = f"The greatest {_readable(limit.on)} that is left in."
             yield Column(f"max_{limit.on}", kind, about, minimum=column.minimum)
+    for name in recipe.fenced:
+        counts = f"{_readable(name)} that the model counts with; {FENCED}"
+        yield Column(f"{name}_lower", "DOUBLE", f"The least {counts}", nullable=True)
+        yield Column(f"{name}_upper", "DOUBLE", f"The greatest {counts}", nullable=True)
+        yield Column(f"{name}_beyond", "BIGINT", f"Customers whose {_readable(name)} lies beyond either.", minimum=0)
+    yield Column("placeholders", "VARCHAR", "Values that probably stand for unknown, in words.", nullable=True)
 
 
 def feature_columns(declaration: Declaration) -> dict[str, Column]:

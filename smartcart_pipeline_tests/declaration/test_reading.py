@@ -3,6 +3,7 @@
 import copy
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,16 @@ import yaml
 from smartcart_pipeline.declaration.declaration import (
     SHIPPED,
     Declaration,
+    find_alternative,
     read_declaration,
     read_declared,
     shipped_declaration,
 )
 from smartcart_pipeline.declaration.errors import CallError, HomeError
 from smartcart_pipeline.declaration.files import DeclarationError
+from smartcart_pipeline.declaration.recipe import AsIs
 from smartcart_pipeline_tests.declared import BEHAVIOURAL, CONTRACT, REFERENCE
+from smartcart_pipeline_tests.report.bikes import declare_bikes
 
 Change = Callable[[Any], Any]
 
@@ -521,7 +525,10 @@ WRONG_RECIPES: dict[str, tuple[Change, str]] = {
         "features.distance: 'distance' is a name that the pipeline uses itself: choose another",
     ),
     "two few features": (
-        put("features", value={"recency": {"column": "recency"}}),
+        lambda said: (
+            put("features", value={"recency": {"column": "recency"}})(said),
+            put("described", value={})(said),
+        ),
         "features: the model sees 1 columns, expected 2 or more; a category counts as many as it has groups",
     ),
     "a step of nothing": (feature("age", years_since="year_birth", step=0), "features.age.step is 0: "),
@@ -563,7 +570,101 @@ WRONG_RECIPES: dict[str, tuple[Change, str]] = {
         "as_of: expected one of newest, file_name, day, delivered, found newest and delivered",
     ),
     "a weight of nothing": (feature("age", years_since="year_birth", weight=0), "features.age.weight is 0: "),
-    "one segment": (put("segments", value=1), "segments"),
+    "one segment": (put("segments", value=1), "is 1: should be greater than or equal to 2"),
+    "more segments than anybody can act on": (put("segments", value=21), "is 21: should be less than or equal to 20"),
+    "a part of a segment": (put("segments", value=2.5), "is 2.5: should be a valid integer"),
+    "another word for auto": (put("segments", value="automatic"), "is 'automatic': should be 'auto'"),
+    "fences at the quartiles": (put("fences", value=0), "fences is 0: should be greater than 0"),
+    "fences within them": (put("fences", value=-1.5), "fences is -1.5: should be greater than 0"),
+    "fences without end": (put("fences", value=float("inf")), "fences is inf: should be a finite number"),
+    "fences in words": (put("fences", value="far"), "fences is 'far': should be a valid number"),
+    "nothing that stands for unknown": (
+        put("clean", "unknown", value={"income": []}),
+        "clean.unknown.income is a list: ",
+    ),
+    "a plain number that stands for unknown": (
+        put("clean", "unknown", value={"income": 0}),
+        "clean.unknown.income is 0: expected a list",
+    ),
+    "a word that stands for unknown": (
+        put("clean", "unknown", value={"income": [0, "none"]}),
+        "clean.unknown.income[2] is 'none': should be a valid number",
+    ),
+    "no number that stands for unknown": (
+        put("clean", "unknown", value={"income": [float("nan")]}),
+        "clean.unknown.income[1] is nan: should be a finite number",
+    ),
+    "unknown values of no column": (
+        put("clean", "unknown", value={"incom": [0]}),
+        "clean.unknown: there is no column 'incom' (nearest: income)",
+    ),
+    "unknown values of a feature": (
+        put("clean", "unknown", value={"total_spending": [0]}),
+        "clean.unknown: there is no column 'total_spending'",
+    ),
+    "unknown values of the key": (
+        put("clean", "unknown", value={"customer_id": [0]}),
+        "clean.unknown.customer_id",
+    ),
+    "unknown values of a text": (
+        lambda said: (
+            put("clean", "unknown", value={"education": [0]})(said),
+            put("clean", "missing", "education", value="refuse")(said),
+        ),
+        "clean.unknown.education: VARCHAR is no number, and has no number that stands for unknown",
+    ),
+    "unknown values of a day": (
+        lambda said: (
+            put("clean", "unknown", value={"dt_customer": [0]})(said),
+            put("clean", "missing", "dt_customer", value="refuse")(said),
+        ),
+        "clean.unknown.dt_customer: DATE is no number, and has no number that stands for unknown",
+    ),
+    "unknown values of a required column, and not what then": (
+        put("clean", "unknown", value={"recency": [99]}),
+        "features.recency.column: recency may be missing: make it required, or say under clean.missing what then",
+    ),
+    "unknown values of a part of a sum": (
+        put("clean", "unknown", value={"mnt_wines": [99]}),
+        "features.total_spending.sum: mnt_wines may be missing: make it required, or say under clean.missing what then",
+    ),
+    "something sensitive that nobody makes": (
+        put("described", "sensitive", "agee", value={}),
+        "described.sensitive.agee: there is no such feature: say here how it is made (nearest: age)",
+    ),
+    "something described that is made once more as sensitive": (
+        put("described", value={"kids": {"column": "kidhome"}, "sensitive": {"kids": {"column": "teenhome"}}}),
+        "described.sensitive.kids: there is a feature of this name already",
+    ),
+    "something sensitive that is made twice": (
+        put("described", "sensitive", "age", value={"column": "recency"}),
+        "described.sensitive.age: there is a feature of this name already",
+    ),
+    "words of what is sensitive and made elsewhere": (
+        put("described", "sensitive", "age", value={"description": "Age."}),
+        "described.sensitive.age: there is a feature of this name already",
+    ),
+    "sensitive features in a list": (
+        put("described", "sensitive", value=["age"]),
+        "described.sensitive is a list: expected keys and values",
+    ),
+    "a misspelt key of what is sensitive": (
+        put("described", "sensitive", "kids", value={"colum": "kidhome"}),
+        "described.sensitive.kids.colum is not known (nearest: column)",
+    ),
+    "something sensitive of a column that is not there": (
+        put("described", "sensitive", "kids", value={"column": "kidhom"}),
+        "described.sensitive.kids.column: there is no column or earlier feature 'kidhom' (nearest: kidhome)",
+    ),
+    "a logarithm of a described category": (
+        lambda said: (
+            put("described", "tie", value={"regroup": "marital_status", "into": {"A": ["YOLO"]}, "otherwise": "B"})(
+                said
+            ),
+            feature("log_tie", log="tie")(said),
+        ),
+        "features.log_tie.log: tie is a category, expected a number",
+    ),
     "a limit on nothing": (
         put("clean", "limits", 2, "feature", value="agee"),
         "clean.limits[3]: there is no feature 'agee' (nearest: age)",
@@ -723,7 +824,7 @@ def test_a_recipe_can_be_named_by_its_path(tmp_path: Path) -> None:
 def test_a_recipe_that_is_not_there_is_named_with_the_nearest(tmp_path: Path, recipe: str) -> None:
     with pytest.raises(CallError) as caught:
         read_declaration(tmp_path, recipe)
-    near = " (nearest: behavioural)" if recipe == "behaviour" else ": expected one of behavioural, reference"
+    near = " (nearest: behavioural)" if recipe == "behaviour" else ": expected one of behavioural, balanced, reference"
     assert str(caught.value) == f"--recipe {recipe!r} is not known{near}. Or name a file that ends in .yaml."
 
 
@@ -751,7 +852,7 @@ def test_a_recipe_says_only_what_differs_from_the_one_that_it_is_based_on() -> N
     assert not BEHAVIOURAL.recipe.counts_outcomes
 
 
-@pytest.mark.parametrize("recipe", ["behavioural", "reference"])
+@pytest.mark.parametrize("recipe", ["behavioural", "reference", "balanced"])
 def test_a_declaration_that_is_kept_is_the_same(recipe: str) -> None:
     declared = shipped_declaration(recipe)
     again = read_declared(declared.document(), "a model")
@@ -767,8 +868,221 @@ def test_what_a_night_of_an_earlier_version_kept_is_read():
 def test_a_kept_declaration_that_is_damaged_names_where_it_is_kept() -> None:
     document = copy.deepcopy(BEHAVIOURAL.document())
     drop("features", "age")(document["recipe"])
-    with pytest.raises(HomeError, match=r"^a model: clean\.limits\[3\]: there is no feature 'age'"):
+    with pytest.raises(HomeError, match=r"^a model: .*clean\.limits\[3\]: there is no feature 'age'") as caught:
         read_declared(document, "a model")
+    assert str(caught.value).startswith("a model: described.sensitive.age: there is no such feature: say here how it")
+
+
+def test_what_is_sensitive_may_be_made_where_it_is_listed(tmp_path: Path) -> None:
+    said = copy.deepcopy(SHIPPED_RECIPE)
+    put("described", value={"kids": {"column": "kidhome"}, "sensitive": {"teens": {"column": "teenhome"}, "age": {}}})(
+        said
+    )
+    recipe = read(tmp_path, recipe=said).recipe
+    assert recipe.sensitive == ("teens", "age")
+    assert {name: recipe.by_name[name].role for name in ("kids", "teens", "age", "response")} == {
+        "kids": "described",
+        "teens": "described",
+        # What another section makes, the model sees all the same.
+        "age": "feature",
+        "response": "outcome",
+    }
+    assert recipe.names == BEHAVIOURAL.recipe.names
+
+
+def test_what_is_sensitive_may_be_described_or_an_outcome(tmp_path: Path) -> None:
+    said = copy.deepcopy(SHIPPED_RECIPE)
+    put("described", value={"kids": {"column": "kidhome"}, "sensitive": {"response": {}, "kids": {}}})(said)
+    recipe = read(tmp_path, recipe=said).recipe
+    assert recipe.sensitive == ("response", "kids")
+    assert [feature.role for feature in recipe.features if feature.name in ("response", "kids")] == [
+        "described",
+        "outcome",
+    ]
+
+
+@pytest.mark.parametrize("described", [None, {}, {"sensitive": {}}])
+def test_a_recipe_may_list_nothing_sensitive(tmp_path: Path, described: Any) -> None:
+    said = copy.deepcopy(SHIPPED_RECIPE)
+    (drop("described") if described is None else put("described", value=described))(said)
+    assert read(tmp_path, recipe=said).recipe.sensitive == ()
+
+
+def rest_on(base: str = "behavioural", /, **said: Any) -> dict[str, Any]:
+    """A recipe that is based on another."""
+    return {"recipe": {"name": "ours", "contract": "smartcart_customers", "based_on": base}} | said
+
+
+def test_of_a_feature_that_is_only_named_the_base_says_the_rest(tmp_path: Path) -> None:
+    told = {"told": ["income", "recency"], "summary": []}
+    recipe = read(
+        tmp_path,
+        recipe=rest_on(
+            # From its features, its outcomes, and once more said otherwise.
+            features={"income": {}, "recency": None, "complain": {"column": "complain"}, "total_children": {}},
+            described={"age": {}, "response": {}, "sensitive": {"education": {}}},
+            outcomes={},
+            business={},
+            report=told,
+        ),
+    ).recipe
+    made = {name: (feature.verb, feature.words) for name, feature in BEHAVIOURAL.recipe.by_name.items()}
+    for name in ("income", "recency", "total_children", "age", "response", "education"):
+        assert (recipe.by_name[name].verb, recipe.by_name[name].words) == made[name]
+    assert recipe.by_name["complain"].verb != made["complain"][0]
+    assert {feature.name: feature.role for feature in recipe.features} == {
+        "income": "feature",
+        "recency": "feature",
+        "complain": "feature",
+        "total_children": "feature",
+        "age": "described",
+        "response": "described",
+        "education": "described",
+    }
+    assert recipe.sensitive == ("education",)
+
+
+def test_a_feature_is_taken_from_any_section_of_the_base(tmp_path: Path) -> None:
+    base = copy.deepcopy(SHIPPED_RECIPE)
+    put("recipe", "name", value="base")(base)
+    put("described", value={"kids": {"column": "kidhome"}, "sensitive": {"teens": {"column": "teenhome"}, "age": {}}})(
+        base
+    )
+    (tmp_path / "base.yaml").write_text(yaml.safe_dump(base, sort_keys=False), encoding="utf-8")
+    recipe = read(
+        tmp_path,
+        recipe=rest_on("base", features={"kids": {}, "teens": {}, "response": {}, "income": {}}, outcomes={})
+        | {"described": {"recency": {}, "sensitive": {"teens": {}, "age": {}}}, "business": {}, "report": {}},
+    ).recipe
+    assert [(feature.name, feature.role) for feature in recipe.features] == [
+        ("kids", "feature"),
+        ("teens", "feature"),
+        ("response", "feature"),
+        ("income", "feature"),
+        ("recency", "described"),
+        ("age", "described"),
+    ]
+    assert recipe.by_name["teens"].verb == AsIs("teenhome")
+    assert recipe.by_name["age"].verb == BEHAVIOURAL.recipe.by_name["age"].verb
+    assert recipe.sensitive == ("teens", "age")
+
+
+def test_a_name_that_the_base_does_not_know_makes_nothing(tmp_path: Path) -> None:
+    with pytest.raises(DeclarationError, match=r"features\.incme: expected one verb, found none"):
+        read(tmp_path, recipe=rest_on(features={"incme": {}}))
+
+
+def test_sections_that_a_recipe_does_not_say_are_the_bases(tmp_path: Path) -> None:
+    recipe = read(tmp_path, recipe=rest_on(segments=5)).recipe
+    base = BEHAVIOURAL.recipe
+    assert (recipe.features, recipe.sensitive, recipe.fences) == (base.features, base.sensitive, base.fences)
+    assert (recipe.segments, base.segments) == (5, None)
+
+
+def test_a_recipe_may_be_based_on_one_that_is_based_on_another(tmp_path: Path) -> None:
+    recipe = read(tmp_path, recipe=rest_on("balanced", segments=5)).recipe
+    balanced = shipped_declaration("balanced").recipe
+    assert (recipe.features, recipe.sensitive, recipe.fences) == (
+        balanced.features,
+        balanced.sensitive,
+        balanced.fences,
+    )
+    assert (recipe.segments, balanced.segments) == (5, None)
+
+
+@pytest.mark.parametrize("place", [("described",), ("described", "sensitive")])
+def test_the_model_may_see_the_logarithm_of_what_is_only_described(tmp_path: Path, place: tuple[str, ...]) -> None:
+    said = copy.deepcopy(SHIPPED_RECIPE)
+    put(*place, "wine", value={"column": "mnt_wines"})(said)
+    feature("log_wine", log="wine")(said)
+    recipe = read(tmp_path, recipe=said).recipe
+    names = [each.name for each in recipe.features]
+    assert names.index("wine") < names.index("log_wine")
+    assert (recipe.by_name["wine"].role, recipe.by_name["log_wine"].role) == ("described", "feature")
+    assert "log_wine" in recipe.names
+    assert "wine" not in recipe.names
+    assert ("wine" in recipe.sensitive) == (place[-1] == "sensitive")
+
+
+@pytest.mark.parametrize(("said", "fences"), [(4, 4.0), (0.5, 0.5), (None, None)])
+def test_fences_are_any_number_above_zero_or_none(tmp_path: Path, said: float | None, fences: float | None) -> None:
+    changed = copy.deepcopy(SHIPPED_RECIPE)
+    put("fences", value=said)(changed)
+    recipe = read(tmp_path, recipe=changed).recipe
+    assert recipe.fences == fences
+    assert bool(recipe.fenced) == (fences is not None)
+
+
+@pytest.mark.parametrize(("said", "segments"), [(2, 2), (20, 20), ("auto", None)])
+def test_a_recipe_asks_for_two_to_twenty_segments_or_lets_the_data_say(
+    tmp_path: Path, said: int | str, segments: int | None
+) -> None:
+    changed = copy.deepcopy(SHIPPED_RECIPE)
+    put("segments", value=said)(changed)
+    assert read(tmp_path, recipe=changed).recipe.segments == segments
+
+
+@pytest.mark.parametrize(
+    ("missing", "nullable"),
+    [({"recency": "median"}, True), ({"recency": 0}, True), ({"recency": "refuse"}, False)],
+)
+def test_a_required_column_may_have_values_that_stand_for_unknown(
+    tmp_path: Path, missing: dict[str, Any], nullable: bool
+) -> None:
+    said = copy.deepcopy(SHIPPED_RECIPE)
+    said["clean"]["missing"] |= missing
+    put("clean", "unknown", value={"recency": [99, -1], "income": [0.5]})(said)
+    declared = read(tmp_path, recipe=said)
+    assert declared.recipe.unknown == {"recency": (99.0, -1.0), "income": (0.5,)}
+    assert declared.contract.by_name["recency"].nullable == nullable
+    assert not BEHAVIOURAL.contract.by_name["recency"].nullable
+    again = read_declared(declared.document(), "a model")
+    assert (again, again.digest) == (declared, declared.digest)
+
+
+def test_whoever_calls_may_say_how_many_segments_there_shall_be(tmp_path: Path) -> None:
+    declared = read_declaration(tmp_path, segments=7)
+    assert (declared.recipe.segments, BEHAVIOURAL.recipe.segments) == (7, None)
+    assert declared.recipe.features == BEHAVIOURAL.recipe.features
+    assert declared.digest != BEHAVIOURAL.digest
+    again = read_declared(declared.document(), "a model")
+    assert (again, again.digest, again.recipe.segments) == (declared, declared.digest, 7)
+    assert read_declaration(tmp_path, "reference", segments=3).recipe.segments == 3
+    # It counts for more than what the recipe says, and leaves it alone where nobody asks.
+    said = copy.deepcopy(SHIPPED_RECIPE)
+    put("segments", value=5)(said)
+    assert read(tmp_path, recipe=said).recipe.segments == 5
+    assert read_declaration(tmp_path, segments=2).recipe.segments == 2
+
+
+def test_what_may_do_better_than_a_shipped_recipe_is_the_balanced_one() -> None:
+    balanced = shipped_declaration("balanced")
+    assert find_alternative(BEHAVIOURAL) == find_alternative(REFERENCE) == balanced
+    assert find_alternative(balanced) is None
+
+
+def test_a_recipe_that_sees_the_same_has_no_alternative(tmp_path: Path) -> None:
+    assert find_alternative(read_declaration(tmp_path, "balanced", segments=4)) is None
+    weighed = copy.deepcopy(yaml.safe_load((SHIPPED / "balanced.yaml").read_text(encoding="utf-8")))
+    put("recipe", "name", value="ours")(weighed)
+    weighed["features"]["log_total_spending"]["weight"] = 2
+    assert find_alternative(read(tmp_path, recipe=weighed)) == shipped_declaration("balanced")
+
+
+def test_another_table_has_no_alternative(tmp_path: Path) -> None:
+    assert find_alternative(declare_bikes()) is None
+    # One of the same columns and another name, and one of the same name that lacks a column, or has it of another type.
+    contract, recipe = copy.deepcopy(SHIPPED_CONTRACT), copy.deepcopy(SHIPPED_RECIPE)
+    put("name", value="members")(contract)
+    put("recipe", "contract", value="members")(recipe)
+    assert find_alternative(read(tmp_path, contract, recipe)) is None
+    without = tuple(each for each in CONTRACT if each.name != "recency")
+    assert find_alternative(replace(BEHAVIOURAL, contract=replace(BEHAVIOURAL.contract, columns=without))) is None
+    other = tuple(replace(each, type="DOUBLE") if each.name == "recency" else each for each in CONTRACT)
+    assert find_alternative(replace(BEHAVIOURAL, contract=replace(BEHAVIOURAL.contract, columns=other))) is None
+    further = (*CONTRACT, replace(BEHAVIOURAL.contract.by_name["recency"], name="visits", header="Visits"))
+    wider = replace(BEHAVIOURAL, contract=replace(BEHAVIOURAL.contract, columns=further))
+    assert find_alternative(wider) == shipped_declaration("balanced")
 
 
 def test_any_column_can_be_the_key(tmp_path: Path) -> None:
