@@ -19,7 +19,7 @@ from smartcart_pipeline.declaration.columns import TYPES, WHOLE
 from smartcart_pipeline.declaration.contract import KEY, Contract, DeliveredColumn
 from smartcart_pipeline.declaration.declaration import Declaration
 from smartcart_pipeline.declaration.errors import ExportError
-from smartcart_pipeline.declaration.recipe import PLACEHOLDER, Limit
+from smartcart_pipeline.declaration.recipe import PLACEHOLDER, Limit, Recipe
 from smartcart_pipeline.segmentation import Rows
 from smartcart_pipeline.segmentation.features import is_one_of, make_features
 from smartcart_pipeline.segmentation.hands import Counting
@@ -59,6 +59,23 @@ def find_repeats(raw: FrameT, contract: Contract) -> FrameT:
         .filter(nw.col("lines") > 1)
         .select(KEY, "first_line")
     )
+
+
+def forget_placeholders(raw: FrameT, recipe: Recipe) -> FrameT:
+    """Take what stands for unknown in a column for missing.
+
+    Args:
+        raw: Rows of the export.
+        recipe: Says which numbers do, in which columns.
+
+    Returns:
+        The same rows.
+    """
+    known = [
+        nw.when(~is_one_of(nw.col(name), values)).then(nw.col(name)).alias(name)
+        for name, values in recipe.unknown.items()
+    ]
+    return raw.with_columns(*known) if known else raw
 
 
 def judge_customers(raw: FrameT, repeats: FrameT | None, contract: Contract) -> FrameT:

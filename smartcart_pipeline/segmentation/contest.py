@@ -15,7 +15,7 @@ from smartcart_pipeline.declaration.contract import Contract
 from smartcart_pipeline.declaration.declaration import Declaration
 from smartcart_pipeline.declaration.errors import HomeError
 from smartcart_pipeline.declaration.recipe import Recipe
-from smartcart_pipeline.segmentation import Rows, clustering, components, drift, identity, sampling, scaling
+from smartcart_pipeline.segmentation import Rows, clustering, components, drift, identity, sampling, scaling, structure
 from smartcart_pipeline.segmentation.drift import Reference
 from smartcart_pipeline.segmentation.gate import (
     Decision,
@@ -30,6 +30,7 @@ from smartcart_pipeline.segmentation.hands import Hands
 from smartcart_pipeline.segmentation.identity import Matching
 from smartcart_pipeline.segmentation.model import SegmentModel, assign_model, label_by, place_customers, read_medians
 from smartcart_pipeline.segmentation.silhouette import mean_silhouettes
+from smartcart_pipeline.segmentation.structure import VERDICTS, Verdict
 
 DISTANCE = "distance"
 # A customer is far from every segment beyond the distance that this share of the fitted customers is within.
@@ -246,7 +247,9 @@ def hold_contest(
     if requested:
         decision = promote_first("person", f"Promoted by a person: {requested.reason}")
     else:
-        decision = decide_promotion(_measure(hands, tonight, champion, contender, matching, is_far, drifted), gate)
+        decision = decide_promotion(
+            _measure(hands, tonight, champion, contender, matching, is_far, drifted, gate), gate
+        )
     if decision.promoted:
         # What becomes of the segments is told of all customers.
         counts = _count(hands, tonight, tonight.features, champion, contender.model)
@@ -330,6 +333,7 @@ def _measure(
     matching: Matching,
     is_far: np.ndarray,
     drifted: Rows,
+    gate: Gate,
 ) -> Evidence:
     """What the gate asks of a contender."""
     counts = contender.counts
@@ -342,7 +346,14 @@ def _measure(
         relabelled_share=count_relabelled(counts, champion.model.segment_ids, matching.segment_ids),
         adds_segment=contender.adds_segment,
         is_newest=tonight.is_newest,
+        structure=_examine(hands, tonight, contender) if gate.structure != VERDICTS[0] else None,
     )
+
+
+def _examine(hands: Hands, tonight: Tonight, contender: Contender) -> Verdict:
+    """How far a contender's segments are to be believed."""
+    gathered = structure.gather(hands, tonight.sample, contender.model)
+    return hands.call(structure.examine, *gathered, len(contender.model.centroids), tonight.seed).verdict
 
 
 def _begin(hands: Hands, tonight: Tonight) -> Outcome:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from functools import reduce
 from operator import or_
+from typing import Any
 
 import narwhals as nw
 from narwhals.typing import FrameT
@@ -107,7 +108,7 @@ def _rounded(value: nw.Expr, step: float | None) -> nw.Expr:
     return value if step is None else (value / step + 0.5).floor() * step
 
 
-def is_one_of(value: nw.Expr, categories: tuple[str, ...]) -> nw.Expr:
+def is_one_of(value: nw.Expr, categories: tuple[Any, ...]) -> nw.Expr:
     """Whether a value is one of a few: a comparison with each, which engines do faster than a search in a list.
 
     Args:
@@ -117,7 +118,8 @@ def is_one_of(value: nw.Expr, categories: tuple[str, ...]) -> nw.Expr:
     Returns:
         An expression (Boolean; null where the value is).
     """
-    return reduce(or_, [value == category for category in categories])
+    found: nw.Expr = reduce(or_, [value == category for category in categories])
+    return found
 
 
 def _day_number(day: nw.Expr) -> nw.Expr:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from smartcart_pipeline.segmentation import Rows
 from smartcart_pipeline.segmentation.selection import SILHOUETTE_TOLERANCE, STABLE
+from smartcart_pipeline.segmentation.structure import VERDICTS, Verdict
 
 Refit = Literal["auto", "always", "never"]
 
@@ -27,6 +28,7 @@ class Gate:
         silhouette_loss: Its silhouette may be worse by this.
         segment_share: Its smallest segment must have this share of all customers.
         relabelled_customers: At most this share of the known customers may change segment.
+        structure: Its segments must be as much to be believed as this verdict; `constructed` asks nothing.
     """
 
     refit: Refit = "auto"
@@ -37,6 +39,7 @@ class Gate:
     silhouette_loss: float = 0.02
     segment_share: float = 0.02
     relabelled_customers: float = 0.05
+    structure: Verdict = "constructed"
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,7 @@ class Evidence:
         relabelled_share: Share of the known customers whose segment would be another one.
         adds_segment: Whether the challenger is the champion with one more segment.
         is_newest: Whether no later as-of date has been published.
+        structure: The verdict on its segments; None where the gate does not ask for it.
     """
 
     drifted_features: float
@@ -62,6 +66,7 @@ class Evidence:
     relabelled_share: float
     adds_segment: bool
     is_newest: bool
+    structure: Verdict | None = None
 
 
 @dataclass(frozen=True)
@@ -104,6 +109,9 @@ def decide_promotion(evidence: Evidence, gate: Gate) -> Decision:
         _at_most("relabelled_customers", "safety", evidence.relabelled_share, gate.relabelled_customers),
         _at_least("newest_night", "safety", float(evidence.is_newest), 1.0),
     ]
+    if evidence.structure is not None:
+        found, needed = (float(VERDICTS.index(verdict)) for verdict in (evidence.structure, gate.structure))
+        safety.append(_at_least("structure", "safety", found, needed))
     promoted = {
         "auto": any(row["passed"] for row in reasons) and all(row["passed"] for row in safety),
         "always": evidence.is_newest,
@@ -177,6 +185,7 @@ WORDS = {
     "smallest_segment_share": "its smallest segment would have {value:.1%} of the customers (limit {limit:.1%})",
     "relabelled_customers": "{value:.1%} of the known customers would change segment (limit {limit:.1%})",
     "newest_night": "a later night has been published already",
+    "structure": "its segments are less to be believed than the setting asks for (see structure)",
 }
 
 

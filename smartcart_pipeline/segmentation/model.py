@@ -28,9 +28,11 @@ from smartcart_pipeline.segmentation.clustering import assign_segments, nearest_
 from smartcart_pipeline.segmentation.components import COMPONENTS, Components
 from smartcart_pipeline.segmentation.components import NAMES as COMPONENT_NAMES
 from smartcart_pipeline.segmentation.features import describe_customers
-from smartcart_pipeline.segmentation.scaling import Scaler
+from smartcart_pipeline.segmentation.scaling import Scaler, within
 
 FORMAT = 2
+# Behind the name of a feature: what it counts with.
+FENCED = "_fenced"
 ADVICE = "Take a document that this version of the pipeline wrote; a run writes a new one."
 
 
@@ -129,6 +131,8 @@ class _Feature(_Part):
     feature: str
     mean: float
     scale: float = Field(gt=0)
+    lower: float | None = None
+    upper: float | None = None
     loadings: _Point
 
 
@@ -188,6 +192,11 @@ def read_model(document: dict[str, Any]) -> SegmentModel:
             features=found,
             mean=tuple(feature.mean for feature in known.features),
             scale=tuple(feature.scale for feature in known.features),
+            fences={
+                feature.feature: (feature.lower, feature.upper)
+                for feature in known.features
+                if feature.lower is not None and feature.upper is not None
+            },
         ),
         # By component, as a fit gives them.
         components=Components(found, np.ascontiguousarray(loadings.T), tuple(known.explained_variance_ratio)),
@@ -202,6 +211,13 @@ def _require_fit(known: _Document, declaration: Declaration) -> None:
     recipe, contract = declaration.recipe, declaration.contract
     if known.recipe != recipe.name:
         raise ValueError(f"recipe is {known.recipe!r}, but its declaration is that of {recipe.name!r}")
+    for feature in known.features:
+        if feature.lower is not None and feature.feature not in recipe.numeric:
+            raise ValueError(f"{feature.feature} is no number, and has no fences")
+        if (feature.lower is None) != (feature.upper is None):
+            raise ValueError(f"{feature.feature} has one of lower and upper, expected both or none")
+        if feature.lower is not None and feature.upper is not None and feature.lower >= feature.upper:
+            raise ValueError(f"{feature.feature}.lower is {feature.lower:.15g}, expected less than upper")
     if set(known.medians) != set(recipe.impute):
         raise ValueError(f"medians are of {sorted(known.medians)}, expected of {sorted(recipe.impute)}")
     for name, median in known.medians.items():
@@ -308,17 +324,23 @@ def place_customers(features: FrameT, model: SegmentModel, beside: tuple[str, ..
     """
     weights = model.components.loadings / np.array(model.scaler.scale)
     origins = -(weights * np.array(model.scaler.mean)).sum(axis=1)
+    fences = model.scaler.fences
     axes = [
-        reduce(add, _terms(model.features, row.tolist()), nw.lit(float(origin))).alias(name)
+        reduce(add, _terms(model, row.tolist()), nw.lit(float(origin))).alias(name)
         for name, origin, row in zip(COMPONENT_NAMES, origins, weights, strict=True)
     ]
-    return features.select("customer_id", *axes, *beside)
+    # Once for all components: what is kept beside them keeps its own numbers.
+    fenced = [within(nw.col(name), each).alias(f"{name}{FENCED}") for name, each in fences.items()]
+    return (features.with_columns(*fenced) if fenced else features).select("customer_id", *axes, *beside)
 
 
-def _terms(recipe: Recipe, weights: Sequence[float]) -> Iterator[nw.Expr]:
+def _terms(model: SegmentModel, weights: Sequence[float]) -> Iterator[nw.Expr]:
     """What each column of `features` adds to a component."""
+    recipe, fences = model.features, model.scaler.fences
     weight = {(feature.source, feature.category): value for feature, value in zip(recipe.encoded, weights, strict=True)}
-    yield from (nw.col(name).cast(nw.Float64) * weight[name, None] for name in recipe.numeric)
+    for name in recipe.numeric:
+        value = nw.col(f"{name}{FENCED}") if name in fences else nw.col(name).cast(nw.Float64)
+        yield value * weight[name, None]
     for name, categories in recipe.categorical:
         *others, last = categories
         term = nw.lit(weight[name, last])

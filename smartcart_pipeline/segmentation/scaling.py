@@ -1,6 +1,11 @@
-"""Standardising: every feature to mean 0 and its declared weight for variance, so that none outweighs by its unit."""
+"""Standardising: every feature to mean 0 and its declared weight for variance, so that none outweighs by its unit.
 
-from dataclasses import dataclass, replace
+Where a recipe declares fences, a number beyond one counts as the fence wherever a model is fitted or asked: one odd
+value does not decide where all others belong (winsorising; Tukey 1962, "The future of data analysis").
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import narwhals as nw
 import numpy as np
@@ -10,6 +15,9 @@ from smartcart_pipeline.declaration.errors import ExportError
 from smartcart_pipeline.declaration.recipe import Recipe
 from smartcart_pipeline.segmentation import Rows
 from smartcart_pipeline.segmentation.moments import Moments
+
+# The least and the greatest that a feature counts with, by its name.
+Fences = Mapping[str, tuple[float, float]]
 
 
 @dataclass(frozen=True)
@@ -21,18 +29,104 @@ class Scaler:
         mean: Mean of each, in its own unit.
         scale: Standard deviation of each (dividing by n), in its own unit, divided by its factor; 1 where a feature
             never varies.
+        fences: The least and the greatest that a feature counts with, in its own unit; of those that have any.
     """
 
     features: tuple[str, ...]
     mean: tuple[float, ...]
     scale: tuple[float, ...]
+    fences: Fences = field(default_factory=dict)
 
     def rows(self) -> Rows:
         """The table `scaler`: one row a feature."""
         return [
             {"feature": feature, "mean": mean, "scale": scale}
+            | dict(zip(("lower", "upper"), self.fences.get(feature, (None, None)), strict=True))
             for feature, mean, scale in zip(self.features, self.mean, self.scale, strict=True)
         ]
+
+
+def fit_fences(values: np.ndarray, names: Sequence[str], times: float) -> Fences:
+    """Find beyond which numbers a value is far out: so many times the reach of most customers away from the median.
+
+    On either side most reach as far as all but a hundredth of the customers do, or twice the distance of the quartiles,
+    whichever is less. The first hugs a feature that ends abruptly, such as the days since customers came; the second
+    leaves a long tail behind (Tukey 1977, "Exploratory Data Analysis", 2D).
+
+    Args:
+        values: Customers, shape (customers, features).
+        names: The features.
+        times: How many times.
+
+    Returns:
+        The fences, in each feature's own unit, of those that have any: where all but two hundredths have one value,
+        nothing tells what is far; where that is so on one side only, the other side tells.
+    """
+    if not len(values) or not names:
+        return {}
+    first, lower, middle, upper, last = np.quantile(values, [0.01, 0.25, 0.5, 0.75, 0.99], axis=0)
+    below, above = middle - first, last - middle
+    below, above = np.where(below > 0, below, above), np.where(above > 0, above, below)
+    tail = np.where(lower < upper, 2 * (upper - lower), np.inf)
+    both = zip(names, middle - times * np.minimum(below, tail), middle + times * np.minimum(above, tail), strict=True)
+    return {name: (float(low), float(high)) for name, low, high in both if low < high}
+
+
+def fence(encoded: FrameT, fences: Fences) -> FrameT:
+    """Let what lies beyond a fence count as lying there.
+
+    Args:
+        encoded: Customers with the features that have fences.
+        fences: From `fit_fences`.
+
+    Returns:
+        The same columns.
+    """
+    columns = [within(nw.col(name), each).alias(name) for name, each in fences.items()]
+    return encoded.with_columns(*columns) if columns else encoded
+
+
+def within(value: nw.Expr, fences: tuple[float, float]) -> nw.Expr:
+    """A number, or the fence that it lies beyond.
+
+    Args:
+        value: The number.
+        fences: The least and the greatest.
+
+    Returns:
+        An expression (Float64; null where the number is).
+    """
+    lower, upper = fences
+    inside = nw.when(value > upper).then(nw.lit(upper)).otherwise(value.cast(nw.Float64))
+    return nw.when(value < lower).then(nw.lit(lower)).otherwise(inside)
+
+
+def beyond(name: str, fences: tuple[float, float]) -> nw.Expr:
+    """How many customers have a value beyond the fences.
+
+    Args:
+        name: The feature.
+        fences: The least and the greatest.
+
+    Returns:
+        An expression (Int64) that makes one row.
+    """
+    lower, upper = fences
+    return ((nw.col(name) < lower) | (nw.col(name) > upper)).cast(nw.Int64).sum()
+
+
+def read_fences(figures: Mapping[str, object], names: Sequence[str]) -> Fences:
+    """The fences, from the table that keeps them.
+
+    Args:
+        figures: The row of the table `cleaning_figures`.
+        names: The features that may have fences.
+
+    Returns:
+        Those of which the table has any.
+    """
+    both = {name: (figures[f"{name}_lower"], figures[f"{name}_upper"]) for name in names}
+    return {name: (float(low), float(high)) for name, (low, high) in both.items() if low is not None}  # type: ignore[arg-type]
 
 
 def weigh(scaler: Scaler, factors: tuple[float, ...]) -> Scaler:
@@ -62,6 +156,7 @@ def read_scaler(rows: Rows) -> Scaler:
         tuple(row["feature"] for row in rows),
         tuple(row["mean"] for row in rows),
         tuple(row["scale"] for row in rows),
+        {row["feature"]: (row["lower"], row["upper"]) for row in rows if row["lower"] is not None},
     )
 
 
@@ -192,5 +287,12 @@ def standardise(encoded: FrameT, scaler: Scaler) -> FrameT:
     Returns:
         `customer_id` and the same columns, standardised (Float64, no unit).
     """
-    columns = [((nw.col(row["feature"]) - row["mean"]) / row["scale"]).alias(row["feature"]) for row in scaler.rows()]
+    columns = [
+        ((_counted(name, scaler.fences) - mean) / scale).alias(name)
+        for name, mean, scale in zip(scaler.features, scaler.mean, scaler.scale, strict=True)
+    ]
     return encoded.select("customer_id", *columns)
+
+
+def _counted(name: str, fences: Fences) -> nw.Expr:
+    return within(nw.col(name), fences[name]) if name in fences else nw.col(name)

@@ -2,21 +2,34 @@
 
 import io
 import warnings
-from contextlib import redirect_stderr
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr
+from contextvars import ContextVar
 from functools import cache
-from typing import Any
+
+# Whether this is within what is kept to one thread already: to look for the libraries takes longer than many a fit.
+_is_alone: ContextVar[bool] = ContextVar("is_alone", default=False)
 
 
-def alone() -> Any:
+@contextmanager
+def alone() -> Iterator[None]:
     """Keep what is computed from here on to one thread.
 
-    Returns:
-        A context manager that ends it.
+    Yields:
+        For what is computed.
     """
     from threadpoolctl import threadpool_limits  # noqa: PLC0415  (slow to import)
 
+    if _is_alone.get():
+        yield
+        return
     _count_cores()
-    return threadpool_limits(limits=1)
+    token = _is_alone.set(True)
+    try:
+        with threadpool_limits(limits=1):
+            yield
+    finally:
+        _is_alone.reset(token)
 
 
 @cache

@@ -416,8 +416,10 @@ def describe_night(cleaned: Any, number: int, seed: int) -> Night:
     recipe = declaration.recipe
     features = describe_customers(cleaned, declaration)
     encoded = scaling.encode_features(features, recipe)
-    moments = sum_moments([memory.array(encoded, recipe.names)], recipe.names)
-    scaler = scaling.weigh(scaling.fit_scaler(moments), recipe.factors)
+    drawn = sampling.sample_customers(memory, features, SAMPLE, seed)
+    fences = scaling.fit_fences(memory.array(drawn, recipe.fenced), recipe.fenced, recipe.fences or 0)
+    moments = sum_moments([memory.array(scaling.fence(encoded, fences), recipe.names)], recipe.names)
+    scaler = replace(scaling.weigh(scaling.fit_scaler(moments), recipe.factors), fences=fences)
     weighed = scaling.weigh_pairs(scaling.correlate(moments), recipe.factors)
     fitted: Components = components.fit_components(weighed, recipe.names)
     points = components.project(scaling.standardise(encoded, scaler), fitted)

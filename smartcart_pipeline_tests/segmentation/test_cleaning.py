@@ -14,11 +14,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from smartcart_pipeline.declaration.declaration import Declaration
+from smartcart_pipeline.declaration.declaration import Declaration, declare
 from smartcart_pipeline.declaration.errors import ExportError
 from smartcart_pipeline.segmentation.cleaning import (
     clean_customers,
     find_repeats,
+    forget_placeholders,
     judge_customers,
     reject_customers,
     require_customers,
@@ -520,3 +521,91 @@ def test_only_what_is_beyond_a_limit_is_told_of_a_refused_row(as_frame: Frames):
     ]
     told = [detail.replace("700000.0", "700000") for *_, detail in refusals(as_frame, *raw)]
     assert told == [detail for _, detail in BEYOND_A_LIMIT]
+
+
+def with_unknown(**unknown: tuple[float, ...]) -> Declaration:
+    """The shipped declaration, in which numbers stand for unknown; the median stands for them."""
+    recipe = BEHAVIOURAL.recipe
+    imputed = tuple(dict.fromkeys((*recipe.impute, *unknown)))
+    return declare(BEHAVIOURAL.contract, replace(recipe, unknown=unknown, impute=imputed))
+
+
+def test_what_stands_for_unknown_is_missing_and_all_else_is_as_it_was(as_frame: Frames):
+    recipe = with_unknown(income=(0.0, 999_999.0), recency=(99,)).recipe
+    raw = raw_frame(
+        customer(line_number=2, income=0.0, recency=0),
+        customer(line_number=3, income=999_999.0, recency=99),
+        customer(line_number=4, income=999_999.5, recency=98),
+        customer(line_number=5, income=None, recency=None),
+    )
+    before, after = rows(as_frame(raw)), rows(forget_placeholders(as_frame(raw), recipe))
+    assert [list(row) for row in after] == [list(row) for row in before]
+    found = sorted(after, key=lambda row: row["line_number"])
+    assert [(row["income"], row["recency"]) for row in found] == [
+        (None, 0),
+        (None, None),
+        (999_999.5, 98),
+        (None, None),
+    ]
+    others = [{name: row[name] for name in row if name not in ("income", "recency")} for row in (*before, *after)]
+    assert others[:4] == others[4:]
+
+
+def test_a_recipe_that_knows_nothing_of_unknown_forgets_nothing(as_frame: Frames):
+    raw = raw_frame(customer(income=0.0), customer(line_number=3, income=None))
+    assert rows(forget_placeholders(as_frame(raw), BEHAVIOURAL.recipe)) == rows(as_frame(raw))
+
+
+@pytest.mark.parametrize("unknown", [-1, 999_999])
+def test_what_stands_for_unknown_is_imputed_and_leaves_the_median_alone(as_frame: Frames, unknown: float):
+    """Though the contract or a limit would refuse it as a number."""
+    declaration = with_unknown(income=(unknown,))
+    incomes = [float(unknown), 20_000.0, float(unknown), 30_000.0, float(unknown), 70_000.0, None]
+    raw = raw_frame(*[customer(line_number=n, customer_id=n, income=each) for n, each in enumerate(incomes, start=2)])
+    judged = judge_customers(forget_placeholders(as_frame(raw), declaration.recipe), None, declaration.contract)
+    accepted = summarise(judged)
+    assert (accepted["median"], accepted["customers"]) == (30_000.0, 7)
+
+    cleaned = rows(clean_customers(judged, AS_OF, {"income": accepted["median"]}, declaration).sort("customer_id"))
+    assert [(row["income"], row["income_imputed"]) for row in cleaned] == [
+        (30_000.0, True),
+        (20_000.0, False),
+        (30_000.0, True),
+        (30_000.0, False),
+        (30_000.0, True),
+        (70_000.0, False),
+        (30_000.0, True),
+    ]
+    assert rows(reject_customers(judged, AS_OF, declaration)) == []
+
+
+def test_a_required_column_may_be_unknown_where_the_recipe_says_what_then(as_frame: Frames):
+    assert not BY_NAME["recency"].nullable
+    declaration = with_unknown(recency=(99.0,))
+    raw = raw_frame(
+        customer(line_number=2, customer_id=2, recency=99),
+        customer(line_number=3, customer_id=3, recency=10),
+        customer(line_number=4, customer_id=4, recency=-1),
+    )
+    judged = judge_customers(forget_placeholders(as_frame(raw), declaration.recipe), None, declaration.contract)
+    medians = {"income": 1.0, "recency": 10.5}
+    cleaned = rows(clean_customers(judged, AS_OF, medians, declaration).sort("customer_id"))
+    # A whole number takes the nearest one.
+    assert [(row["customer_id"], row["recency"], row["recency_imputed"]) for row in cleaned] == [
+        (2, 11, True),
+        (3, 10, False),
+    ]
+    refused = rows(reject_customers(judged, AS_OF, declaration))
+    assert [(row["line_number"], row["detail"]) for row in refused] == [(4, "Recency is -1: expected 0 or more")]
+
+
+def test_without_the_customer_where_the_recipe_refuses_what_is_unknown(as_frame: Frames):
+    recipe = replace(BEHAVIOURAL.recipe, unknown={"income": (0.0,)}, impute=(), refused=("income",))
+    declaration = declare(BEHAVIOURAL.contract, recipe)
+    raw = raw_frame(customer(line_number=2, customer_id=2, income=0.0), customer(line_number=3, customer_id=3))
+    judged = judge_customers(forget_placeholders(as_frame(raw), recipe), None, declaration.contract)
+    refused = rows(reject_customers(judged, AS_OF, declaration))
+    assert [(row["line_number"], row["reason"], row["detail"]) for row in refused] == [
+        (2, "missing_value", "Income is missing")
+    ]
+    assert [row["customer_id"] for row in rows(clean_customers(judged, AS_OF, {}, declaration))] == [3]

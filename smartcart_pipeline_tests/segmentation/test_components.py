@@ -25,7 +25,7 @@ from smartcart_pipeline.segmentation.features import describe_customers
 from smartcart_pipeline.segmentation.moments import sum_moments
 from smartcart_pipeline.segmentation.scaling import correlate, encode_features, fit_scaler, standardise
 from smartcart_pipeline_tests.conftest import Frames, to_pandas
-from smartcart_pipeline_tests.declared import BEHAVIOURAL, RECIPES
+from smartcart_pipeline_tests.declared import BEHAVIOURAL, DECLARATIONS, RECIPES
 
 
 def pipeline(features: pd.DataFrame, recipe: Recipe) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -35,10 +35,12 @@ def pipeline(features: pd.DataFrame, recipe: Recipe) -> tuple[np.ndarray, np.nda
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-    sources, categories = zip(*recipe.categorical, strict=True)
     encoder = make_column_transformer(
         ("passthrough", list(recipe.numeric)),
-        (OneHotEncoder(categories=[list(levels) for levels in categories], sparse_output=False), list(sources)),
+        *(
+            (OneHotEncoder(categories=[list(levels)], sparse_output=False), [source])
+            for source, levels in recipe.categorical
+        ),
     )
     fitted = make_pipeline(encoder, StandardScaler(), PCA(3, svd_solver="full")).fit(features)
     signs = np.sign(np.sum(fitted[-1].components_ * fix_signs(fitted[-1].components_), axis=1))
@@ -66,12 +68,12 @@ def random_features(customers: int, seed: int) -> pd.DataFrame:
     return frame
 
 
-def export_features(engine: DuckDBEngine, path: Path) -> pd.DataFrame:
+def export_features(engine: DuckDBEngine, path: Path, recipe: str = "behavioural") -> pd.DataFrame:
     raw, _ = read_export(engine, inspect_export(path, BEHAVIOURAL.contract))
     judged = judge_customers(raw, None, BEHAVIOURAL.contract)
     [accepted] = engine.rows(summarise_accepted(judged, "dt_customer", "income"))
     cleaned = clean_customers(judged, accepted["newest"], {"income": accepted["median"]}, BEHAVIOURAL)
-    return to_pandas(describe_customers(cleaned, BEHAVIOURAL).sort("customer_id"))
+    return to_pandas(describe_customers(cleaned, DECLARATIONS[recipe]).sort("customer_id"))
 
 
 def assert_equals_scikit_learn(as_frame: Frames, features: pd.DataFrame, recipe: Recipe, sizes: list[int]) -> None:
@@ -107,7 +109,7 @@ def test_an_exports_customers_are_placed_as_by_scikit_learn(
     recipe: Recipe,
     sizes: list[int],
 ):
-    features = export_features(engine, request.getfixturevalue(export))
+    features = export_features(engine, request.getfixturevalue(export), recipe.name)
     assert_equals_scikit_learn(as_frame, features, recipe, sizes)
 
 

@@ -25,7 +25,8 @@ def night_of(world: World, number: int, previous: Any) -> Tonight:
 
 
 def test_a_sample_decides_and_all_customers_are_counted():
-    world = make_world("unchanged", 1_000, 2, 1)
+    # A world of whose sampled customers a refit moves somebody.
+    world = make_world("unchanged", 1_000, 2, 5)
     first = night_of(world, 0, None)
     begun = hold_contest(Memory(), first, None, 0, Gate())
     model = begun.in_force.model

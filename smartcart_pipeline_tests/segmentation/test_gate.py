@@ -17,6 +17,7 @@ from smartcart_pipeline.segmentation.gate import (
     promote_first,
 )
 from smartcart_pipeline.segmentation.model import assign_model, label_by
+from smartcart_pipeline.segmentation.structure import VERDICTS, Verdict
 from smartcart_pipeline_tests.conftest import Frames, to_pandas
 from smartcart_pipeline_tests.segmentation.test_model import random_features, random_model
 
@@ -66,6 +67,36 @@ def test_every_criterion_alone_holds_a_challenger_back():
         "relabelled_customers",
         "newest_night",
     ]
+
+
+@pytest.mark.parametrize("found", VERDICTS)
+@pytest.mark.parametrize("needed", VERDICTS)
+def test_segments_must_be_as_much_to_be_believed_as_the_setting_asks(found: Verdict, needed: Verdict):
+    decision = decide_promotion(replace(DRIFTED, structure=found), replace(GATE, structure=needed))
+    [row] = [row for row in decision.criteria if row["criterion"] == "structure"]
+    enough = VERDICTS.index(found) >= VERDICTS.index(needed)
+    assert decision.promoted == row["passed"] == enough
+    assert (row["role"], row["value"], row["limit"]) == ("safety", VERDICTS.index(found), VERDICTS.index(needed))
+    told = "but its segments are less to be believed than the setting asks for (see structure)."
+    assert (told in decision.verdict) != enough
+
+
+def test_verdicts_stand_from_the_least_to_be_believed_to_the_most():
+    assert VERDICTS == ("constructed", "reproducible", "natural")
+
+
+def test_by_default_nobody_asks_how_far_segments_are_to_be_believed():
+    assert GATE.structure == "constructed"
+    assert STEADY.structure is None
+    assert "structure" not in [row["criterion"] for row in decide_promotion(DRIFTED, GATE).criteria]
+    # Whoever asks for no more than that lets everything pass.
+    assert decide_promotion(replace(DRIFTED, structure="constructed"), GATE).promoted
+
+
+def test_natural_segments_are_no_reason_to_change_and_a_forced_refit_asks_nobody():
+    natural, constructed = (replace(STEADY, structure=verdict) for verdict in ("natural", "constructed"))
+    assert not decide_promotion(natural, replace(GATE, structure="reproducible")).promoted
+    assert decide_promotion(constructed, replace(GATE, structure="natural", refit="always")).promoted
 
 
 # Limits that binary fractions hold exactly, none of them the default, and each another than the others.

@@ -13,10 +13,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smartcart_pipeline.declaration.errors import HomeError
+from smartcart_pipeline.declaration.recipe import COMPONENT_NAMES
 from smartcart_pipeline.segmentation.cleaning import judge_customers
-from smartcart_pipeline.segmentation.components import Components
-from smartcart_pipeline.segmentation.model import SegmentModel, assign_model, read_model, score_customers
-from smartcart_pipeline.segmentation.scaling import Scaler
+from smartcart_pipeline.segmentation.components import Components, project
+from smartcart_pipeline.segmentation.model import (
+    SegmentModel,
+    assign_model,
+    place_customers,
+    read_model,
+    score_customers,
+)
+from smartcart_pipeline.segmentation.scaling import Scaler, encode_features, standardise
 from smartcart_pipeline_tests.conftest import Frames, to_pandas
 from smartcart_pipeline_tests.declared import DECLARATIONS, EDUCATION_LEVELS, LIVING_WITH, RECIPES
 from smartcart_pipeline_tests.report import bikes
@@ -41,7 +48,8 @@ def random_model(seed: int, recipe: str = "behavioural", k: int = 3) -> SegmentM
 
 def random_features(seed: int, customers: int = 60) -> pd.DataFrame:
     random = np.random.default_rng(seed)
-    numbers = {name: random.integers(0, 100, customers) for name in RECIPES["reference"].numeric}
+    known = dict.fromkeys(name for recipe in RECIPES.values() for name in recipe.numeric)
+    numbers = {name: random.integers(0, 100, customers) for name in known}
     return pd.DataFrame(
         {
             "customer_id": range(1, customers + 1),
@@ -60,6 +68,8 @@ def by_numpy(features: pd.DataFrame, model: SegmentModel) -> np.ndarray:
             for feature in model.features.encoded
         ]
     ).astype(float)
+    for number, name in enumerate(model.features.names):
+        encoded[:, number] = encoded[:, number].clip(*model.scaler.fences.get(name, (-np.inf, np.inf)))
     points = (encoded - np.array(model.scaler.mean)) / np.array(model.scaler.scale) @ model.components.loadings.T
     distances: np.ndarray = np.linalg.norm(points[:, None] - model.centroids[None], axis=2)
     return distances
@@ -88,6 +98,68 @@ def test_a_model_puts_customers_where_numpy_does(as_frame: Frames, recipe: str):
     assert placed["margin"].to_numpy() == pytest.approx(ordered[:, 1] - ordered[:, 0], abs=1e-9)
 
 
+def fenced_model(seed: int, recipe: str = "behavioural") -> SegmentModel:
+    """A model that counts what lies beyond 20 and 70 as lying there, in all numbers that may have fences but one."""
+    model = random_model(seed, recipe)
+    assert len(model.features.fenced) > 1
+    return replace(model, scaler=replace(model.scaler, fences=dict.fromkeys(model.features.fenced[1:], (20.0, 70.0))))
+
+
+@pytest.mark.parametrize("recipe", ["behavioural", "balanced"])
+def test_a_model_with_fences_places_customers_as_standardising_and_projecting_does(as_frame: Frames, recipe: str):
+    model, features = fenced_model(1, recipe), random_features(2)
+    placed = to_pandas(place_customers(as_frame(features), model)).sort_values("customer_id")
+    scaled = standardise(encode_features(as_frame(features), model.features), model.scaler)
+    projected = to_pandas(project(scaled, model.components)).sort_values("customer_id")
+    free = to_pandas(place_customers(as_frame(features), random_model(1, recipe))).sort_values("customer_id")
+    axes = list(COMPONENT_NAMES)
+    assert placed.columns.tolist() == ["customer_id", *axes]
+    assert placed[axes].to_numpy() == pytest.approx(projected[axes].to_numpy(), abs=1e-9)
+    assert np.abs(placed[axes].to_numpy() - free[axes].to_numpy()).max() > 0.1
+    assigned = to_pandas(assign_model(as_frame(features), model)).sort_values("customer_id")
+    assert assigned["kmeans_cluster"].tolist() == by_numpy(features, model).argmin(axis=1).tolist()
+
+
+def test_who_is_beyond_a_fence_has_the_place_of_the_fence(as_frame: Frames):
+    model = fenced_model(1)
+    fenced, free = model.features.fenced[1:], model.features.fenced[0]
+    on = random_features(2, 1).assign(**dict.fromkeys(fenced, 70))
+    far = on.assign(customer_id=2, **dict.fromkeys(fenced, 10**9))
+    below = on.assign(customer_id=3, **dict.fromkeys(fenced, 20))
+    deep = on.assign(customer_id=4, **dict.fromkeys(fenced, -(10**9)))
+    other = on.assign(customer_id=5, **{free: on[free] + 1})
+    inside = on.assign(customer_id=6, **dict.fromkeys(fenced, 69))
+    rows = to_pandas(place_customers(as_frame(pd.concat([on, far, below, deep, other, inside])), model))
+    places = {row["customer_id"]: [row[name] for name in COMPONENT_NAMES] for row in rows.to_dict("records")}
+    assert places[2] == places[1]
+    assert places[4] == places[3]
+    assert len({tuple(places[number]) for number in (1, 3, 5, 6)}) == 4
+
+
+def test_what_is_kept_beside_has_its_own_number_and_not_its_fence(as_frame: Frames):
+    model, features = fenced_model(1), random_features(2)
+    kept = (*model.features.fenced[:3], "education")
+    placed = to_pandas(place_customers(as_frame(features), model, kept)).sort_values("customer_id")
+    assert placed.columns.tolist() == ["customer_id", *COMPONENT_NAMES, *kept]
+    assert placed[list(kept)].to_dict("list") == features[list(kept)].to_dict("list")
+    assert features[list(kept[:3])].to_numpy().max() > 70
+
+
+def test_who_misses_a_number_with_fences_gets_no_segment(as_frame: Frames):
+    model = fenced_model(1)
+    features = random_features(2, 2).astype(dict.fromkeys(model.features.fenced, "float64"))
+    features.loc[1, model.features.fenced[1]] = None
+    placed = to_pandas(assign_model(as_frame(features), model)).sort_values("customer_id")
+    assert placed["segment_id"].isna().tolist() == [False, True]
+
+
+def test_models_whose_fences_differ_place_otherwise():
+    model = fenced_model(1)
+    assert model.places_like(fenced_model(1))
+    assert not model.places_like(random_model(1))
+    assert read_model(model.document()).places_like(model)
+
+
 def test_a_model_of_one_segment_knows_no_runner_up(as_frame: Frames):
     placed = to_pandas(assign_model(as_frame(random_features(2)), random_model(1, k=1)))
     assert set(placed["segment_id"]) == {"S01"}
@@ -106,6 +178,7 @@ def test_models_place_alike_where_all_that_places_is_the_same():
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
 POINTS = st.lists(NUMBERS, min_size=3, max_size=3)
 TEXTS = st.text(min_size=1)
+FENCES = st.tuples(NUMBERS, NUMBERS).filter(lambda both: both[0] != both[1]).map(sorted)
 
 
 @st.composite
@@ -145,17 +218,39 @@ def in_todays_format(earlier: dict[str, Any]) -> dict[str, Any]:
         "declaration": declared,
         "as_of_date": earlier["as_of_date"],
         "medians": {"income": earlier["income_median"]},
-        **{name: earlier[name] for name in ("features", "explained_variance_ratio", "segments")},
+        # Fences were not known.
+        "features": [
+            {name: feature[name] for name in ("feature", "mean", "scale")}
+            | {"lower": None, "upper": None, "loadings": feature["loadings"]}
+            for feature in earlier["features"]
+        ],
+        **{name: earlier[name] for name in ("explained_variance_ratio", "segments")},
     }
 
 
-@given(earlier_documents().map(in_todays_format))
+@st.composite
+def documents(draw: st.DrawFn) -> dict[str, Any]:
+    """Documents of today, some of whose numbers have fences."""
+    document = in_todays_format(draw(earlier_documents()))
+    fenced = RECIPES[document["recipe"]].fenced
+    for feature in document["features"]:
+        if feature["feature"] in fenced and draw(st.booleans()):
+            feature["lower"], feature["upper"] = draw(FENCES)
+    return document
+
+
+@given(documents())
 @settings(max_examples=50, deadline=None)
 def test_what_is_written_is_what_is_read(document: dict[str, Any]):
     text = json.dumps(document)
     model = read_model(json.loads(text))
     # The text of a number tells its bits, the sign of zero too.
     assert json.dumps(model.document()) == text
+    assert model.scaler.fences == {
+        feature["feature"]: (feature["lower"], feature["upper"])
+        for feature in document["features"]
+        if feature["lower"] is not None
+    }
     assert model.components.loadings.flags["C_CONTIGUOUS"]
 
 
@@ -190,6 +285,31 @@ BROKEN = {
     ),
     "no segments": (lambda d: d["segments"].clear(), "segments: list should have at least 1"),
     "features swapped": (lambda d: d["features"].reverse(), "expected .*'age'.*those of the recipe behavioural"),
+    "a lower fence alone": (
+        lambda d: d["features"][1].update(lower=5.0),
+        "customer_tenure_days has one of lower and upper, expected both or none",
+    ),
+    "an upper fence alone": (
+        lambda d: d["features"][1].update(upper=0.0),
+        "customer_tenure_days has one of lower and upper, expected both or none",
+    ),
+    "fences reversed": (
+        lambda d: d["features"][0].update(lower=5, upper=2.5),
+        "age.lower is 5, expected less than upper",
+    ),
+    "fences that leave one number": (
+        lambda d: d["features"][0].update(lower=2.5, upper=2.5),
+        "age.lower is 2.5, expected less than upper",
+    ),
+    "a fence without end": (
+        lambda d: d["features"][0].update(lower=0, upper=float("inf")),
+        "features.0.upper: input should be a finite number",
+    ),
+    "fences of a category": (
+        lambda d: d["features"][-1].update(lower=0.0, upper=1.0),
+        "education_undergraduate",
+    ),
+    "a text for a fence": (lambda d: d["features"][0].update(lower="0", upper=1), "features.0.lower: input should be"),
     "a segment twice": (lambda d: d["segments"].append(copy.deepcopy(d["segments"][0])), "expected ids that differ"),
 }
 
@@ -202,7 +322,11 @@ def in_first_format(document: dict[str, Any]) -> dict[str, Any]:
         "as_of_date": document["as_of_date"],
         "limits": {"max_age": 90, "max_income": 600_000},
         "income_median": document["medians"]["income"],
-        **{name: document[name] for name in ("features", "explained_variance_ratio", "segments")},
+        "features": [
+            {name: feature[name] for name in ("feature", "mean", "scale", "loadings")}
+            for feature in document["features"]
+        ],
+        **{name: document[name] for name in ("explained_variance_ratio", "segments")},
     }
 
 
