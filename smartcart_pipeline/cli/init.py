@@ -81,7 +81,8 @@ def _show(draft: "Draft") -> None:
     for name, share in (("Column", 3), ("Taken for", 2), ("Why", 6)):
         table.add_column(name, ratio=share, overflow="fold")
     for one in draft.columns:
-        taken = one.kind if one.role in ("id", "feature") else f"{one.role}: {one.kind}"
+        role = f"{one.role}, sensitive" if one.role == "described" and one.sensitive else one.role
+        taken = one.kind if one.role in ("id", "feature") else f"{role}: {one.kind}"
         table.add_row(*(escape(visible(text)) for text in (one.column.header, taken, one.why)))
     console.print(table)
     for note in draft.notes:

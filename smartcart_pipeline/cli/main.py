@@ -23,6 +23,7 @@ from smartcart_pipeline.cli.options import HomeOption
 from smartcart_pipeline.cli.simulate import simulate
 from smartcart_pipeline.cli.warehouse import sql, warehouse
 from smartcart_pipeline.declaration.errors import CallError, FaultError, HomeError
+from smartcart_pipeline.declaration.recipe import MOST_SEGMENTS
 from smartcart_pipeline.engines import apart
 from smartcart_pipeline.storage.access import keep_to_owner
 from smartcart_pipeline.storage.home import Home
@@ -70,8 +71,16 @@ def run(
     recipe: Annotated[
         str | None,
         typer.Option(
-            help="What is made of the export: a file, or behavioural or reference, which come with the "
-            "pipeline. Default: the home's own recipe.yaml, else behavioural."
+            help="What is made of the export: a file, or behavioural, balanced or reference, which come with "
+            "the pipeline. Default: the home's own recipe.yaml, else behavioural."
+        ),
+    ] = None,
+    segments: Annotated[
+        int | None,
+        typer.Option(
+            min=2,
+            max=MOST_SEGMENTS,
+            help="How many segments there shall be. Default: what the recipe says, else what the data say.",
         ),
     ] = None,
     engine: Annotated[str | None, typer.Option(help="What the run computes with: duckdb (default), or spark.")] = None,
@@ -92,7 +101,7 @@ def run(
     from smartcart_pipeline.orchestration.night import run_job  # noqa: PLC0415  (imports Dagster)
 
     place = Home(home.resolve())
-    settings = {"input": input, "as_of": as_of, "recipe": recipe, "wait_seconds": wait}
+    settings = {"input": input, "as_of": as_of, "recipe": recipe, "segments": segments, "wait_seconds": wait}
     outcome = run_job(place, settings, quiet=as_json, engine=_engine_config(engine, master))
     if as_json:
         typer.echo(json.dumps(outcome, indent=2))

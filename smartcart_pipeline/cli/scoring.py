@@ -17,7 +17,13 @@ from smartcart_pipeline.declaration.tables import declare_tables
 from smartcart_pipeline.engines.duckdb import BATCH, DuckDBEngine
 from smartcart_pipeline.exports.inspecting import inspect_export
 from smartcart_pipeline.exports.reading import read_export
-from smartcart_pipeline.segmentation.cleaning import judge_export, reject_customers, tell_faults, tell_lines
+from smartcart_pipeline.segmentation.cleaning import (
+    forget_placeholders,
+    judge_export,
+    reject_customers,
+    tell_faults,
+    tell_lines,
+)
 from smartcart_pipeline.segmentation.model import SegmentModel, read_model, score_customers
 from smartcart_pipeline.storage.home import put_in_place
 from smartcart_pipeline.storage.questions import WRITERS
@@ -140,7 +146,8 @@ def _score(
     read, _ = read_export(engine, export)
     delivered = engine.write(read, tables["raw_customers"], folder / "raw.parquet").rows
     # Several passes follow, and reading text as numbers and dates is the dearest part of each.
-    judged = judge_export(engine.scan(folder / "raw.parquet", "raw_customers"), contract, engine)
+    delivered_rows = forget_placeholders(engine.scan(folder / "raw.parquet", "raw_customers"), declaration.recipe)
+    judged = judge_export(delivered_rows, contract, engine)
     refused = reject_customers(judged, model.as_of_date, declaration, newcomers=True).sort("line_number")
     rejects = engine.write(refused, tables["rejected_customers"], folder / "rejected.parquet").rows
     rejected = engine.scan(folder / "rejected.parquet", "rejected_customers")

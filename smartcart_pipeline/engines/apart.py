@@ -35,6 +35,7 @@ LIBRARIES = {
         "scipy.spatial.distance",
         "kneed",
     ),
+    "smartcart_pipeline.segmentation.structure": (),
     "smartcart_pipeline.report.plots": ("matplotlib.backends.backend_agg", "matplotlib.figure"),
     "smartcart_pipeline.segmentation.clustering": (),
     "smartcart_pipeline.segmentation.rules": ("sklearn.tree",),

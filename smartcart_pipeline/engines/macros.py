@@ -17,7 +17,7 @@ from smartcart_pipeline.declaration.recipe import Recipe
 from smartcart_pipeline.declaration.tables import declare_tables, feature_columns
 from smartcart_pipeline.engines.duckdb import DuckDBEngine
 from smartcart_pipeline.engines.sql import INTEGERS, boolean, identifier, literal
-from smartcart_pipeline.segmentation.cleaning import judge_customers
+from smartcart_pipeline.segmentation.cleaning import forget_placeholders, judge_customers
 from smartcart_pipeline.segmentation.model import SegmentModel, read_model, score_customers
 from smartcart_pipeline.segmentation.rules import Rule, columns_of
 from smartcart_pipeline.segmentation.scaling import encode_features
@@ -112,7 +112,8 @@ def assignment_query(model: SegmentModel) -> str:
     """
     contract, recipe = model.declaration.contract, model.features
     scored = _translate(
-        (*LINE_COLUMNS, *contract.columns), lambda rows: score_customers(judge_customers(rows, None, contract), model)
+        (*LINE_COLUMNS, *contract.columns),
+        lambda rows: score_customers(judge_customers(forget_placeholders(rows, recipe), None, contract), model),
     )
     typed = ", ".join(f"{_typed(column)} AS {column.name}" for column in contract.columns)
     # What is there but no number must not be imputed. Other columns are null then, and refused.
@@ -182,7 +183,8 @@ def explanation_query(model: SegmentModel) -> str:
     encoded = encoded.replace('"customer_id" AS', f"{CUSTOMERS}.customer_id AS", 1)
     names = model.features.names
     features = [
-        f"({number}, {literal(name)}, {_double(mean)}, {_double(scale)}, {', '.join(_range(name, model))})"
+        f"({number}, {literal(name)}, {_double(mean)}, {_double(scale)}, {', '.join(_range(name, model))}, "
+        f"{', '.join(map(_double, model.scaler.fences.get(name, (-inf, inf))))})"
         for number, (name, mean, scale) in enumerate(
             zip(names, model.scaler.mean, model.scaler.scale, strict=True), start=1
         )
@@ -201,11 +203,11 @@ def explanation_query(model: SegmentModel) -> str:
             SELECT c.segment_id, c.runner_up_segment_id, [{places}] AS places
             FROM encoded AS e JOIN clusters AS c ON c.customer_id = e.customer_id
         ),
-        feature(number, feature, mean, scale, least, most) AS (VALUES {", ".join(features)}),
+        feature(number, feature, mean, scale, least, most, lower, upper) AS (VALUES {", ".join(features)}),
         centre(segment_id, places) AS (VALUES {", ".join(centres)}),
         placed AS (
             SELECT c.segment_id, c.runner_up_segment_id, f.*, c.places[f.number] AS value,
-                (c.places[f.number] - f.mean) / f.scale AS z,
+                greatest(least(c.places[f.number], f.upper), f.lower) AS counted, (counted - f.mean) / f.scale AS z,
                 own.places[f.number] AS own, other.places[f.number] AS other
             FROM customer AS c CROSS JOIN feature AS f
             JOIN centre AS own ON own.segment_id = c.segment_id
@@ -224,7 +226,8 @@ def explanation_query(model: SegmentModel) -> str:
         SELECT l.segment_id, l.runner_up_segment_id, l.feature, l.value,
             l.mean + l.scale * l.own AS segment_centre, l.mean + l.scale * l.other AS runner_up_centre,
             l.pull_to_segment, l.pull_to_runner_up, l.lead,
-            CASE WHEN l.value + l.change BETWEEN l.least AND l.most THEN l.change END AS change_to_boundary
+            CASE WHEN l.counted + l.change BETWEEN greatest(l.least, l.lower) AND least(l.most, l.upper)
+                THEN l.counted + l.change - l.value END AS change_to_boundary
         FROM led AS l ORDER BY l.lead DESC, l.number
     """
 

@@ -21,7 +21,7 @@ from smartcart_pipeline.declaration.tables import OUTLINES, Table
 from smartcart_pipeline.engines.engine import Engine, Span, Written
 from smartcart_pipeline.orchestration.faults import AT_FAULT
 from smartcart_pipeline.orchestration.settings import Settings
-from smartcart_pipeline.segmentation import components
+from smartcart_pipeline.segmentation import components, drivers, sensitive
 from smartcart_pipeline.segmentation.cleaning import tell_faults, tell_lines
 from smartcart_pipeline.segmentation.features import is_one_of
 from smartcart_pipeline.segmentation.history import membership_on
@@ -50,11 +50,13 @@ class Verdict:
         passed: Whether it holds.
         description: What was found, in words.
         metadata: The figures.
+        only_warns: Whether this failure stops no run, though the check's do.
     """
 
     passed: bool
     description: str
     metadata: dict[str, Any]
+    only_warns: bool = False
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,9 @@ class Check:
             passed=verdict.passed,
             asset_key=self.table,
             check_name=self.name,
-            severity=dg.AssetCheckSeverity.ERROR if self.blocking else dg.AssetCheckSeverity.WARN,
+            severity=dg.AssetCheckSeverity.ERROR
+            if self.blocking and not verdict.only_warns
+            else dg.AssetCheckSeverity.WARN,
             description=verdict.description,
             metadata=verdict.metadata,
         )
@@ -348,6 +352,27 @@ def _profiles_add_up(lake: Lake) -> Verdict:
     return Verdict(profiled == clustered, f"{profiled:,} profiled, {clustered:,} clustered", {"profiled": profiled})
 
 
+def _no_placeholders(lake: Lake) -> Verdict:
+    [figures] = lake.engine.rows(lake.read("cleaning_figures").select("placeholders"))
+    told = figures["placeholders"]
+    return Verdict(not told, told or "No value looks as if it stood for unknown.", {})
+
+
+def _not_one_feature(lake: Lake) -> Verdict:
+    found, pairs = (lake.engine.rows(lake.read(name)) for name in ("segment_drivers", "segment_pairs"))
+    giveaways = drivers.find_giveaways(found, pairs)
+    strengths = {row["feature"]: row["association"] for row in found}
+    return Verdict(not giveaways, drivers.tell_giveaways(giveaways), strengths)
+
+
+def _nothing_sensitive_followed(lake: Lake, max_sensitive_association: float, block_sensitive: bool) -> Verdict:
+    rows = lake.engine.rows(lake.read("sensitive_association"))
+    followed = sensitive.find_followed(rows, max_sensitive_association)
+    told = sensitive.tell_followed(followed, max_sensitive_association)
+    strengths = {row["attribute"]: row["association"] for row in rows}
+    return Verdict(not followed, told, strengths, only_warns=not block_sensitive)
+
+
 def _rules_add_up(lake: Lake) -> Verdict:
     ruled = int(lake.engine.rows(lake.read("segment_rules").select(nw.col("customers").sum()))[0]["customers"] or 0)
     described = lake.count("features")
@@ -399,6 +424,13 @@ SEMANTIC: tuple[Check, ...] = (
         _few_rejected,
         settings=("max_rejected_share",),
     ),
+    Check(
+        "cleaning_figures",
+        "no_placeholders",
+        "No odd value that many customers have lies apart from all others. This only warns.",
+        _no_placeholders,
+        blocking=False,
+    ),
     Check("pca_components", "uncorrelated", "The components do not correlate with each other.", _uncorrelated),
     Check("k_selection", "one_selected", "Exactly one k is selected.", _one_selected),
     Check("clusters", "no_empty_segment", "Every segment has customers.", _no_empty_segment),
@@ -420,6 +452,21 @@ SEMANTIC: tuple[Check, ...] = (
         "as_published",
         "The history says of tonight what is published tonight.",
         _history_is_tonights,
+    ),
+    Check(
+        "segment_drivers",
+        "not_one_feature",
+        "No feature alone gives the segments, or two of them, away. This only warns.",
+        _not_one_feature,
+        blocking=False,
+    ),
+    Check(
+        "sensitive_association",
+        "nothing_sensitive_followed",
+        "No sensitive attribute goes with the segments by more than the settings allow. This warns, and stops the run "
+        "where the settings say so.",
+        _nothing_sensitive_followed,
+        settings=("max_sensitive_association", "block_sensitive"),
     ),
     Check("profiles", "add_up", "The profiles' customers are all customers.", _profiles_add_up),
     Check("segment_rules", "add_up", "Every customer meets one rule.", _rules_add_up),

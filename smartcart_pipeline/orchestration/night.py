@@ -103,7 +103,8 @@ def run_job(
 
     Returns:
         What was made: run_id, export, as_of_date, as_of_found, recipe, customers, segments, figures (columns of
-        the segments that people look at first, and what they are called), warnings, paths, seconds.
+        the segments that people look at first, and what they are called), structure (how far to believe the segments:
+        a row a recipe), drivers (what they are made of: a row a feature), warnings, paths, seconds.
 
     Raises:
         FaultError: If the export, the call or the home is at fault.
@@ -121,7 +122,7 @@ def _run_job(home: Home, settings: dict[str, Any], quiet: bool, engine: dict[str
     if "." in (settings.get("recipe") or ""):
         # Where the run is, another folder may be the current one.
         settings["recipe"] = str(Path(settings["recipe"]).resolve())
-    declaration = read_declaration(home.root, settings.get("recipe"))
+    declaration = read_declaration(home.root, settings.get("recipe"), settings.get("segments"))
     require_rule(settings.get("as_of") or declaration.recipe.as_of)
     if not settings.get("input"):
         settings["input"] = str(find_export(home))
@@ -288,6 +289,13 @@ def _outcome(home: Home, result: dg.ExecuteInProcessResult, recipe: Recipe) -> d
         segments = warehouse.sql(
             f"SELECT {', '.join(map(identifier, columns))} FROM profiles ORDER BY segment_id"
         ).to_arrow_table()
+        believed, made_of = (
+            warehouse.sql(f"SELECT * REPLACE ({cast}) FROM {table} ORDER BY {order}").to_arrow_table().to_pylist()
+            for table, cast, order in (
+                ("structure", "examined_on::VARCHAR AS examined_on", "is_in_force DESC, recipe"),
+                ("segment_drivers", "rank AS rank", "rank"),
+            )
+        )
         [published] = warehouse.sql(
             "SELECT export_name, as_of_date::VARCHAR, as_of_found, recipe FROM publication"
         ).fetchall()
@@ -304,6 +312,8 @@ def _outcome(home: Home, result: dg.ExecuteInProcessResult, recipe: Recipe) -> d
         "customers": sum(segment["customers"] for segment in segment_rows),
         "segments": segment_rows,
         "figures": figures,
+        "structure": believed,
+        "drivers": made_of,
         "warnings": [check.description for check in evaluations if not check.passed] + notes,
         "paths": {"report": str(home.report), "warehouse": str(home.warehouse), "lake": str(home.lake)},
     }

@@ -80,7 +80,8 @@ def _spark_engine(config: Mapping[str, Any], home: Home, local: DuckDBEngine) ->
 @dg.resource(required_resource_keys={"home", "settings"})
 def declaration(context: dg.InitResourceContext) -> Declaration:
     """What this run goes by; where the home's files are wrong, the run says so and does nothing else."""
-    return read_declaration(context.resources.home.root, context.resources.settings.recipe)
+    settings = context.resources.settings
+    return read_declaration(context.resources.home.root, settings.recipe, settings.segments)
 
 
 @dg.resource(required_resource_keys={"declaration", "engine", "home"})

@@ -8,10 +8,12 @@ from pydantic import Field, ValidationError
 from smartcart_pipeline.declaration.declaration import shipped_recipes
 from smartcart_pipeline.declaration.errors import HomeError
 from smartcart_pipeline.declaration.files import nearest
+from smartcart_pipeline.declaration.recipe import MOST_SEGMENTS
 from smartcart_pipeline.exports.as_of import require_lasting
 from smartcart_pipeline.notifications.receivers import NAMES, read_notify
 from smartcart_pipeline.segmentation.gate import Gate, Refit
 from smartcart_pipeline.segmentation.hysteresis import Hysteresis
+from smartcart_pipeline.segmentation.structure import Verdict
 from smartcart_pipeline.storage.access import NAMES as ACCESS
 from smartcart_pipeline.storage.access import read_access
 from smartcart_pipeline.storage.home import Home
@@ -82,6 +84,25 @@ class Settings(dg.ConfigurableResource):
         le=1,
         description="Gate: the budget, a share of the known customers that may change segment.",
     )
+    require_structure: Verdict = Field(
+        default=Gate.structure,
+        description="Gate: the challenger's segments are as much to be believed as that: natural, reproducible, or "
+        "(asking nothing) constructed.",
+    )
+    segments: int | None = Field(
+        default=None,
+        ge=2,
+        le=MOST_SEGMENTS,
+        description="How many segments there shall be. Default: what the recipe says, else what the data say.",
+    )
+    max_sensitive_association: float = Field(
+        default=0.3,
+        ge=0,
+        le=1,
+        description="The check of sensitive_association warns if a sensitive attribute goes with the segments by more "
+        "than this (Cramér's V).",
+    )
+    block_sensitive: bool = Field(default=False, description="Whether that stops the run instead of warning.")
     band: float = Field(
         default=Hysteresis.band, ge=0, description="A customer moves at once if the margin is above this (no unit)."
     )
@@ -115,6 +136,7 @@ class Settings(dg.ConfigurableResource):
             silhouette_loss=self.max_silhouette_loss,
             segment_share=self.min_segment_share,
             relabelled_customers=self.max_relabelled_customers,
+            structure=self.require_structure,
         )
 
     @property

@@ -64,7 +64,7 @@ def test_who_asks_imports_nothing_of_it() -> None:
 
 
 def test_what_a_verb_raises_is_raised_where_its_result_is_asked_for(process: int) -> None:
-    asked = apart.start(selection.evaluate_candidates, np.zeros((20, 3)), 1)
+    asked = apart.start(selection.evaluate_candidates, np.zeros((30, 3)), 1)
     with pytest.raises(ExportError, match="Only 1 different customers are left") as raised:
         asked.result()
     assert "in evaluate_candidates" in raised.value.__notes__[0]

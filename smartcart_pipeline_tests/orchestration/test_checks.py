@@ -347,6 +347,19 @@ def drift(*verdicts: str) -> Tables:
     return {"feature_drift": before + tonight}
 
 
+def driven(*strengths: float) -> Tables:
+    """A feature that goes with all segments by the first strength, and with two of them by the second."""
+    whole, pair = rows_of("segment_drivers", 1), rows_of("segment_pairs", 1)
+    if not strengths:
+        return rows_of("segment_drivers", 0) | rows_of("segment_pairs", 0)
+    whole["segment_drivers"][0]["association"], pair["segment_pairs"][0]["association"] = strengths
+    return whole | pair
+
+
+def following(*strengths: float) -> Tables:
+    return rows_of("sensitive_association", len(strengths), association=list(strengths))
+
+
 def stays(clusters: dict[int, str], *history: tuple[int, str, int, int | None]) -> Tables:
     """Tonight's customers, and stays by customer, segment, and the days they began and ended after tonight's as-of."""
     as_of = date(2014, 6, 29)
@@ -475,6 +488,27 @@ JUDGED: list[tuple[str, str, Tables, bool, str]] = [
             [(1, "S01", 0, None), (2, "S02", 1, None)],
         )
     ),
+    ("cleaning_figures", "no_placeholders", rows_of("cleaning_figures", 1, placeholders=None), True, "No value looks"),
+    ("cleaning_figures", "no_placeholders", rows_of("cleaning_figures", 1, placeholders="0 …"), False, "0 …"),
+    ("segment_drivers", "not_one_feature", driven(0.9499, 0.9499), True, "No feature alone"),
+    (
+        "segment_drivers",
+        "not_one_feature",
+        driven(0.95, 0.1),
+        False,
+        "text 0 alone tells the segments apart (association",
+    ),
+    (
+        "segment_drivers",
+        "not_one_feature",
+        driven(0.9, 0.95),
+        False,
+        "text 0 alone tells text 0 and text 0 apart (assoc",
+    ),
+    ("segment_drivers", "not_one_feature", driven(), True, "No feature alone"),
+    ("sensitive_association", "nothing_sensitive_followed", following(0.3), True, "follow no sensitive attribute"),
+    ("sensitive_association", "nothing_sensitive_followed", following(0.31), False, "above 0.3: text 0 (0.31)"),
+    ("sensitive_association", "nothing_sensitive_followed", following(), True, "follow no sensitive attribute"),
     ("profiles", "add_up", rows_of("profiles", 2, customers=[3, 4]) | rows_of("clusters", 7), True, "7 profiled"),
     ("profiles", "add_up", rows_of("profiles", 2, customers=[3, 4]) | rows_of("clusters", 8), False, "8 clustered"),
     ("profiles", "add_up", rows_of("profiles", 0) | rows_of("clusters", 1), False, "0 profiled, 1 clustered"),
@@ -536,9 +570,25 @@ def test_the_limit_of_rejected_rows_is_a_setting_and_inclusive(lake: Lake, limit
     assert (verdict.passed, AT_FAULT in verdict.metadata) == (passed, not passed)
 
 
+@pytest.mark.parametrize("blocks", [False, True])
+def test_whether_segments_may_follow_what_is_sensitive_is_a_setting(lake: Lake, blocks: bool) -> None:
+    for name, rows in following(0.31).items():
+        keep(lake, name, rows)
+    [check] = [check for check in SEMANTIC if check.name == "nothing_sensitive_followed"]
+    found = check.evaluate(lake, Settings(input=None, block_sensitive=blocks))
+    severity = dg.AssetCheckSeverity.ERROR if blocks else dg.AssetCheckSeverity.WARN
+    assert (found.passed, found.severity) == (False, severity)
+    assert check.evaluate(lake, Settings(input=None, max_sensitive_association=0.31, block_sensitive=blocks)).passed
+
+
 @pytest.mark.parametrize("check", checks_of(tuple(TABLES)), ids=lambda check: f"{check.table}-{check.name}")
 def test_every_check_blocks_but_those_that_warn(check: Check) -> None:
-    warning = {("raw_customers", "no_repeats"), ("feature_drift", "no_drift")}
+    warning = {
+        ("raw_customers", "no_repeats"),
+        ("feature_drift", "no_drift"),
+        ("segment_drivers", "not_one_feature"),
+        ("cleaning_figures", "no_placeholders"),
+    }
     assert check.spec.blocking == ((check.table, check.name) not in warning)
 
 

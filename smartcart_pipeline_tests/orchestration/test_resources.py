@@ -2,6 +2,7 @@
 
 import errno
 import os
+from dataclasses import replace
 from typing import Any
 
 import dagster as dg
@@ -37,6 +38,10 @@ OWN: dict[str, Any] = {
     "max_silhouette_loss": 0.35,
     "min_segment_share": 0.36,
     "max_relabelled_customers": 0.37,
+    "require_structure": "reproducible",
+    "segments": 5,
+    "max_sensitive_association": 0.38,
+    "block_sensitive": True,
     "band": 0.75,
     "band_nights": 3,
     "copied_rows": 1_000,
@@ -57,6 +62,7 @@ def test_every_setting_reaches_what_it_is_for():
         silhouette_loss=0.35,
         segment_share=0.36,
         relabelled_customers=0.37,
+        structure="reproducible",
     )
     assert settings.hysteresis == Hysteresis(band=0.75, nights=3)
 
@@ -73,10 +79,18 @@ def maxima(found: Declaration) -> dict[str, float]:
 
 
 def test_the_recipe_that_is_set_is_what_a_run_goes_by(home: Home):
-    found = declared(home, Settings(**OWN))
+    found = declared(home, Settings(recipe="reference"))
     assert found == REFERENCE
     assert found.digest == REFERENCE.digest
     assert declared(home, Settings()) == BEHAVIOURAL
+
+
+def test_the_number_of_segments_that_is_set_stands_in_the_place_of_the_recipes(home: Home):
+    found = declared(home, Settings(**OWN))
+    assert found == replace(REFERENCE, recipe=replace(REFERENCE.recipe, segments=5))
+    # What is kept of a night says so, too.
+    assert found.recipe.source["segments"] == 5
+    assert found.digest != REFERENCE.digest
 
 
 def test_the_limits_of_a_homes_own_recipe_are_what_its_runs_go_by(home: Home):
@@ -107,7 +121,7 @@ def test_what_a_home_sets_is_the_default_of_its_runs(home: Home):
     resources = schema.config_type.fields["resources"].config_type.fields
     fields = resources["settings"].config_type.fields["config"].config_type.fields
     # Dagster takes no other default for a choice. Runs that a command, the schedule or a sensor starts name it.
-    choices = {"refit"}
+    choices = {"refit", "require_structure"}
     shown = {name: field.default_value for name, field in fields.items() if name not in {"input", *choices}}
     assert shown == {name: value for name, value in OWN.items() if name not in choices}
 
@@ -126,6 +140,9 @@ def test_what_a_home_sets_is_the_default_of_its_runs(home: Home):
         ("max_silhouette_loss", 0, -0.01),
         ("min_segment_share", 1, 1.01),
         ("max_relabelled_customers", 1, 1.01),
+        ("segments", 2, 1),
+        ("segments", 20, 21),
+        ("max_sensitive_association", 1, 1.01),
         ("band", 0, -0.01),
         ("band_nights", 120, 121),
         ("band_nights", 1, 0),

@@ -31,7 +31,7 @@ FRAME = nw.LazyFrame
 def makes(
     group: str,
     tables: Mapping[str, tuple[ModuleType, ...]],
-    freshness_policy: dg.FreshnessPolicy | None = None,
+    freshness_policies: Mapping[str, dg.FreshnessPolicy] | None = None,
     after: tuple[str, ...] = (),
 ) -> Callable[[Body], dg.AssetsDefinition]:
     """A step that makes tables, which are assets, and holds each against its checks.
@@ -39,19 +39,19 @@ def makes(
     Args:
         group: The group they stand in.
         tables: For each table the modules that compute it; a change in their source is a new code version.
-        freshness_policy: When the tables count as late.
+        freshness_policies: When each of some tables counts as late.
         after: Further tables on which these depend, though the body does not read them.
 
     Returns:
         A decorator of the body, which yields an output for each table, in their order.
     """
-    checks = checks_of(tuple(tables))
+    checks, policies = checks_of(tuple(tables)), freshness_policies or {}
 
     def decorate(body: Body) -> dg.AssetsDefinition:
         read = [name for name, handed in inspect.signature(body).parameters.items() if handed.annotation is FRAME]
         return dg.multi_asset(
             name=body.__name__,
-            outs={name: _out(name, group, verbs, freshness_policy) for name, verbs in tables.items()},
+            outs={name: _out(name, group, verbs, policies.get(name)) for name, verbs in tables.items()},
             # Read by the step itself: of each table handed in by Dagster, it would record two events.
             deps=[*after, *read],
             check_specs=[check.spec for check in checks],

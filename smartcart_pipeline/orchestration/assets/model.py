@@ -11,9 +11,10 @@ from smartcart_pipeline.engines import apart
 from smartcart_pipeline.engines.engine import Engine
 from smartcart_pipeline.orchestration.assets import makes, picture
 from smartcart_pipeline.orchestration.faults import naming_the_fault
+from smartcart_pipeline.orchestration.io_manager import NOTE
 from smartcart_pipeline.orchestration.settings import Settings
 from smartcart_pipeline.report.plots import plot_k_selection
-from smartcart_pipeline.segmentation import components, sampling, scaling, selection
+from smartcart_pipeline.segmentation import components, noise, sampling, scaling, selection
 from smartcart_pipeline.storage.lake import Fitted
 
 
@@ -34,25 +35,33 @@ def projecting(
     yield dg.Output(Fitted(fitted.rows(), [correlations.select("correlation")]), "loadings")
 
 
-@makes("model", {"sampled_customers": (sampling,), "k_selection": (sampling, selection)})
+@makes("model", {"sampled_customers": (sampling,), "k_selection": (sampling, selection, noise)})
 def choosing_k(
     settings: Settings,
     engine: dg.ResourceParam[Engine],
     declaration: dg.ResourceParam[Declaration],
     features: nw.LazyFrame,
     pca_components: nw.LazyFrame,
+    scaler: nw.LazyFrame,
 ) -> Iterator[dg.Output[Any]]:
     """`sampled_customers`: a sampled customer. `k_selection`: a candidate k."""
+    recipe = declaration.recipe
     drawn = sampling.sample_places(engine, features, pca_components, settings.sample_customers, settings.seed)
     sample = engine.keep(drawn)
-    measured = apart.start(selection.evaluate_candidates, engine.array(sample, components.NAMES), settings.seed)
+    fitted = scaling.read_scaler(engine.rows(scaler))
+    scaled = scaling.standardise(scaling.encode_features(sample, recipe), fitted).sort("customer_id")
+    space = noise.Space(engine.array(scaled, recipe.names), tuple(column.source for column in recipe.encoded))
+    points = engine.array(sample, components.NAMES)
+    measured = apart.start(selection.evaluate_candidates, points, settings.seed, wanted=recipe.segments, space=space)
     yield dg.Output(Fitted(sample, [drawn]), "sampled_customers")
     with naming_the_fault():
-        rows = apart.call(selection.choose_k, measured.result(), declaration.recipe.segments)
+        rows = apart.call(selection.choose_k, measured.result(), recipe.segments)
     elbow = apart.start(plot_k_selection, rows)
+    few = selection.tell_few(len(points))
+    notes = {NOTE: few} if few else {}
     selected = next(row for row in rows if row["is_selected"])
     yield dg.Output(
-        Fitted(rows, [drawn.select(*components.NAMES)]),
+        Fitted(rows, [drawn.drop("customer_id", *recipe.unseen)]),
         "k_selection",
-        metadata={"k": selected["k"], "why": selected["reason"], "elbow": picture(elbow.result())},
+        metadata={"k": selected["k"], "why": selected["reason"], "elbow": picture(elbow.result()), **notes},
     )

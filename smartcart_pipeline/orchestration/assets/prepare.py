@@ -1,19 +1,21 @@
 """From delivered rows to numbers a model can learn from: cleaned, described by features, standardised."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import narwhals as nw
+import numpy as np
 
 from smartcart_pipeline.declaration import contract
 from smartcart_pipeline.declaration import recipe as recipes
 from smartcart_pipeline.declaration.contract import KEY
 from smartcart_pipeline.declaration.declaration import Declaration
 from smartcart_pipeline.engines import apart
-from smartcart_pipeline.engines.engine import Engine
+from smartcart_pipeline.engines.engine import Engine, Frame
 from smartcart_pipeline.exports import as_of
 from smartcart_pipeline.exports.as_of import find_day
 from smartcart_pipeline.orchestration.assets import makes, picture
@@ -22,7 +24,7 @@ from smartcart_pipeline.orchestration.io_manager import NOTE, SYNONYMS
 from smartcart_pipeline.orchestration.provenance import trace_delivery
 from smartcart_pipeline.orchestration.settings import Settings
 from smartcart_pipeline.report.plots import plot_correlations
-from smartcart_pipeline.segmentation import cleaning, moments, scaling
+from smartcart_pipeline.segmentation import cleaning, moments, placeholders, sampling, scaling
 from smartcart_pipeline.segmentation import features as feature_verbs
 from smartcart_pipeline.storage.lake import Fitted, Lake
 
@@ -32,7 +34,7 @@ from smartcart_pipeline.storage.lake import Fitted, Lake
     {
         "cleaned": (as_of, contract, cleaning),
         "rejected_customers": (as_of, contract, cleaning),
-        "cleaning_figures": (as_of, contract, cleaning),
+        "cleaning_figures": (as_of, contract, cleaning, feature_verbs, placeholders, sampling, scaling),
     },
 )
 def cleaning_rules(
@@ -46,7 +48,8 @@ def cleaning_rules(
     """`cleaned`: a customer. `rejected_customers`: a refused line. `cleaning_figures`: what both went by."""
     delivered = trace_delivery(context.instance, lake.path("raw_customers"))
     declaration = declaration.as_delivered(delivered.get(SYNONYMS, {}).values())
-    judged = cleaning.judge_export(raw_customers, declaration.contract, engine)
+    known = cleaning.forget_placeholders(raw_customers, declaration.recipe)
+    judged = cleaning.judge_export(known, declaration.contract, engine)
     newest, imputed = declaration.recipe.newest, declaration.recipe.impute
     with naming_the_fault():
         passes = [cleaning.summarise_accepted(judged, newest, name) for name in imputed or (None,)]
@@ -67,7 +70,6 @@ def cleaning_rules(
     rejected = cleaning.reject_customers(judged, day, declaration)
     maxima = {f"max_{limit.on}": limit.maximum for limit in declaration.recipe.limits if limit.maximum is not None}
     named = {f"{name}_median": median for name, median in medians.items()}
-    figures = {"as_of_date": day, **named, **maxima}
     yield dg.Output(
         cleaned,
         "cleaned",
@@ -79,8 +81,43 @@ def cleaning_rules(
         },
     )
     yield dg.Output(rejected.sort("line_number"), "rejected_customers")
+    kept = lake.read("cleaned")
+    drawn = engine.keep(sampling.sample_customers(engine, kept, settings.sample_customers, settings.seed))
+    fences = _fence(engine, kept, drawn, declaration)
+    suspicious = _tell_placeholders(engine, drawn, declaration)
+    figures = {"as_of_date": day, **named, **maxima, **fences, "placeholders": suspicious or None}
     seen = [name for name in (newest, *imputed) if name] or [KEY]
-    yield dg.Output(Fitted([figures], [raw_customers.select(*seen)]), "cleaning_figures")
+    sources = [raw_customers.select(*seen), *([kept.select(*declaration.columns_read)] if fences else [])]
+    yield dg.Output(Fitted([figures], sources), "cleaning_figures")
+
+
+def _tell_placeholders(engine: Engine, drawn: Frame, declaration: Declaration) -> str:
+    """What stands for unknown in a column of numbers, probably."""
+    columns = declaration.contract.by_name
+    names = [name for name in declaration.columns_read if columns[name].is_number]
+    if not names:
+        return ""
+    values = engine.array(drawn.select(*placeholders.delivered(names, declaration.recipe)), names)
+    counts = {name: np.unique(column, return_counts=True) for name, column in zip(names, values.T, strict=True)}
+    found = placeholders.find_placeholders(counts)
+    return " ".join(placeholders.tell_placeholder(row, columns[row["column"]].header) for row in found)
+
+
+def _fence(engine: Engine, kept: Frame, drawn: Frame, declaration: Declaration) -> dict[str, float | int | None]:
+    """Beyond which numbers a value is far out, by a sample of the customers, and how many of all have such a value."""
+    recipe = declaration.recipe
+    if not recipe.fences or not recipe.fenced:
+        return {}
+    described = feature_verbs.describe_customers(kept, declaration)
+    sampled = feature_verbs.describe_customers(drawn, declaration).sort(KEY)
+    fences = scaling.fit_fences(engine.array(sampled, recipe.fenced), recipe.fenced, recipe.fences)
+    counts = [scaling.beyond(name, each).alias(name) for name, each in fences.items()]
+    [beyond] = engine.rows(described.select(*counts)) if counts else [{}]
+    figures: dict[str, float | int | None] = {}
+    for name in recipe.fenced:
+        lower, upper = fences.get(name, (None, None))
+        figures |= {f"{name}_lower": lower, f"{name}_upper": upper, f"{name}_beyond": beyond.get(name, 0)}
+    return figures
 
 
 @makes("prepare", {"features": (contract, feature_verbs)})
@@ -98,14 +135,18 @@ def features(declaration: dg.ResourceParam[Declaration], cleaned: nw.LazyFrame) 
     },
 )
 def standardising(
-    engine: dg.ResourceParam[Engine], declaration: dg.ResourceParam[Declaration], features: nw.LazyFrame
+    engine: dg.ResourceParam[Engine],
+    declaration: dg.ResourceParam[Declaration],
+    cleaning_figures: nw.LazyFrame,
+    features: nw.LazyFrame,
 ) -> Iterator[dg.Output[Any]]:
     """`scaled`: one row a customer. `scaler`: one row a feature. `correlations`: one row a pair of features."""
     recipe = declaration.recipe
-    encoded, names = scaling.encode_features(features, recipe), recipe.names
+    names, fences = recipe.names, scaling.read_fences(engine.rows(cleaning_figures)[0], recipe.fenced)
+    encoded = scaling.encode_features(features, recipe)
     with naming_the_fault():
-        deviations, correlations = engine.fit_scaler(encoded, names)
-    scaler = scaling.weigh(deviations, recipe.factors)
+        deviations, correlations = engine.fit_scaler(scaling.fence(encoded, fences), names)
+    scaler = replace(scaling.weigh(deviations, recipe.factors), fences=fences)
     drawn = apart.start(plot_correlations, correlations, names)
     facts: dict[str, str | int] = {"recipe": recipe.name, "features": len(names)}
     yield dg.Output(scaling.standardise(encoded, scaler), "scaled", metadata=facts)

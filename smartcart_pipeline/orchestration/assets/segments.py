@@ -9,26 +9,36 @@ from typing import Any
 import dagster as dg
 import narwhals as nw
 
-from smartcart_pipeline.declaration.declaration import Declaration
+from smartcart_pipeline.declaration.declaration import Declaration, find_alternative
+from smartcart_pipeline.declaration.errors import ExportError
 from smartcart_pipeline.declaration.tables import OUTLINES
 from smartcart_pipeline.engines import apart
 from smartcart_pipeline.engines.engine import Engine, Frame
 from smartcart_pipeline.orchestration.assets import makes, picture
 from smartcart_pipeline.orchestration.faults import naming_the_fault
+from smartcart_pipeline.orchestration.io_manager import NOTE
 from smartcart_pipeline.orchestration.settings import Settings
 from smartcart_pipeline.report.plots import plot_components, plot_shown, plot_sizes
 from smartcart_pipeline.segmentation import (
+    Rows,
     clustering,
     comparison,
     components,
+    drivers,
     hysteresis,
     model,
+    noise,
     personas,
     profiling,
     sampling,
+    selection,
+    sensitive,
     spending,
+    structure,
 )
 from smartcart_pipeline.segmentation.contest import Champion, begin_model
+from smartcart_pipeline.segmentation.features import describe_customers
+from smartcart_pipeline.segmentation.scaling import encode_features
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.lake import Fitted, Lake
 from smartcart_pipeline.storage.models import PublishedNight, Record, read_champion, read_record
@@ -156,8 +166,17 @@ def read_compared(engine: Engine, contested_models: Frame, record: Record) -> Pu
     return record.numbered(engine.rows(contested_models.select("compared_night"))[0]["compared_night"])
 
 
-@makes("segments", {"profiles": (profiling, personas)}, freshness_policy=FRESHNESS)
-def profiles(
+@makes(
+    "segments",
+    {
+        "profiles": (profiling, personas),
+        "segment_drivers": (profiling, drivers),
+        "segment_pairs": (profiling, drivers),
+        "sensitive_association": (profiling, drivers, sensitive),
+    },
+    freshness_policies={"profiles": FRESHNESS},
+)
+def profiling_segments(
     engine: dg.ResourceParam[Engine],
     declaration: dg.ResourceParam[Declaration],
     clusters: nw.LazyFrame,
@@ -165,7 +184,7 @@ def profiles(
     features: nw.LazyFrame,
     plotted_customers: nw.LazyFrame,
 ) -> Iterator[dg.Output[Any]]:
-    """One row a segment."""
+    """`profiles`: a segment. The others: what the segments are made of, and what is sensitive in them."""
     places = engine.rows(centroids)
     recipe = declaration.recipe
     customers = engine.rows(clusters.select(nw.len().alias("customers")))[0]["customers"]
@@ -188,3 +207,83 @@ def profiles(
             **{name: picture(drawn.result()) for name, drawn in pictures.items()},
         },
     )
+    segments = {row["kmeans_cluster"]: row["segment_id"] for row in places}
+    yield dg.Output(Fitted(drivers.measure_drivers(counts, segments, recipe), [members]), "segment_drivers")
+    yield dg.Output(Fitted(drivers.measure_pairs(counts, segments, recipe), [members]), "segment_pairs")
+    followed = members.select("segment_id", *recipe.sensitive)
+    yield dg.Output(
+        Fitted(sensitive.associate_sensitive(counts, segments, recipe), [followed]), "sensitive_association"
+    )
+
+
+@makes("segments", {"structure": (noise, selection, structure), "segment_recovery": (noise, structure)})
+def doubting(
+    settings: Settings,
+    engine: dg.ResourceParam[Engine],
+    lake: dg.ResourceParam[Lake],
+    home: dg.ResourceParam[Home],
+    declaration: dg.ResourceParam[Declaration],
+    cleaning_figures: nw.LazyFrame,
+    contested_models: nw.LazyFrame,
+    sampled_customers: nw.LazyFrame,
+    cleaned: nw.LazyFrame,
+    segment_drivers: nw.LazyFrame,
+    segment_pairs: nw.LazyFrame,
+) -> Iterator[dg.Output[Any]]:
+    """`structure`: a recipe that was looked at. `segment_recovery`: a segment."""
+    [figures] = engine.rows(cleaning_figures)
+    with naming_the_fault():
+        model = read_models(engine, contested_models)["in_force"].model
+        before = read_compared(engine, contested_models, read_record(home))
+    sample = engine.keep(sampled_customers)
+    gathered = structure.gather(engine, sample, model)
+    found = apart.start(structure.examine, *gathered, len(model.centroids), settings.seed)
+    giveaways = drivers.find_giveaways(engine.rows(segment_drivers), engine.rows(segment_pairs))
+    giveaway = giveaways[0]["feature"] if giveaways else None
+    tonight = structure.structure_row(model.features.name, found.result(), model.segment_ids, giveaway)
+    rows = [tonight | {"is_in_force": True, "examined_on": figures["as_of_date"], "declaration": declaration.digest}]
+    if structure.is_doubtful(tonight):
+        earlier = lake.read_of(before.run_id, "structure") if before else None
+        kept = engine.rows(earlier) if earlier is not None else []
+        rows += _try_alternative(engine, declaration, kept, sample, cleaned, figures, settings.seed)
+    seen = [sampled_customers.drop("customer_id"), contested_models.select("document")]
+    yield dg.Output(
+        Fitted(rows, seen),
+        "structure",
+        metadata={"verdict": tonight["verdict"], "why": tonight["reasons"], NOTE: structure.tell_structure(rows)},
+    )
+    yield dg.Output(Fitted(structure.recovery_rows(found.result(), model.segment_ids), seen), "segment_recovery")
+
+
+def _try_alternative(
+    engine: Engine,
+    declaration: Declaration,
+    kept: Rows,
+    sample: Frame,
+    cleaned: Frame,
+    figures: dict[str, Any],
+    seed: int,
+) -> Rows:
+    """What the other recipe would make of a sample: looked at once, and told again every night."""
+    other = find_alternative(declaration)
+    if other is None:
+        return []
+    known = [row for row in kept if row["declaration"] == other.digest and not row["is_in_force"]]
+    if known:
+        return known
+    drawn: Any = cleaned.join(sample.select("customer_id"), on="customer_id", how="inner")
+    described = engine.keep(describe_customers(drawn, other).sort("customer_id"))
+    values = engine.array(encode_features(described, other.recipe).sort("customer_id"), other.recipe.names)
+    try:
+        found, labels = apart.call(structure.examine_afresh, values, other.recipe, seed)
+    except ExportError:
+        # Of so few customers, or so alike, it makes no segments.
+        return []
+    counts = drivers.count_rows(engine.rows(described), labels, other.recipe)
+    names = {cluster: f"cluster {cluster}" for cluster in counts}
+    measured = (measure(counts, names, other.recipe) for measure in (drivers.measure_drivers, drivers.measure_pairs))
+    giveaways = drivers.find_giveaways(*measured)
+    row = structure.structure_row(
+        other.recipe.name, found, list(names.values()), giveaways[0]["feature"] if giveaways else None
+    )
+    return [row | {"is_in_force": False, "examined_on": figures["as_of_date"], "declaration": other.digest}]
