@@ -10,7 +10,16 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from smartcart_pipeline.engines.sql import YES
-from smartcart_pipeline.exports.naming import is_plural, lexicon, plain, says, speaks_for_id, spoken, words_in
+from smartcart_pipeline.exports.naming import (
+    is_plural,
+    lexicon,
+    plain,
+    says,
+    speaks_for_id,
+    speaks_only_of,
+    spoken,
+    words_in,
+)
 from smartcart_pipeline.exports.surveying import Measured, Repeats, Survey
 
 # A category has at most so many groups, those of rare and of missing values among them; a rare value has less than this
@@ -24,6 +33,10 @@ FEW_MISSING = 0.02
 COPY = 0.99
 # One value for so many tells nobody apart.
 HARDLY_DIFFERS = 0.995
+# A yes of so few customers, or of all but so few, is a direction of its own once all features weigh the same.
+RARE_FLAG = 0.02
+# Numbers of children, and grades and years of schooling, have no more values than this: amounts do.
+MOST_GRADES = 25
 SKEWED = 2.0
 # An id may be missing or repeated in so many rows, which a run rejects; a run rejects a whole file at 5 %.
 NEARLY_UNIQUE, MOST_REJECTED = 0.02, 0.04
@@ -58,6 +71,7 @@ class Taken:
         has_rare: Whether a category has values that are too rare for a group.
         logged: Whether the model sees the logarithm.
         tells_night: Whether its newest day is the day that all is counted to.
+        sensitive: Whether it is something that segments shall not follow unawares.
     """
 
     column: Measured
@@ -68,6 +82,7 @@ class Taken:
     has_rare: bool = False
     logged: bool = False
     tells_night: bool = False
+    sensitive: bool = False
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -102,22 +117,23 @@ class Chosen:
         return next((one for one in self.columns if one.role == "id"), None)
 
 
-def choose(survey: Survey) -> Chosen:
+def choose(survey: Survey, sees_personal: bool = False) -> Chosen:
     """Choose what to make of each column.
 
     Args:
         survey: What the columns hold.
+        sees_personal: Whether the model sees age, education and children, as there is too little else.
 
     Returns:
         What each is taken for, and why.
     """
-    columns = [_judge(column, survey.rows) for column in survey.columns]
+    columns = [_judge(column, survey.rows, sees_personal) for column in survey.columns]
     columns, notes = _choose_id(columns, survey)
     columns = _drop_copies(columns, survey)
     columns = _drop_far_days(columns)
     columns, night = _choose_night(columns, survey.rows)
     columns = _drop_costly(columns, survey.rows)
-    return Chosen(tuple(columns), survey.rows, (*_tell_file(survey), *notes), night)
+    return Chosen(tuple(columns), survey.rows, (*_tell_file(survey), *notes, *_tell_personal(columns)), night)
 
 
 def missing_share(column: Measured, rows: int) -> float:
@@ -165,18 +181,65 @@ def _percent(share: float) -> str:
     return f"{share:.0%}" if share >= 0.1 else f"{share:.1%}" if share >= 0.001 else "under 0.1%"
 
 
-def _judge(column: Measured, rows: int) -> Taken:
+def _judge(column: Measured, rows: int, sees_personal: bool) -> Taken:
     """What a column is taken for, by itself: the first that fits."""
     words = words_in(column.header)
     if out := _why_empty(column, rows):
         return Taken(column, "left out", *out)
     if column.kind == "date":
-        return _judge_date(column, words, rows)
+        one = _judge_date(column, words, rows)
+        return _show_only(one, sees_personal) if says(words, "birth") else one
     if personal := _why_personal(column, words):
         return Taken(column, "left out", PERSONAL, personal)
-    if says(words, "sensitive") or (says(words, "segments") and column.distinct <= MOST_GROUPS):
-        return _judge_described(column, words, rows)
-    return _judge_values(column, words, rows)
+    is_of_person = _is_of_the_person(column, words)
+    if says(words, "sensitive") or (is_of_person and not sees_personal and column.kind in ("text", "flag")):
+        return _judge_described(column, SHOWN_ONLY, rows, sensitive=True)
+    if not is_of_person and says(words, "segments") and column.distinct <= MOST_GROUPS:
+        return _judge_described(column, "somebody's own segments: shown beside these, and forms none", rows)
+    one = _judge_values(column, words, rows)
+    return _show_only(one, sees_personal) if is_of_person else _see_logarithm(one)
+
+
+SHOWN_ONLY = "sensitive: shown of segments, and forms none"
+
+
+def _is_of_the_person(column: Measured, words: tuple[str, ...]) -> bool:
+    """Whether a column tells how old somebody is, how educated, or of children, rather than what they do."""
+    if says(words, "birth") and (_is_in_years(column) or (column.kind != "flag" and speaks_only_of(words, "birth"))):
+        return True
+    if _is_age(words) or (column.kind == "flag" and says(words, "of_age")):
+        return True
+    is_amount = column.kind == "decimal" or (column.kind == "whole" and column.distinct > MOST_GRADES)
+    return not is_amount and (speaks_only_of(words, "children") or speaks_only_of(words, "schooling"))
+
+
+def _is_age(words: tuple[str, ...]) -> bool:
+    if says(words, "spending") or says(words, "balance"):
+        return False
+    return says(words, "years_lived") and (says(words, "owners") or not says(words, "others_years"))
+
+
+def _is_in_years(column: Measured) -> bool:
+    return column.kind == "whole" and YEARS[0] <= column.least and column.most <= YEARS[1]
+
+
+def _show_only(one: Taken, is_seen: bool) -> Taken:
+    """What is shown of segments and forms none, unless it is seen all the same, for want of anything else."""
+    if one.role != "feature":
+        return one
+    if is_seen:
+        return replace(_see_logarithm(one), sensitive=True)
+    return replace(one, role="described", why=f"{SHOWN_ONLY}; {one.why}", sensitive=True)
+
+
+def _see_logarithm(one: Taken) -> Taken:
+    """The column, with its logarithm for what the model sees, where few customers have most of it."""
+    column = one.column
+    is_plain = one.role == "feature" and one.kind in (MONEY, COUNT, NUMBER)
+    if not is_plain or column.skewness <= SKEWED or column.least < 0:
+        return one
+    skew = f"very uneven (skewness {column.skewness:.1f}), so its logarithm is seen"
+    return replace(one, logged=True, why=f"{one.why}; {skew}")
 
 
 def _judge_values(column: Measured, words: tuple[str, ...], rows: int) -> Taken:
@@ -187,7 +250,7 @@ def _judge_values(column: Measured, words: tuple[str, ...], rows: int) -> Taken:
         why = f"{_percent(column.commonest)} of the values are the same"
         return Taken(column, "left out", "hardly differs", why)
     if column.kind == "flag":
-        return Taken(column, "feature", FLAG, _tell_flag(column, rows))
+        return _judge_flag(column, rows)
     return _judge_number(column, words, rows) if column.is_number else _judge_text(column, words, rows)
 
 
@@ -226,7 +289,7 @@ def _judge_date(column: Measured, words: tuple[str, ...], rows: int) -> Taken:
     if missing_share(column, rows) > FEW_MISSING:
         return Taken(column, "left out", DATE, f"a day that is missing cannot be filled in; {told}")
     if says(words, "birth"):
-        return Taken(column, "feature", BIRTH_DATE, f"the days since then are seen; {told}{_tell_lost(column, rows)}")
+        return Taken(column, "feature", BIRTH_DATE, f"as an {AGE_LIKE} in days; {told}{_tell_lost(column, rows)}")
     return Taken(column, "feature", DATE, f"the days since then are seen; {told}{_tell_lost(column, rows)}")
 
 
@@ -242,37 +305,50 @@ def _tell_lost(column: Measured, rows: int) -> str:
     return told
 
 
+def _judge_flag(column: Measured, rows: int) -> Taken:
+    told = _tell_flag(column, rows)
+    # Who lacks a value counts as no.
+    yes = _share_of_yes(column) * (1 - missing_share(column, rows))
+    if RARE_FLAG <= yes <= 1 - RARE_FLAG:
+        return Taken(column, "feature", FLAG, told)
+    who = "so few" if yes < RARE_FLAG else "nearly all"
+    why = f"{who} customers have it that it would be a component of its own: shown of segments, and forms none; {told}"
+    return Taken(column, "described", FLAG, why)
+
+
+def _share_of_yes(column: Measured) -> float:
+    return sum(n for text, n in column.levels if text.lower() in (*YES, "1", "1.0")) / column.sampled
+
+
 def _tell_flag(column: Measured, rows: int) -> str:
     ways = "1 and 0" if column.is_numeric_flag else " and ".join(text for text, _ in column.levels[:2])
-    yes = sum(n for text, n in column.levels if text.lower() in (*YES, "1", "1.0")) / column.sampled
     stands = "" if column.present == rows else ", which counts as no"
-    return f"{plain(ways)}, {_percent(yes)} yes, {tell_missing(column, rows)}{stands}"
+    return f"{plain(ways)}, {_percent(_share_of_yes(column))} yes, {tell_missing(column, rows)}{stands}"
 
 
-def _judge_described(column: Measured, words: tuple[str, ...], rows: int) -> Taken:
+def _judge_described(column: Measured, why: str, rows: int, sensitive: bool = False) -> Taken:
     """What may be shown of segments, but must not form them."""
-    why = "sensitive: shown of segments, and forms none" if says(words, "sensitive") else (
-        "somebody's own segments: shown beside these, and forms none"
-    )  # fmt: skip
     if column.kind == "flag":
-        return Taken(column, "described", FLAG, f"{why}; {_tell_flag(column, rows)}")
+        return Taken(column, "described", FLAG, f"{why}; {_tell_flag(column, rows)}", sensitive=sensitive)
     if column.is_number and column.distinct > MOST_GROUPS:
-        return Taken(column, "described", NUMBER, f"{why}; {_tell_range(column, rows)}")
-    groups, has_rare, _ = _group(column, rows)
+        return Taken(column, "described", NUMBER, f"{why}; {_tell_range(column, rows)}", sensitive=sensitive)
+    groups, has_rare, _ = _group(column, rows, MOST_GROUPS)
     if not groups:
         return Taken(column, "left out", CATEGORY, f"{why}; but {column.distinct:,} different values, all of them rare")
     why = f"{why}; {_tell_groups(column, groups, has_rare, rows)}"
-    return Taken(column, "described", CATEGORY, why, groups, has_rare)
+    return Taken(column, "described", CATEGORY, why, groups, has_rare, sensitive=sensitive)
 
 
 def _judge_number(column: Measured, words: tuple[str, ...], rows: int) -> Taken:
     whole, told = column.kind == "whole", _tell_range(column, rows)
     if whole and column.least >= 19_000_000 and column.most < 22_000_000 and says(words, "date"):
         return Taken(column, "left out", UNREADABLE, "days as numbers like 20120904, which are not read: 2012-09-04")
-    if whole and YEARS[0] <= column.least and column.most <= YEARS[1] and (says(words, "year") or says(words, "birth")):
-        kind, told = BIRTH_YEAR if says(words, "birth") else YEAR, _tell_range(column, rows, years=True)
-        return Taken(column, "feature", kind, f"the years since then are seen; {told}{_tell_lost(column, rows)}")
-    if says(words, "years_lived") and not says(words, "others_years") and column.least >= 0 and column.median < 120:
+    if _is_in_years(column) and (says(words, "year") or says(words, "birth")):
+        is_birth = says(words, "birth")
+        kind, how = (BIRTH_YEAR, f"as an {AGE_LIKE} in years") if is_birth else (YEAR, "the years since then are seen")
+        told = f"{_tell_range(column, rows, years=True)}{_tell_lost(column, rows)}"
+        return Taken(column, "feature", kind, f"{how}; {told}")
+    if _is_age(words) and column.least >= 0 and column.median < 120:
         return Taken(column, "feature", AGE_LIKE, f"{told}{_tell_lost(column, rows)}")
     if whole and says(words, "coded") and column.distinct <= MOST_GROUPS and not says(words, "counts"):
         groups, has_rare, _ = _group(column, rows)
@@ -283,10 +359,7 @@ def _judge_number(column: Measured, words: tuple[str, ...], rows: int) -> Taken:
         return Taken(
             column, "left out", "a number for its own sake", f"it names something and measures nothing; {told}"
         )
-    kind = _kind_of_number(column, words)
-    logged = column.skewness > SKEWED and column.least >= 0
-    skew = f"; very uneven (skewness {column.skewness:.1f}), so its logarithm is seen" if logged else ""
-    return Taken(column, "feature", kind, f"{told}{skew}{_tell_lost(column, rows)}", logged=logged)
+    return Taken(column, "feature", _kind_of_number(column, words), f"{told}{_tell_lost(column, rows)}")
 
 
 def _names_things(words: tuple[str, ...]) -> bool:
@@ -338,14 +411,14 @@ def _judge_text(column: Measured, words: tuple[str, ...], rows: int) -> Taken:
     return Taken(column, "feature", CATEGORY, told, groups, has_rare)
 
 
-def _group(column: Measured, rows: int) -> tuple[tuple[tuple[str, ...], ...], bool, float]:
+def _group(column: Measured, rows: int, at_most: int | None = None) -> tuple[tuple[tuple[str, ...], ...], bool, float]:
     """Values in groups, large letters or not; whether there are rare ones besides; which share the groups hold."""
     alike: dict[str, list[tuple[str, int]]] = {}
     for text, count in column.levels:
         alike.setdefault(" ".join(text.casefold().split()), []).append((text, count))
     counts = {key: sum(count for _, count in texts) for key, texts in alike.items()}
     kept = sorted((key for key in alike if counts[key] >= RARE * column.sampled), key=lambda key: (-counts[key], key))
-    kept = kept[:MOST_GROUPS] if says(words_in(column.header), "sensitive") else kept
+    kept = kept[:at_most]
     groups = tuple(tuple(text for text, _ in alike[key]) for key in kept)
     held = sum(counts[key] for key in kept)
     is_unknown = missing_share(column, rows) > UNKNOWN_GROUP and "unknown" not in kept
@@ -538,6 +611,15 @@ def _tell_file(survey: Survey) -> Iterator[str]:
             f"{survey.sampled:,} of {survey.rows:,} rows; what is missing, the least and the greatest in all of them."
         )
     yield from tell_unused(survey)
+
+
+def _tell_personal(columns: Sequence[Taken]) -> Iterator[str]:
+    if seen := [one for one in columns if one.sensitive and one.role == "feature"]:
+        told = ", ".join(plain(one.column.header)[:60] for one in seen)
+        yield (
+            f"Too little else describes a customer: what is sensitive forms the segments, too ({told}). Deliver more "
+            "of what customers do, to have them formed by that alone."
+        )
 
 
 def tell_unused(survey: Survey) -> Iterator[str]:

@@ -48,12 +48,16 @@ from smartcart_pipeline.exports.wording import (
     words_of_group,
     words_of_logarithm,
 )
+from smartcart_pipeline.segmentation.selection import ENOUGH_CUSTOMERS, FEWEST_CUSTOMERS
 
 CONTRACT_NAME, OTHER, UNKNOWN = "customers", "Other", "unknown"
-# Fewer customers make no segments.
-FEWEST_CUSTOMERS = 20
 MOST_TOLD, MOST_SUMMARISED, MOST_BESIDE = 13, 5, 10
 DAYS_A_YEAR = 365.25
+# Beyond so many times the distance of the quartiles a number lies so far out that it would decide alone.
+FENCES = 3
+# Where a recipe lists, among what is described, what segments shall not follow unawares.
+SENSITIVE = "sensitive"
+SEEN_ALL_THE_SAME = "the model sees it all the same, as too little else describes a customer"
 # Sums of customers are exact in so many steps.
 STEPS = 2**20
 # The next files may have greater numbers than this one: a type holds ten times as much.
@@ -120,16 +124,19 @@ def draft_declaration(engine: DuckDBEngine, path: Path, name: str = CONTRACT_NAM
         The draft.
 
     Raises:
-        FaultError: If the file cannot be read, has fewer than 20 customers, or nothing that segments can be found by.
+        FaultError: If the file cannot be read, has fewer than 30 customers, or nothing that segments can be found by.
     """
     survey = survey_export(engine, inspect_unknown(path))
     if survey.rows < FEWEST_CUSTOMERS:
         raise ExportError(
             f"{path}: {survey.rows:,} customers are too few to find segments among: {FEWEST_CUSTOMERS} are the least, "
-            "200 or more are better. Name a file of more."
+            f"{ENOUGH_CUSTOMERS} or more are better. Name a file of more."
         )
     chosen = choose(survey)
     plan = _Plan(chosen)
+    if len(plan.seen) < FEWEST and any(one.sensitive for one in chosen.columns):
+        chosen = choose(survey, sees_personal=True)
+        plan = _Plan(chosen)
     if len(plan.seen) < FEWEST:
         told = ", ".join(map(_briefly, chosen.columns[:8]))
         raise ExportError(
@@ -178,7 +185,7 @@ class _Plan:
 
     def __post_init__(self) -> None:
         """Give the names."""
-        names = Names()
+        names = Names((SENSITIVE,))
         for one in self.used:
             place = one.column.place
             self.named[place] = KEY if one.role == "id" else names.of_header(one.column.header, place)
@@ -317,7 +324,7 @@ def _property(one: Taken, plan: _Plan) -> dict[str, Any]:
         bounds = _bounds(one)
     if says(one.words, "sensitive"):
         found["classification"] = "sensitive"
-    elif one.kind in (BIRTH_DATE, BIRTH_YEAR, AGE_LIKE) or (is_id and column.emails > 0):
+    elif one.sensitive or one.kind in (BIRTH_DATE, BIRTH_YEAR, AGE_LIKE) or (is_id and column.emails > 0):
         found["classification"] = "personal"
     if bounds:
         found["logicalTypeOptions"] = _Flow(bounds)
@@ -363,33 +370,50 @@ def _recipe_text(plan: _Plan, file: str, name: str) -> str:
         "\n",
         _comment(plan.chosen.night, 0),
         _dump({"as_of": _Flow(_as_of(plan))}, 0),
-        "segments: auto\n\n",
+        "segments: auto\n",
+        _comment(f"A number {FENCES} times as far from the median as most customers lie counts as lying there.", 0),
+        f"fences: {FENCES}\n\n",
     ]
     if clean := _clean(plan):
         parts += [_dump({"clean": clean}, 0), "\n"]
     parts.append("features:\n")
     for one in plan.of_role("feature"):
-        parts += [_comment(_told(one), 2), _dump({plan.features[one.column.place]: _feature(one, plan)}, 2)]
-    outcomes = [(plan.features[one.column.place], one) for one in plan.of_role("outcome")]
-    described = [(plan.features[one.column.place], one) for one in plan.of_role("described")]
-    described += [(plan.readable[one.column.place], one) for one in plan.chosen.features if one.logged]
-    for section, entries, told in (
-        ("outcomes", outcomes, "Compared between segments; the model never sees it."),
-        ("described", described, "Shown of each segment; the model never sees it."),
-    ):
-        if entries:
-            parts += ["\n", _comment(told, 0), f"{section}:\n"]
-        for called, one in entries:
-            is_number_itself = one.role == "feature"
-            why = (
-                f"{one.column.header}: the number itself, as its logarithm is seen" if is_number_itself else _told(one)
-            )
-            parts += [_comment(why, 2), _dump({called: _feature(one, plan, as_number=is_number_itself)}, 2)]
+        parts += _entry(one, plan, 2)
+    if outcomes := plan.of_role("outcome"):
+        parts.append("\n# Compared between segments; the model never sees it.\noutcomes:\n")
+        parts += [part for one in outcomes for part in _entry(one, plan, 2)]
+    parts += _described(plan)
     roles = _business(plan)
     if roles:
         parts += ["\n# What the business speaks of.\n", _dump({"business": roles}, 0)]
     parts += ["\n", _dump({"report": _report(plan, roles)}, 0)]
     return "".join(parts)
+
+
+def _entry(one: Taken, plan: _Plan, indent: int) -> list[str]:
+    return [_comment(_told(one), indent), _dump({plan.features[one.column.place]: _feature(one, plan)}, indent)]
+
+
+def _described(plan: _Plan) -> Iterator[str]:
+    """What is shown of each segment, and apart what segments shall not follow unawares."""
+    shown = [part for one in plan.of_role("described") if not one.sensitive for part in _entry(one, plan, 2)]
+    for one in plan.chosen.features:
+        if one.logged:
+            shown.append(_comment(f"{one.column.header}: the number itself, as its logarithm is seen", 2))
+            shown.append(_dump({plan.number(one): _feature(one, plan, as_number=True)}, 2))
+    sensitive = [part for one in plan.of_role("described") if one.sensitive for part in _entry(one, plan, 4)]
+    for one in plan.chosen.features:
+        if one.sensitive:
+            sensitive.append(_comment(f"{one.column.header}: {SEEN_ALL_THE_SAME}", 4))
+            sensitive.append(_dump({plan.number(one): _Flow()}, 4))
+    if shown or sensitive:
+        but = ", unless it says so below" if any(one.sensitive for one in plan.chosen.features) else ""
+        yield f"\n# Shown of each segment; the model never sees it{but}.\ndescribed:\n"
+        yield from shown
+    if sensitive:
+        yield "  # What segments shall not follow unawares: it is told how closely each goes with them.\n"
+        yield f"  {SENSITIVE}:\n"
+        yield from sensitive
 
 
 def _as_of(plan: _Plan) -> dict[str, Any]:
@@ -403,7 +427,7 @@ def _clean(plan: _Plan) -> dict[str, Any]:
         for one in plan.used
         if one.role != "id" and one.column.present < plan.chosen.rows
     }
-    limits = [limit for one in plan.chosen.features for limit in _limits(one, plan)]
+    limits = [limit for one in plan.used if one.role != "id" for limit in _limits(one, plan)]
     clean: dict[str, Any] = {}
     if missing:
         clean["missing"] = missing
@@ -528,17 +552,18 @@ def _report(plan: _Plan, roles: Mapping[str, str]) -> dict[str, Any]:
         return first, importance.get(one.kind, 4), one.column.place
 
     features = sorted(plan.chosen.features, key=weight)
+    shown = sorted((*plan.chosen.features, *plan.of_role("described")), key=weight)
     told = []
     for one in features[:MOST_TOLD]:
         name = plan.features[one.column.place]
         # Of a category the largest group stands for it.
         told.append(indicator_name(name, next(iter(plan.groups[one.column.place]))) if one.kind == CATEGORY else name)
-    numbers = [plan.number(one) for one in features if one.kind not in (FLAG, CATEGORY)]
-    shown = {*plan.features.values(), *plan.readable.values()}
+    numbers = [plan.number(one) for one in shown if one.kind not in (FLAG, CATEGORY)]
+    made = {*plan.features.values(), *plan.readable.values()}
     beside = [plan.named[one.column.place] for one in plan.used if one.role != "id"]
     found = {
         "told": told,
         "summary": numbers[:MOST_SUMMARISED],
-        "beside": [name for name in beside if name not in shown][:MOST_BESIDE],
+        "beside": [name for name in beside if name not in made][:MOST_BESIDE],
     }
     return {key: tuple(values) for key, values in found.items() if values}

@@ -18,7 +18,7 @@ LONGEST_GROUP = 40
 # What profiles have besides what a recipe names.
 TAKEN = (KEY, "share", "customers", "description")
 # What follows tells more of the thing before it.
-HEAD = re.compile(" (?:of|since|per|in|on|as|for|from|until|with|to) ")
+HEAD = re.compile(" (?:of|since|per|in|on|at|as|for|from|until|with|to) ")
 # What a column is the number of stands behind one of these, or before.
 NUMBERS = ("num", "number", "no", "nr", "n", "count", "cnt", "qty", "quantity")
 # Several of them stand in front of what they were spent on: `hours watched`.
@@ -73,6 +73,23 @@ def rank(words: tuple[str, ...], group: str) -> int | None:
     """
     said = f" {' '.join(words)} "
     return next((place for place, phrase in enumerate(lexicon()[group]) if f" {phrase} " in said), None)
+
+
+def speaks_only_of(words: tuple[str, ...], group: str) -> bool:
+    """Whether a header says something of a kind, and of nothing else.
+
+    Args:
+        words: The words of the header.
+        group: A group of the lexicon.
+
+    Returns:
+        Whether a word or a phrase of the group stands in it, and beside it only what may: `num_children` is the number
+        of children, and `children_books` is none of them.
+    """
+    said = f" {' '.join(words)} "
+    of_it = {word for phrase in lexicon()[group] if f" {phrase} " in said for word in phrase.split()}
+    beside = {*of_it, *lexicon()["beside"]}
+    return bool(of_it) and all(word in beside or word.isdigit() for word in words)
 
 
 def speaks_for_id(words: tuple[str, ...]) -> int:

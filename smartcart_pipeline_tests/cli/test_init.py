@@ -30,7 +30,9 @@ def test_it_drafts_both_files_and_says_what_it_took_each_column_for(customers: P
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in lines if line.startswith("│")]
     assert rows[0] == ["customerID", "id", "named like an id, unique and never"]
     assert ["MonthlyCharges", "money", "18.25 to 118.75, never missing"] in rows
-    assert rows[2][:2] == ["gender", "described:"]
+    # At this width it takes three lines.
+    assert rows[2][:2] == ["gender", "described,"]
+    assert [row[1] for row in rows[3:5]] == ["sensitive:", "category"]
     assert "Note: All is counted to the newest day of “JoinDate”, 2023-12-28 in this file." in lines
     assert lines[-3:] == [
         f"Drafted    {home / 'contract.yaml'}",
@@ -40,6 +42,37 @@ def test_it_drafts_both_files_and_says_what_it_took_each_column_for(customers: P
     assert sorted(path.name for path in home.iterdir()) == ["contract.yaml", "recipe.yaml"]
     said = yaml.safe_load((home / "recipe.yaml").read_text(encoding="utf-8"))
     assert said["recipe"] == {"name": "shop", "contract": "customers"}
+
+
+def test_it_says_what_is_sensitive_and_what_is_only_shown(tmp_path: Path):
+    columns = {
+        "id": range(ROWS),
+        **PLAIN,
+        "Age": [20 + row * 7 % 50 for row in range(ROWS)],
+        "Complain": [int(row < 3) for row in range(ROWS)],
+    }
+    path = put_csv(tmp_path / "customers.csv", columns)
+    done = init(path, "--home", tmp_path / "shop", columns=200)
+    assert (done.returncode, done.stderr) == (0, "")
+    told: dict[str, list[str]] = {}
+    name = ""
+    for line in done.stdout.splitlines():
+        if line.startswith("│"):
+            header, *cells = (cell.strip() for cell in line.split("│")[1:-1])
+            name = header or name
+            told[name] = [f"{said} {cell}".strip() for said, cell in zip(told.get(name, ["", ""]), cells, strict=True)]
+    assert told["Age"] == [
+        "described, sensitive: age",
+        "sensitive: shown of segments, and forms none; 20 to 69, never missing",
+    ]
+    kind, why = told["Complain"]
+    assert kind == "described: flag"
+    assert why.startswith("so few customers have it that it would be a component of its own: shown of segments, and ")
+    assert why.endswith("; 1 and 0, 1.5% yes, never missing")
+    assert "Note: Too little" not in done.stdout
+    few = put_csv(tmp_path / "few.csv", {name: columns[name] for name in ("id", "spent", "Age")})
+    done = init(few, "--home", tmp_path / "few", columns=200)
+    assert "Note: Too little else describes a customer: what is sensitive forms the segments, too (Age)." in done.stdout
 
 
 @pytest.mark.parametrize("there", ["contract.yaml", "recipe.yaml"])

@@ -18,6 +18,7 @@ from pyarrow import parquet
 from smartcart_pipeline.declaration.columns import why_no_name
 from smartcart_pipeline.declaration.declaration import read_declaration
 from smartcart_pipeline.declaration.errors import CallError, ExportError
+from smartcart_pipeline.declaration.recipe import Recipe
 from smartcart_pipeline.engines.duckdb import DuckDBEngine
 from smartcart_pipeline.exports import surveying
 from smartcart_pipeline.exports.choosing import NO_ID
@@ -79,6 +80,24 @@ def recipe(found: Draft) -> dict[str, Any]:
     return read
 
 
+def sensitive(found: Draft) -> dict[str, Any]:
+    """What the recipe lists as sensitive."""
+    listed: dict[str, Any] = recipe(found).get("described", {}).get("sensitive", {})
+    return listed
+
+
+def is_sensitive(found: Draft, header: str) -> bool:
+    [one] = [one for one in found.columns if one.column.header == header]
+    return one.sensitive
+
+
+def declared(found: Draft, folder: Path) -> Recipe:
+    """The recipe, as the pipeline reads the draft."""
+    put(folder / "contract.yaml", found.contract)
+    put(folder / "recipe.yaml", found.recipe)
+    return read_declaration(folder).recipe
+
+
 def properties(found: Draft) -> dict[str, dict[str, Any]]:
     [table] = yaml.safe_load(found.contract)["schema"]
     return {one["physicalName"]: one for one in table["properties"]}
@@ -111,7 +130,7 @@ def test_each_column_is_taken_for_what_it_is(engine: DuckDBEngine, tmp_path: Pat
     assert taken(found) == {
         "customerID": ("id", "id"),
         "gender": ("described", "category"),
-        "SeniorCitizen": ("feature", "flag"),
+        "SeniorCitizen": ("described", "flag"),
         "PaperlessBilling": ("feature", "flag"),
         "Contract": ("feature", "category"),
         "tenure": ("feature", "number"),
@@ -133,13 +152,12 @@ def test_each_column_is_taken_for_what_it_is(engine: DuckDBEngine, tmp_path: Pat
 def test_the_recipe_says_what_is_made_of_them(engine: DuckDBEngine, tmp_path: Path):
     said = recipe(draft(engine, tmp_path, telephone_company()))
     assert said["recipe"] == {"name": "shop", "contract": "customers"}
-    assert (said["as_of"], said["segments"]) == ({"newest": "join_date"}, "auto")
+    assert (said["as_of"], said["segments"], said["fences"]) == ({"newest": "join_date"}, "auto", 3)
     assert said["clean"]["missing"] == {"total_charges": "median"}
     plans = ("Month-to-month", "One year", "Two year")
     assert said["features"]["contract"]["into"] == {plan: [plan] for plan in plans}
     assert said["features"]["contract"]["otherwise"] == "Other"
     assert {name: next(iter(part.items())) for name, part in said["features"].items()} == {
-        "senior_citizen": ("flag", "senior_citizen"),
         "paperless_billing": ("flag", "paperless_billing"),
         "contract": ("regroup", "contract"),
         "tenure": ("column", "tenure"),
@@ -150,7 +168,8 @@ def test_the_recipe_says_what_is_made_of_them(engine: DuckDBEngine, tmp_path: Pa
     }
     assert list(said["outcomes"]) == ["churn"]
     assert (said["outcomes"]["churn"]["rate"], said["outcomes"]["churn"]["share"]) == ("churn_rate", "churned")
-    assert list(said["described"]) == ["gender"]
+    assert list(said["described"]) == ["sensitive"]
+    assert list(said["described"]["sensitive"]) == ["gender", "senior_citizen"]
     assert said["business"] == {"worth": "total_charges", "tenure": "days_since_join_date"}
     assert said["report"]["told"][:3] == ["total_charges", "days_since_join_date", "monthly_charges"]
     assert "contract_month_to_month" in said["report"]["told"]
@@ -185,7 +204,8 @@ def test_the_contract_says_what_they_must_be(engine: DuckDBEngine, tmp_path: Pat
 
 
 def test_what_people_read_is_english(engine: DuckDBEngine, tmp_path: Path):
-    said = recipe(draft(engine, tmp_path, telephone_company()))["features"]
+    found = draft(engine, tmp_path, telephone_company())
+    said = recipe(found)["features"]
     assert said["monthly_charges"]["words"] == {
         "label": "Monthly charges",
         "named": "monthly charges",
@@ -196,7 +216,7 @@ def test_what_people_read_is_english(engine: DuckDBEngine, tmp_path: Path):
         "decimals": 0,
     }
     assert said["num_tickets"]["words"]["short"] == ["fewer tickets", "more tickets"]
-    assert said["senior_citizen"]["share"] == "are senior citizens"
+    assert sensitive(found)["senior_citizen"]["share"] == "are senior citizens"
     assert said["paperless_billing"]["share"] == "are marked “paperless billing”"
     assert said["days_since_join_date"]["words"]["short"] == ["newer", "long-standing"]
     two_years = said["contract"]["levels"]["Two year"]
@@ -264,8 +284,10 @@ def test_of_whoever_has_a_one_a_sentence_can_be_said(engine: DuckDBEngine, tmp_p
     pd.DataFrame(
         {"id": numbers, "x": [n % 11 for n in numbers], "z": [n % 7 for n in numbers], header: [n % 2 for n in numbers]}
     ).to_csv(file, index=False)
-    said = yaml.safe_load(draft_declaration(engine, file).recipe)
-    [flag] = [each for part in ("features", "outcomes") for each in said.get(part, {}).values() if "flag" in each]
+    found = draft_declaration(engine, file)
+    said = recipe(found)
+    parts = (said["features"], said.get("outcomes", {}), sensitive(found))
+    [flag] = [each for part in parts for each in part.values() if "flag" in each]
     assert flag["share"] == share
     assert flag["words"]["short"][1].endswith(" more often")
 
@@ -287,6 +309,7 @@ def test_of_whoever_has_a_one_a_sentence_can_be_said(engine: DuckDBEngine, tmp_p
         ("Vehicle kW", "vehicle kW", "vehicle kW"),
         ("used MWh", "used MWh", "used MWh"),
         ("spend_grocery", "grocery spend", "grocery spend"),
+        ("Kidhome", "kids at home", "kids at home"),
         ("!!", "value", "value"),
     ],
 )
@@ -296,7 +319,14 @@ def test_a_header_becomes_words(header: str, said: str, what: str):
 
 @pytest.mark.parametrize(
     ("text", "plural"),
-    [("charges", True), ("balance", False), ("status", False), ("days since the last visit", True), ("children", True)],
+    [
+        ("charges", True),
+        ("balance", False),
+        ("status", False),
+        ("days since the last visit", True),
+        ("children", True),
+        ("kids at home", True),
+    ],
 )
 def test_one_thing_is_told_from_several(text: str, plural: bool):
     assert is_plural(text) is plural
@@ -393,10 +423,10 @@ def test_what_is_no_table_of_customers_is_refused(engine: DuckDBEngine, tmp_path
     for content in ("", "a,b\n", "just words\n" * 50):
         with pytest.raises(ExportError):
             draft_declaration(engine, put(tmp_path / "customers.csv", content))
-    with pytest.raises(ExportError, match="19 customers are too few"):
-        draft(engine, tmp_path, {name: values[:19] for name, values in PLAIN.items()})
-    few = draft(engine, tmp_path, {name: values[:20] for name, values in PLAIN.items()})
-    assert few.notes[0] == "20 customers are few to find segments among: 200 or more are better."
+    with pytest.raises(ExportError, match="29 customers are too few"):
+        draft(engine, tmp_path, {name: values[:29] for name, values in PLAIN.items()})
+    few = draft(engine, tmp_path, {name: values[:30] for name, values in PLAIN.items()})
+    assert few.notes[0] == "30 customers are few to find segments among: 200 or more are better."
 
 
 def test_where_nothing_describes_a_customer_it_says_so(engine: DuckDBEngine, tmp_path: Path):
@@ -421,8 +451,9 @@ def test_columns_that_are_called_the_same_are_told_apart_by_their_headers(engine
         name: ["abc"[row * (row + place) % (place + 5) % 3] for row in range(ROWS)]
         for place, name in enumerate(("plan", "PLAN"))
     }
-    said = recipe(draft(engine, tmp_path, {"id": range(ROWS), **numbers, **flags, **plans, "age{": numbers["Visits"]}))
-    features = said["features"]
+    found = draft(engine, tmp_path, {"id": range(ROWS), **numbers, **flags, **plans, "age{": PLAIN["score"]})
+    features = recipe(found)["features"] | sensitive(found)
+    assert "age" in features
     assert features["visits"]["words"]["more"] == "Have higher figures for visits “Visits”"
     assert features["visits_2"]["words"]["short"] == ["lower visits “VISITS”", "higher visits “VISITS”"]
     assert features["pool_2"]["share"] == "are marked “Pool”"
@@ -432,7 +463,7 @@ def test_columns_that_are_called_the_same_are_told_apart_by_their_headers(engine
     assert len(set(labels)) == len(labels)
 
 
-@pytest.mark.parametrize(("too_old", "role"), [(ROWS // 25, "feature"), (ROWS // 20, "left out")])
+@pytest.mark.parametrize(("too_old", "role"), [(ROWS // 25, "described"), (ROWS // 20, "left out")])
 def test_ages_that_nobody_has_are_few_or_the_column_is_left_out(
     engine: DuckDBEngine, tmp_path: Path, too_old: int, role: str
 ):
@@ -543,9 +574,9 @@ def test_a_nearly_unique_id_says_where_it_repeats(engine: DuckDBEngine, tmp_path
         ("seen", [f"2023-01-{1 + row % 28:02d}" for row in range(198)] + [""] * 2, "feature", "date", "rejected"),
         ("until", [f"2023-01-{1 + row % 28:02d}" for row in range(199)] + ["9999-12-31"], "left out", "date", "ahead"),
         ("seen", [f"2023-01-{1 + row % 28:02d}" for row in range(199)] + ["2199-12-31"], "left out", "date", "far"),
-        ("YearOfBirth", [1950 + row % 50 for row in range(ROWS)], "feature", "year of birth", "1950 to 1999"),
-        ("age", [18 + row % 60 for row in range(ROWS)], "feature", "age", "18 to 77"),
-        ("birthday", [f"19{50 + row % 40}-01-05" for row in range(ROWS)], "feature", "date of birth", "1950-01-05"),
+        ("YearOfBirth", [1950 + row % 50 for row in range(ROWS)], "described", "year of birth", "1950 to 1999"),
+        ("age", [18 + row % 60 for row in range(ROWS)], "described", "age", "18 to 77"),
+        ("birthday", [f"19{50 + row % 40}-01-05" for row in range(ROWS)], "described", "date of birth", "1950-01-05"),
         ("Marital status", cycle("single", "married"), "described", "category", "sensitive"),
         ("Sex", cycle(0, 1), "described", "flag", "sensitive"),
         ("essex", cycle(0, 1), "feature", "flag", "50% yes"),
@@ -572,6 +603,200 @@ def test_a_column_says_what_it_was_taken_for_and_why(
     assert told in why(found, header)
     is_in = header in properties(found)
     assert is_in == (role != "left out")
+
+
+DAYS_OF_BIRTH = [f"{1950 + row % 40}-01-{1 + row % 28:02d}" for row in range(ROWS)]
+
+
+@pytest.mark.parametrize(
+    ("header", "values", "kind"),
+    [
+        ("gender", cycle("f", "m"), "category"),
+        ("Age", numbers(4, 60), "age"),
+        ("age in months", [240 + number for number in numbers(4, 700)], "number"),
+        ("AgeGroup", cycle("18-29", "30-49", "50+"), "category"),
+        ("Policy Holder Age", numbers(4, 60), "age"),
+        ("SeniorCitizen", cycle(0, 1), "flag"),
+        ("Year_Birth", [1950 + row % 41 for row in range(ROWS)], "year of birth"),
+        ("birthday", DAYS_OF_BIRTH, "date of birth"),
+        ("DAYS_BIRTH", [-7_000 - number for number in numbers(4, 20_000)], "number"),
+        ("country of birth", cycle("NO", "SE", "DK"), "category"),
+        ("Education", cycle("Basic", "Master", "PhD"), "category"),
+        ("Education", [f"grade {row % 20}" for row in range(ROWS)], "category"),
+        ("Education", cycle(1, 2, 3, 4), "number"),
+        ("highest degree", cycle("none", "BSc", "MSc"), "category"),
+        ("university_degree", cycle("yes", "no"), "flag"),
+        ("years of schooling", numbers(4, 20), "count"),
+        ("mother's qualification", cycle("a", "b"), "category"),
+        ("children", numbers(4, 5), "count"),
+        ("TotalChildren", numbers(4, 5), "count"),
+        ("NumberChildrenAtHome", numbers(4, 5), "count"),
+        ("Kidhome", numbers(4, 3), "count"),
+        ("teenhome", numbers(4, 3), "count"),
+        ("dependent_count", numbers(4, 6), "count"),
+        ("children under 18", [*numbers(4, 6)[1:], ""], "count"),
+        ("has_kids", cycle("Yes", "No"), "flag"),
+        ("has_kids", [1] + [0] * (ROWS - 1), "flag"),
+        ("is_parent", cycle(0, 1), "flag"),
+        ("kids", cycle("none", "1", "2+"), "category"),
+        # Few have many.
+        ("num_children", [min(row % 70, 1) ^ 1 and row % 12 for row in range(ROWS)], "count"),
+    ],
+)
+def test_what_is_sensitive_is_shown_of_segments_and_forms_none(
+    engine: DuckDBEngine, tmp_path: Path, header: str, values: list[Any], kind: str
+):
+    found = draft(engine, tmp_path, {"id": range(ROWS), **PLAIN, header: values})
+    assert (taken(found)[header], is_sensitive(found, header)) == (("described", kind), True)
+    assert why(found, header).startswith("sensitive: shown of segments, and forms none; ")
+    assert "logarithm" not in why(found, header)
+    said = declared(found, tmp_path)
+    assert said.names == ("spent", "orders", "score")
+    [name] = said.sensitive
+    assert said.by_name[name].role == "described"
+    assert list(recipe(found)["described"]) == ["sensitive"]
+    assert f"    # {header}: {kind}, sensitive: shown of segments" in found.recipe
+    assert properties(found)[header]["classification"] == ("sensitive" if header == "gender" else "personal")
+    assert not any("sensitive" in note for note in found.notes)
+
+
+@pytest.mark.parametrize(
+    ("header", "values", "kind"),
+    [
+        ("children_products_spend", numbers(4, 900), "money"),
+        ("Children", [number / 4 for number in numbers(4, 900)], "number"),
+        ("kids", numbers(4, 900), "count"),
+        ("kids_profile", cycle(0, 1), "flag"),
+        ("child_tickets", numbers(4, 9), "count"),
+        ("num_kids_menus", numbers(4, 9), "count"),
+        ("favourite children's book", cycle("a", "b"), "category"),
+        ("household_size", numbers(4, 6), "number"),
+        ("education", [number / 4 for number in numbers(4, 900)], "number"),
+        ("education_purchases", numbers(4, 9), "count"),
+        ("degree_of_loyalty", cycle("low", "high"), "category"),
+        ("lead_qualification", cycle("cold", "hot"), "category"),
+        ("account_age", numbers(4, 60), "number"),
+        ("device age", numbers(4, 9), "number"),
+        ("spend_age_rated", numbers(4, 90), "money"),
+        ("senior_manager", cycle(0, 1), "flag"),
+        ("birthday_voucher", cycle(0, 1), "flag"),
+        ("birthday_purchases", numbers(4, 9), "count"),
+    ],
+)
+def test_what_only_has_such_a_word_in_its_header_forms_segments(
+    engine: DuckDBEngine, tmp_path: Path, header: str, values: list[Any], kind: str
+):
+    found = draft(engine, tmp_path, {"id": range(ROWS), **PLAIN, header: values})
+    assert (taken(found)[header], is_sensitive(found, header)) == (("feature", kind), False)
+    assert sensitive(found) == {}
+
+
+def test_what_is_sensitive_stands_apart_from_what_is_only_shown(engine: DuckDBEngine, tmp_path: Path):
+    revenue = [round(1.04**row, 2) for row in range(ROWS)]
+    rest = {
+        "sensitive": [1] * 3 + [0] * (ROWS - 3),
+        "revenue": revenue,
+        "churn_reason": cycle("price", "service", "other"),
+    }
+    found = draft(engine, tmp_path, {"id": range(ROWS), **PLAIN, "Sex": cycle("f", "m"), "Age": numbers(4, 60), **rest})
+    described = recipe(found)["described"]
+    # A column that is called like the section has another name.
+    assert list(described) == ["sensitive_2", "churn_reason", "revenue", "sensitive"]
+    assert list(described["sensitive"]) == ["sex", "age"]
+    said = declared(found, tmp_path)
+    assert (said.sensitive, said.fences) == (("sex", "age"), 3)
+    assert said.names == ("spent", "orders", "score", "log_revenue")
+    assert set(said.told) == set(said.names)
+    # What is only shown may stand in the summary, too.
+    assert said.summary == ("spent", "revenue", "orders", "age", "score")
+    assert not is_sensitive(found, "sensitive")
+
+
+def test_days_and_years_of_birth_that_are_only_shown_have_their_limits(engine: DuckDBEngine, tmp_path: Path):
+    found = draft(engine, tmp_path, {"id": range(ROWS), **PLAIN, "birthday": ["", *DAYS_OF_BIRTH[1:]]})
+    said = declared(found, tmp_path)
+    assert said.sensitive == ("age_days",)
+    assert said.refused == ("birthday",)
+    assert [(limit.on, limit.of_feature, limit.until_as_of, limit.maximum) for limit in said.limits] == [
+        ("birthday", False, True, None),
+        ("age_days", True, False, 40_177),
+    ]
+    found = draft(engine, tmp_path, {"id": range(ROWS), **PLAIN, "Age": numbers(4, 60)})
+    assert [(limit.on, limit.maximum) for limit in declared(found, tmp_path).limits] == [("age", 110)]
+
+
+def flags_of(yes: int) -> list[int]:
+    return [1] * yes + [0] * (ROWS - yes)
+
+
+@pytest.mark.parametrize(
+    ("values", "role", "told"),
+    [
+        (flags_of(3), "described", "so few customers have it that it would be a component of its own"),
+        (flags_of(4), "feature", "2.0% yes"),
+        (flags_of(ROWS - 4), "feature", "98% yes"),
+        (flags_of(ROWS - 3), "described", "nearly all customers have it"),
+        # Who lacks a value counts as no.
+        ([1] * 3 + [0] * (ROWS // 2) + [""] * (ROWS // 2 - 3), "described", "2.9% yes"),
+        ([1] * 4 + [0] * (ROWS // 2) + [""] * (ROWS // 2 - 4), "feature", "3.8% yes"),
+        (["no"] * (ROWS - 3) + ["yes"] * 3, "described", "so few"),
+    ],
+)
+def test_what_hardly_anybody_has_is_shown_and_forms_no_segments(
+    engine: DuckDBEngine, tmp_path: Path, values: list[Any], role: str, told: str
+):
+    found = draft(engine, tmp_path, {"id": range(ROWS), **PLAIN, "complain": values})
+    assert (taken(found)["complain"], is_sensitive(found, "complain")) == ((role, "flag"), False)
+    assert told in why(found, "complain")
+    assert ("forms none" in why(found, "complain")) == (role == "described")
+    assert declared(found, tmp_path).by_name["complain"].role == role
+    assert ("complain" in recipe(found).get("described", {})) == (role == "described")
+    assert sensitive(found) == {}
+
+
+def test_where_too_little_else_describes_a_customer_age_and_the_like_are_seen(engine: DuckDBEngine, tmp_path: Path):
+    known = {"id": range(ROWS), "spent": PLAIN["spent"]}
+    about = {
+        "gender": cycle("f", "m"),
+        "Year_Birth": [1950 + row % 41 for row in range(ROWS)],
+        "Education": cycle("a", "b", "c"),
+        "kids": [number if number < 3 else 0 for number in numbers(4, 20)],
+    }
+    found = draft(engine, tmp_path, known | about)
+    assert {header: role for header, (role, _) in taken(found).items()} == {
+        "id": "id",
+        "spent": "feature",
+        "gender": "described",
+        "Year_Birth": "feature",
+        "Education": "feature",
+        "kids": "feature",
+    }
+    assert found.notes[0] == (
+        "Too little else describes a customer: what is sensitive forms the segments, too (Year_Birth, Education, kids)."
+        " Deliver more of what customers do, to have them formed by that alone."
+    )
+    assert found.notes[0].split(":")[0] in found.contract
+    said = declared(found, tmp_path)
+    assert set(said.names) >= {"spent", "age", "log_kids"}
+    # How closely the segments go with them is told all the same.
+    assert said.sensitive == ("gender", "age", "education", "kids")
+    assert sensitive(found)["age"] == {}
+    assert "    # Year_Birth: the model sees it all the same, as too little else" in found.recipe
+    assert [limit.on for limit in said.limits] == ["year_birth", "age"]
+    # One more, and it is enough.
+    enough = draft(engine, tmp_path, known | about | {"orders": PLAIN["orders"]})
+    assert declared(enough, tmp_path).names == ("spent", "orders")
+    assert not any("sensitive" in note for note in enough.notes)
+    # Gender forms no segments, whatever there is.
+    with pytest.raises(ExportError, match="too little describes a customer: 1 column is left"):
+        draft(engine, tmp_path, known | {"gender": about["gender"], "faith": cycle("x", "y", "z")})
+
+
+def test_what_goes_with_something_sensitive_is_no_way_around_it(engine: DuckDBEngine, tmp_path: Path):
+    ages = [20 + number for number in numbers(4, 60)]
+    found = draft(engine, tmp_path, {**PLAIN, "since_school": [age - 18 for age in ages], "Age": ages})
+    assert taken(found)["Age"] == ("described", "age")
+    assert taken(found)["since_school"] == ("left out", "a copy")
 
 
 def test_what_says_the_same_as_another_column_is_left_out(engine: DuckDBEngine, tmp_path: Path):
@@ -659,7 +884,7 @@ def test_ages_have_limits_and_missing_years_the_usual_one(engine: DuckDBEngine, 
     born = ["", *[1950 + row % 41 for row in range(ROWS - 1)]]
     found = draft(engine, tmp_path, {**PLAIN, "Year_Birth": born})
     said = recipe(found)
-    assert said["features"]["age"]["years_since"] == "year_birth"
+    assert sensitive(found)["age"]["years_since"] == "year_birth"
     assert said["clean"]["missing"] == {"year_birth": 1969}
     assert [(limit.get("column"), limit.get("feature"), limit.get("maximum")) for limit in said["clean"]["limits"]] == [
         ("year_birth", None, None),
@@ -704,7 +929,7 @@ def test_any_header_gets_a_name_and_keeps_itself(engine: DuckDBEngine, tmp_path:
     assert said["select"]["name"] == "select_value"
     assert said["顧客"]["name"] == f"column_{4 + HOSTILE.index('顧客')}"
     made = recipe(found)
-    features = [*made["features"], *made.get("described", {})]
+    features = [*made["features"], *made.get("described", {}), *sensitive(found)]
     assert [name for name in features if why_no_name(name)] == []
     assert set(made["report"]["told"]) <= set(made["features"])
     for part in made["features"].values():
@@ -743,7 +968,11 @@ def test_values_cannot_break_out_of_the_comments(engine: DuckDBEngine, tmp_path:
 )
 def test_the_draft_is_a_declaration_and_reads_its_file(engine: DuckDBEngine, tmp_path: Path, table: str):
     ids = {"id": range(ROWS)}
-    tables = {"telephone": telephone_company(), "hostile": {**ids, **PLAIN, **hostile()}, "without id": PLAIN}
+    tables = {
+        "telephone": telephone_company(),
+        "hostile": {**ids, **PLAIN, **hostile()},
+        "without id": PLAIN,
+    }
     columns = tables[table]
     path = put_csv(tmp_path / "customers.csv", columns)
     found = draft_declaration(engine, path, "shop")
