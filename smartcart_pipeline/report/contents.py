@@ -1,5 +1,6 @@
 """What stands on the page: findings put together as the template shows them, pictures as shapes and places."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,24 +8,30 @@ from functools import cached_property
 from typing import Any
 
 from smartcart_pipeline.declaration.recipe import Recipe
+from smartcart_pipeline.declaration.tables import feature_columns
 from smartcart_pipeline.report import charts
 from smartcart_pipeline.report.changes import tell_changes
 from smartcart_pipeline.report.drawing import look_of
-from smartcart_pipeline.report.reading import Findings
+from smartcart_pipeline.report.made import tell_few, tell_made
+from smartcart_pipeline.report.reading import Findings, Row
+from smartcart_pipeline.report.sensitive import longest_interval, tell_sensitive
 from smartcart_pipeline.report.wording import (
     REASONS,
     Difference,
     Figure,
+    Sentence,
     Suggestion,
     advise,
     capitalise,
     compare,
     describe_component,
+    enough,
     enumerate_names,
     name_worth,
     response_figure,
     share_figure,
     shares_worth,
+    shown_words,
     tell,
     worth_share,
 )
@@ -37,6 +44,7 @@ SECTIONS = {
     "segments": "The segments",
     "against": "",
     "like": "What each is like",
+    "made": "What these segments are made of",
     "sizes": "Sizes",
     "changed": "What changed",
     "space": "How they lie",
@@ -49,6 +57,7 @@ SECTIONS = {
     "k": "Choice of k",
     "algorithms": "Algorithms",
     "loadings": "Components",
+    "sensitive": "What is sensitive",
     "quality": "Data quality",
     "provenance": "Provenance",
 }
@@ -185,10 +194,14 @@ def put_together(findings: Findings) -> dict[str, Any]:
     segments = _segments(findings)
     contract, recipe = findings.declaration.contract, findings.declaration.recipe
     meanings = REASONS | {limit.reason: limit.meaning for limit in recipe.limits}
+    sensitive = tell_sensitive(findings)
     told = {"against": _draw_against(segments, findings), "buying": _buying(recipe), "outcomes": _outcomes(findings)}
     return {
         **tell_changes(findings),
         **told,
+        "made": tell_made(findings),
+        "sensitive": sensitive,
+        "longest_interval": longest_interval(sensitive),
         "contents": _contents(told, segments, findings),
         "alike": recipe.alike or _alike(recipe),
         "worth": name_worth(recipe) if shares_worth(findings) else "",
@@ -216,6 +229,13 @@ def put_together(findings: Findings) -> dict[str, Any]:
             ("calinski_harabasz", "{:,.0f}"),
             ("davies_bouldin", "{:.3f}"),
             ("smallest_cluster_share", "{:.1%}"),
+            ("elbow_share", "{:.0%}"),
+        ),
+        "doubt_columns": (
+            ("silhouette", "{:.3f}"),
+            ("null_silhouette", "{:.3f}"),
+            ("prediction_strength", "{:.2f}"),
+            ("recovery", "{:.2f}"),
         ),
         "k_plots": _draw_candidates(findings.candidates),
         "comparison": findings.comparison,
@@ -239,6 +259,8 @@ def put_together(findings: Findings) -> dict[str, Any]:
             )
             for name, customers in findings.imputed.items()
         ],
+        "fenced": tell_fenced(findings),
+        "few": tell_few(findings),
         "checks": findings.checks,
         "rejected": [row | {"meaning": meanings[row["reason"]]} for row in findings.rejected],
         "examples": findings.examples,
@@ -248,6 +270,49 @@ def put_together(findings: Findings) -> dict[str, Any]:
             if name in findings.publication
         ],
     }
+
+
+def tell_fenced(findings: Findings) -> list[Sentence]:
+    """What lies so far out that it counts as less far out.
+
+    Args:
+        findings: What was read.
+
+    Returns:
+        A sentence for each number of which some customers' values do.
+    """
+    recipe, columns = findings.declaration.recipe, feature_columns(findings.declaration)
+    return [
+        _tell_fenced(name, recipe, columns[name].minimum, findings.cleaning)
+        for name in recipe.fenced
+        if findings.cleaning[f"{name}_beyond"]
+    ]
+
+
+def _tell_fenced(name: str, recipe: Recipe, least: float | None, cleaning: Row) -> Sentence:
+    customers = cleaning[f"{name}_beyond"]
+    have, count = ("customer has", "counts") if customers == 1 else ("customers have", "count")
+    who: Sentence = (
+        f"{shown_words(name, recipe).label}: ",
+        Figure(customers, ",", f"cleaning_figures.{name}_beyond"),
+        f" {have} ",
+    )
+    lower, upper = (_fence_figure(name, side, recipe, cleaning) for side in ("lower", "upper"))
+    # Where the contract lets nothing be less, it is told of the one side only.
+    if least is not None and cleaning[f"{name}_lower"] <= least:
+        return (*who, "more than ", upper, f", and {count} with ", upper, " in tonight's fit.")
+    nearer = f", and {count} with the nearer of the two in tonight's fit."
+    return (*who, "less than ", lower, " or more than ", upper, nearer)
+
+
+def _fence_figure(name: str, side: str, recipe: Recipe, cleaning: Row) -> Figure:
+    value, source = float(cleaning[f"{name}_{side}"]), f"cleaning_figures.{name}_{side}"
+    words = shown_words(name, recipe)
+    if words is not recipe.by_name[name].words:
+        # Nobody thinks in logarithms.
+        value, source = math.expm1(value), f"fences.{name}_{side}"
+    decimals = 0 if value.is_integer() else enough(words.decimals, abs(value))
+    return Figure(value, f",.{decimals}f", source)
 
 
 def _plain(value: Any) -> str:
@@ -283,6 +348,7 @@ def _contents(told: dict[str, Any], segments: list[Segment], findings: Findings)
     silent = {
         "do": not any(segment.suggestions for segment in segments),
         "rules": not findings.rules,
+        "sensitive": not findings.sensitive,
     }
     titles = SECTIONS | named
     return [(anchor, title) for anchor, title in titles.items() if title and not silent.get(anchor)]

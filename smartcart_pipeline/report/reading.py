@@ -61,6 +61,13 @@ class Findings:
         events: What became of each segment tonight; none where the model in force stayed.
         decision: One row a criterion of tonight's decision, reasons first.
         drift: One row a feature, the worst first; none on the first night.
+        drivers: One row a feature, that of which most lies between the segments first.
+        pairs: One row a pair of segments and feature that tells them apart.
+        sensitive: One row a sensitive attribute, category and segment, in the order of the recipe; none where it lists
+            no attribute.
+        structure: One row a recipe that was looked at, that of the model in force first.
+        recovery: One row a segment: how well others find it again.
+        cleaning: The row of `cleaning_figures`: what cleaning went by.
     """
 
     declaration: Declaration
@@ -89,6 +96,12 @@ class Findings:
     events: Rows
     decision: Rows
     drift: Rows
+    drivers: Rows
+    pairs: Rows
+    sensitive: Rows
+    structure: Rows
+    recovery: Rows
+    cleaning: Row
 
 
 def read_findings(engine: DuckDBEngine, warehouse: Path) -> Findings:
@@ -177,6 +190,13 @@ def _ask(connection: "duckdb.DuckDBPyConnection") -> Findings:
         events=ask(f"FROM segment_events {TONIGHT} ORDER BY segment_id"),
         decision=ask(f"FROM promotion_decisions {TONIGHT} ORDER BY role, criterion"),
         drift=ask(f"FROM feature_drift {TONIGHT} ORDER BY psi DESC, feature"),
+        drivers=ask("FROM segment_drivers ORDER BY rank"),
+        pairs=ask("FROM segment_pairs ORDER BY segment_id, other_segment_id, rank"),
+        # As they were written: bands of a number rise, and the alphabet would not have it so.
+        sensitive=ask("FROM sensitive_association"),
+        structure=ask("FROM structure ORDER BY is_in_force DESC, recipe"),
+        recovery=ask("FROM segment_recovery ORDER BY segment_id"),
+        cleaning=ask("FROM cleaning_figures")[0],
     )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from smartcart_pipeline.declaration.recipe import Advice, Feature, Log, Recipe
+from smartcart_pipeline.declaration.recipe import Advice, Feature, Log, Recipe, Words
 from smartcart_pipeline.report.reading import Findings, Row
 from smartcart_pipeline.segmentation import Rows
 
@@ -121,7 +121,7 @@ def measure(name: str, recipe: Recipe) -> Measure:
     """
     words, own = recipe.words_of(name), recipe.by_name.get(name)
     of = own.verb.of if own is not None and isinstance(own.verb, Log) else None
-    shown = recipe.by_name[of].words if of in recipe.by_name else words
+    shown = words if of is None else shown_words(name, recipe)
     return Measure(
         column=recipe.profiled_as(name),
         feature=name,
@@ -134,6 +134,21 @@ def measure(name: str, recipe: Recipe) -> Measure:
         of=of,
         do=words.do,
     )
+
+
+def shown_words(name: str, recipe: Recipe) -> Words:
+    """What people call a feature: a logarithm is told as the number that it is of.
+
+    Args:
+        name: The feature.
+        recipe: Has the words for it.
+
+    Returns:
+        Its words, or those of the number where that is a feature, too.
+    """
+    feature = recipe.by_name[name]
+    number = recipe.by_name.get(feature.verb.of) if isinstance(feature.verb, Log) else None
+    return (number or feature).words
 
 
 def enough(decimals: int, size: float) -> int:

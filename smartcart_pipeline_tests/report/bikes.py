@@ -109,6 +109,7 @@ def find_bikes(declaration: Declaration, base: Plain, *segments: Plain) -> Findi
         candidates=[
             score
             | {"k": k, "inertia": 9.0, "stability": 1.0, "smallest_cluster_share": 0.5, "sample_customers": 1_000}
+            | {"elbow_share": 1 / 3, "null_silhouette": 0.2, "prediction_strength": 0.9, "recovery": 0.8}
             | {"is_selected": k == 2, "reason": "elbow"}
             for k in (1, 2, 3)
         ],
@@ -122,5 +123,5 @@ def find_bikes(declaration: Declaration, base: Plain, *segments: Plain) -> Findi
             for component in ("pc1", "pc2", "pc3")
         ],
         imputed={},
-        **first_night(date(2026, 3, 1), len(segments)),
+        **first_night(recipe, date(2026, 3, 1), len(segments)),
     )

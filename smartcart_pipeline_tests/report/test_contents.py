@@ -1,15 +1,18 @@
 """The page has what the declaration gives it something to say about, in the declaration's words, and nothing else."""
 
+import math
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from smartcart_pipeline.report import rendering
-from smartcart_pipeline.report.contents import SECTIONS, put_together
+from smartcart_pipeline.report.contents import SECTIONS, put_together, tell_fenced
 from smartcart_pipeline.report.rendering import render
 from smartcart_pipeline_tests.report.bikes import declare_bikes, find_bikes
+from smartcart_pipeline_tests.report.first_night import structure_row
 
 CATEGORIES_ONLY = {
     "features": {"tariff": {"regroup": "tariff", "into": {"VIP pass": ["VIP pass"]}, "otherwise": "Day"}},
@@ -44,7 +47,7 @@ def text_of(page: str) -> str:
 
 def test_a_table_of_which_nothing_is_declared_has_no_section_for_it() -> None:
     page = page_of({}, {}, {})
-    assert set(SECTIONS) - set(sections_of(page)) == {"buying", "outcomes", "do", "rules"}
+    assert set(SECTIONS) - set(sections_of(page)) == {"buying", "outcomes", "do", "rules", "sensitive"}
     # No word of what the business could have spoken of.
     for word in ("spend", "worth", "campaign", "purchase", "income", "how they buy", "at_risk", "what to do"):
         assert word not in text_of(page)
@@ -129,14 +132,88 @@ def test_a_composition_without_channels_is_called_by_what_it_makes_up() -> None:
     assert str(shown["parts"]["rows"][0]["figures"][0][1]) == "0.4"
 
 
+FENCED = {"fences": 3, "features": {name: {"column": name} for name in ("rides", "distance_km", "late_share")}}
+UNFENCED = {"lower": None, "upper": None, "beyond": 0}
+
+
+def fences_of(least: float | None = 0, **told: dict[str, Any]) -> list[str]:
+    """What is said of values beyond fences: those of numbers that are told, of which none can be less than `least`."""
+    features = FENCED["features"] | {"log_rides": {"log": "rides"}}
+    declaration = declare_bikes(fences=3, features=features, report={"told": ["rides"]})
+    columns = tuple(replace(column, minimum=least) for column in declaration.contract.columns)
+    found = find_bikes(replace(declaration, contract=replace(declaration.contract, columns=columns)), {}, {}, {})
+    figures = {
+        f"{name}_{figure}": value
+        for name in declaration.recipe.fenced
+        for figure, value in (UNFENCED | told.get(name, {})).items()
+    }
+    return ["".join(map(str, sentence)) for sentence in tell_fenced(replace(found, cleaning=figures))]
+
+
+def test_what_lies_beyond_a_fence_is_told_with_what_it_counts_as() -> None:
+    assert fences_of() == []
+    assert fences_of(rides={"lower": -7.0, "upper": 1_234.0, "beyond": 0}) == []
+    assert fences_of(rides={"lower": -7.0, "upper": 1_234.0, "beyond": 5_678}) == [
+        "Rides: 5,678 customers have more than 1,234, and count with 1,234 in tonight's fit."
+    ]
+    assert fences_of(late_share={"lower": -0.2, "upper": 0.625, "beyond": 1}) == [
+        "Late share: 1 customer has more than 0.6, and counts with 0.6 in tonight's fit."
+    ]
+
+
+@pytest.mark.parametrize(("least", "lower"), [(None, -7.0), (0, 2.0)])
+def test_both_fences_are_told_where_values_may_lie_beyond_either(least: float | None, lower: float) -> None:
+    told = fences_of(least, rides={"lower": lower, "upper": 12.5, "beyond": 2})
+    nearer = "and count with the nearer of the two in tonight's fit."
+    assert told == [f"Rides: 2 customers have less than {lower:.0f} or more than 12.5, {nearer}"]
+
+
+def test_the_fence_of_a_logarithm_is_told_as_the_number() -> None:
+    [told] = fences_of(log_rides={"lower": math.log1p(2.25), "upper": math.log1p(99.5), "beyond": 2})
+    assert told.startswith("Rides: 2 customers have less than 2.2 or more than 99.5, and count with the nearer")
+
+
+def test_the_doubts_about_k_have_a_table_of_their_own() -> None:
+    page = page_of({}, {}, {})
+    heads = re.findall(r"<thead><tr>(.+)</tr></thead>", page[page.index('<section id="k"') :])[:2]
+    first, second = (re.findall(r"<th[^>]*>([^<]+)</th>", head) for head in heads)
+    assert first[-2:] == ["Elbow", "Why"]
+    assert second == ["k", "Silhouette", "Shuffled", "Prediction strength", "Recovery"]
+    assert 'data-source="k_selection.elbow_share[2]">33%<' in page
+
+
+def test_few_customers_are_told_where_segments_are_believed_and_where_data_are_judged() -> None:
+    told = "customers are few to find segments among: 200 or more are better."
+    assert told not in text_of(page_of({}, {}, {}))
+    assert text_of(page_of({"customers": 120}, {}, {})).count(f"120 {told}") == 2
+
+
+def test_another_recipe_is_told_with_the_command_that_tries_it() -> None:
+    found = find_bikes(declare_bikes(), {}, {}, {})
+    rows = [structure_row("bikes", verdict="constructed"), structure_row("other", is_in_force=False)]
+    told = text_of(render(replace(found, structure=rows)))
+    assert (
+        "The recipe other would do better. To try it, run smartcart run --recipe other, or write recipe: other" in told
+    )
+    assert "Another recipe" not in text_of(render(found))
+
+
 def test_ten_segments_of_large_numbers_fit_a_phone(browser: Any, tmp_path: Path) -> None:
     segments = [{"mean_rides": 123_456.0 * number, "persona": "Averyveryverylongword " * 4} for number in range(10)]
-    (tmp_path / "page.html").write_text(page_of({"mean_rides": 500_000.0}, *segments))
-    context = browser.new_context(viewport={"width": 390, "height": 844})
+    found = find_bikes(declare_bikes(), {"mean_rides": 500_000.0}, *segments)
+    shares = {"share": 0.9, "base_share": 0.9, "ratio": 11.55, "ratio_low": 11.44, "ratio_high": 11.66}
+    rows = [
+        {"segment_id": f"S{number:02d}", "attribute": "tariff", "category": "VIP pass", "association": 0.5} | shares
+        for number in range(1, 11)
+    ]
+    (tmp_path / "page.html").write_text(render(replace(found, sensitive=rows)))
+    context = browser.new_context()
     page = context.new_page()
     page.goto((tmp_path / "page.html").as_uri())
-    assert page.evaluate("document.documentElement.scrollWidth") == 390
     # No number runs into its neighbour.
     too_wide = "all => all.filter(it => it.scrollWidth > it.clientWidth).map(it => it.textContent)"
-    assert page.eval_on_selector_all("#like td", too_wide) == []
+    for width in (390, 1_280):
+        page.set_viewport_size({"width": width, "height": 844})
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+        assert page.eval_on_selector_all("#like td, #sensitive td, #made td", too_wide) == []
     context.close()

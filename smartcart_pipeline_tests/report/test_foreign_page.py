@@ -47,6 +47,31 @@ def test_no_word_on_it_is_of_another_company(page: str) -> None:
         assert word not in told
 
 
+def test_what_the_segments_are_made_of_is_told_by_the_names_that_people_read(page: str, home: Home) -> None:
+    made = page[page.index('<section id="made"') : page.index('<section id="sizes"')]
+    with open_warehouse(home.warehouse) as warehouse:
+        [columns] = warehouse.sql("SELECT list(feature) FROM segment_drivers WHERE contains(feature, '_')").fetchall()[
+            0
+        ]
+    assert columns
+    assert not [name for name in columns if name in text_of(f"<body>{made}")]
+    told = re.findall(r'<data value="([^"]+)" data-source="segment_drivers\.between\[(\w+)\]"', made)
+    assert len(told) == 8
+    wrong = []
+    with open_warehouse(home.warehouse) as warehouse:
+        for value, name in told:
+            [[kind]] = warehouse.sql(f"SELECT typeof(any_value({name})) FROM features").fetchall()
+            if kind == "VARCHAR":
+                continue
+            mean = f"avg({name}) OVER (PARTITION BY segment_id)"
+            [[right]] = warehouse.sql(
+                f"SELECT var_pop(mean) / var_pop({name}) FROM (SELECT {name}, {mean} AS mean FROM {MEMBERS})"
+            ).fetchall()
+            if float(value) != pytest.approx(right, 1e-6):
+                wrong.append((name, value, right))
+    assert wrong == []
+
+
 def asked(source: str) -> str:
     """The query for a figure of customers."""
     found = re.fullmatch(r"(\w+)\.(\w+)(?:\[(\w+)(?:,(\w+))?\])?", source)

@@ -7,6 +7,7 @@ tonight's model. There are three nights, the last a month after the first: custo
 import html
 import math
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,13 @@ from typing import Any
 import duckdb
 import pandas as pd
 import pytest
-from scipy.stats import binomtest
+from scipy.stats import binomtest, chi2_contingency
 
+from smartcart_pipeline.declaration.errors import HomeError
+from smartcart_pipeline.engines.duckdb import DuckDBEngine
 from smartcart_pipeline.orchestration.night import run_job
-from smartcart_pipeline.report import changes
+from smartcart_pipeline.report import changes, made
+from smartcart_pipeline.report.reading import read_findings
 from smartcart_pipeline.report.wording import measures
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.models import ask_for
@@ -161,6 +165,8 @@ def expected(warehouse: duckdb.DuckDBPyConnection, source: str) -> float:
     table, column, keys = found[1], found[2] or "", found[3].split(",") if found[3] else []
     segment = keys[0] if keys and keys[0] in segments_of(warehouse) else None
     where = f"WHERE segment_id = '{segment}'" if segment else ""
+    if table in MADE:
+        return MADE[table](warehouse, column, keys)
     if table == "responses":
         query = f"SELECT count(*), sum({keys[1]}) FROM {MEMBERS} {where}"
         return interval(*warehouse.sql(query).fetchall()[0])[column]
@@ -184,7 +190,96 @@ def interval(customers: int, responses: int) -> dict[str, float]:
     }
 
 
+Warehouse = duckdb.DuckDBPyConnection
+
+
+def driven(warehouse: Warehouse, column: str, keys: list[str]) -> float:
+    """How a feature goes with segments: with those that are named, or all."""
+    *pair, feature = keys
+    strength, is_category = associate(warehouse, feature, feature, pair or segments_of(warehouse))
+    return strength**2 if column == "between" and is_category else strength
+
+
+def associate(
+    warehouse: Warehouse, feature: str, expression: str, segments: list[str], *, grouped: bool = False
+) -> tuple[float, bool]:
+    """Eta squared, or Cramer's V corrected for bias, from the customers; and whether it is the latter."""
+    found = warehouse.sql(f"SELECT segment_id, {expression} AS value FROM {MEMBERS}").df()
+    found = found[found["segment_id"].isin(segments)]
+    if not (grouped or RECIPES["behavioural"].by_name[feature].is_category or feature in FLAGS):
+        values = found["value"].astype(float)
+        means = found.groupby("segment_id")["value"].transform("mean")
+        return float(1 - ((values - means) ** 2).sum() / ((values - values.mean()) ** 2).sum()), False
+    crossed = pd.crosstab(found["value"], found["segment_id"])
+    customers, (rows, columns) = len(found), crossed.shape
+    if min(rows, columns) < 2:
+        return 0.0, True
+    phi = max(
+        chi2_contingency(crossed, correction=False)[0] / customers - (rows - 1) * (columns - 1) / (customers - 1), 0
+    )
+    least = min(size - (size - 1) ** 2 / (customers - 1) for size in (rows, columns))
+    return math.sqrt(phi / (least - 1)), True
+
+
+FLAGS = ("response", "complain")
+
+
+def followed(warehouse: Warehouse, column: str, keys: list[str]) -> float:
+    """How a sensitive category is spread, asked of the customers; the interval is the table's."""
+    if column == "association":
+        [attribute] = keys
+        groups = warehouse.sql(
+            f"SELECT DISTINCT category FROM sensitive_association WHERE attribute = '{attribute}'"
+        ).fetchall()
+        cases = " ".join(f"WHEN {is_of(attribute, group)} THEN '{group}'" for [group] in groups)
+        segments = segments_of(warehouse)
+        return associate(warehouse, attribute, f"CASE {cases} ELSE error('in no band') END", segments, grouped=True)[0]
+    attribute, category = keys[-2:]
+    if column.startswith("ratio_"):
+        where = f"segment_id = '{keys[0]}' AND attribute = '{attribute}' AND category = '{category}'"
+        [[value]] = warehouse.sql(f"SELECT {column} FROM sensitive_association WHERE {where}").fetchall()
+        return float(value)
+    having = f"avg(({is_of(attribute, category)})::INT)"
+    [[everyone]] = warehouse.sql(f"SELECT {having} FROM {MEMBERS}").fetchall()
+    if column == "base_share":
+        return float(everyone)
+    [[own]] = warehouse.sql(f"SELECT {having} FROM {MEMBERS} WHERE segment_id = '{keys[0]}'").fetchall()
+    return float(own / everyone if column == "ratio" else own)
+
+
+def is_of(attribute: str, category: str) -> str:
+    """The condition of who is in a category, which of a number is a band."""
+    if RECIPES["behavioural"].by_name[attribute].is_category:
+        return f"{attribute} = '{category}'"
+    match category.split():
+        case ["up", "to", upper]:
+            return f"{attribute} <= {upper}"
+        case [lower, "to", upper]:
+            return f"{attribute} BETWEEN {lower} AND {upper}"
+        case [lower, "and", "more"]:
+            return f"{attribute} >= {lower}"
+    return f"{attribute} = {category}"
+
+
+def fenced(warehouse: Warehouse, column: str, _: list[str]) -> float:
+    """Tukey's fences, four times as far out as the quartiles are apart, and who lies beyond them."""
+    name, _, figure = column.rpartition("_")
+    [(low, high)] = warehouse.sql(
+        f"SELECT quantile_cont({name}::DOUBLE, 0.25), quantile_cont({name}::DOUBLE, 0.75) FROM features"
+    ).fetchall()
+    lower, upper = low - 4 * (high - low), high + 4 * (high - low)
+    [(beyond,)] = warehouse.sql(f"SELECT count_if({name} < {lower} OR {name} > {upper}) FROM features").fetchall()
+    return {"lower": lower, "upper": upper, "beyond": float(beyond)}[figure]
+
+
+MADE: dict[str, Callable[[Warehouse, str, list[str]], float]] = {
+    **dict.fromkeys(("segment_drivers", "segment_pairs"), driven),
+    "sensitive_association": followed,
+    "cleaning_figures": fenced,
+}
 KEYS = {
+    "structure": ["recipe"],
+    "segment_recovery": ["segment_id"],
     "segment_rules": ["rule_number"],
     "k_selection": ["k"],
     "algorithm_comparison": ["algorithm", "space"],
@@ -252,6 +347,8 @@ QUERIES: dict[str, Callable[[str, str, list[str]], str]] = {
     "k_selection": lambda column, where, _: f"SELECT {column} FROM k_selection {where}",
     "algorithm_comparison": lambda column, where, _: f"SELECT {column} FROM algorithm_comparison {where}",
     "loadings": lambda column, where, _: f"SELECT DISTINCT {column} FROM loadings {where}",
+    "structure": lambda column, where, _: f"SELECT {column} FROM structure {where}",
+    "segment_recovery": lambda column, where, _: f"SELECT {column} FROM segment_recovery {where}",
     **dict.fromkeys((f"flows.{cause}" for cause in ("customer", "model", "borderline")), count_cause),
     "flows.customers": lambda _, __, keys: count_flow(keys[0], f"{is_in('a', keys[1])} AND {is_in('b', keys[2])}"),
     "flows.before": lambda _, __, keys: count_flow(keys[0], is_in("a", keys[1])),
@@ -313,6 +410,21 @@ def test_all_that_the_page_promises_is_there(
     wanted |= {f"responses.{name}[{s},response]" for s in segments for name in interval(1, 1)}
     wanted |= {f"spending_share[{s}]" for s in segments} | {f"profiles.share[{s}]" for s in segments}
     wanted |= {f"k_selection.{name}[{k}]" for k in range(2, 11) for name in ("inertia", "silhouette", "stability")}
+    doubts = ("elbow_share", "null_silhouette", "prediction_strength", "recovery")
+    wanted |= {f"k_selection.{name}[{k}]" for k in range(2, 11) for name in doubts}
+    wanted |= {f"segment_recovery.recovery[{segment}]" for segment in segments}
+    drivers = warehouse.sql("SELECT feature FROM segment_drivers ORDER BY rank LIMIT 8").fetchall()
+    wanted |= {f"segment_drivers.between[{feature}]" for [feature] in drivers}
+    pairs = warehouse.sql("SELECT segment_id, other_segment_id, feature FROM segment_pairs WHERE rank = 1").fetchall()
+    assert len(pairs) == math.comb(len(segments), 2)
+    wanted |= {f"segment_pairs.between[{','.join(pair)}]" for pair in pairs}
+    wanted |= {f"structure.{name}[{recipe}]" for name in made.FIGURES for recipe in ("behavioural", "balanced")}
+    followed = warehouse.sql("SELECT segment_id, attribute, category FROM sensitive_association").fetchall()
+    assert {attribute for _, attribute, _ in followed} == set(RECIPES["behavioural"].sensitive)
+    wanted |= {
+        f"sensitive_association.{n}[{','.join(key)}]" for key in followed for n in ("share", "ratio", "ratio_low")
+    }
+    wanted |= {f"cleaning_figures.num_deals_purchases_{name}" for name in ("beyond", "upper")}
     wanted |= {f"segment_rules.{name}[1]" for name in ("customers", "precision", "coverage", "agreement")}
     wanted |= {f"counts.{name}" for name in ("delivered", "kept", "refused", "imputed[income]")}
     for table, names in (("loadings", "component, feature"), ("rejected_customers", "reason")):
@@ -359,6 +471,59 @@ def test_repeats_are_told_as_the_check_found_them(desk: Visit, warehouse: duckdb
     ).fetchall()
     assert found.startswith(f"{repeats} rows repeat")
     assert found in desk.page.locator("#quality").inner_text()
+
+
+# What they are made of
+
+
+def test_the_page_says_what_the_segments_are_made_of(desk: Visit, warehouse: duckdb.DuckDBPyConnection) -> None:
+    said = desk.page.locator("#made").inner_text()
+    structure = dict(warehouse.sql("SELECT recipe, verdict FROM structure").fetchall())
+    assert f"These segments are {structure['behavioural']}" in said
+    assert "Living with alone gives the segments away" in said
+    assert "The recipe balanced would do better. To try it, run smartcart run --recipe balanced" in said
+    drivers = warehouse.sql("SELECT feature FROM segment_drivers ORDER BY rank LIMIT 8").fetchall()
+    labels = [RECIPES["behavioural"].by_name[feature].words.label for [feature] in drivers]
+    shown = desk.page.eval_on_selector_all(
+        "#made table.made:first-of-type tbody th", "all => all.map(it => it.innerText)"
+    )
+    assert [text.split("\n")[0] for text in shown[: len(labels)]] == labels
+    # Nobody reads names of columns there.
+    assert not [name for name in RECIPES["behavioural"].by_name if "_" in name and name in said]
+
+
+def test_a_bar_is_as_long_as_its_figure_says(desk: Visit) -> None:
+    bars = desk.page.eval_on_selector_all(
+        "#made .beside",
+        "all => all.map(it => [it.querySelector('.fill').getBoundingClientRect().width"
+        " / it.querySelector('.bar').getBoundingClientRect().width, Number(it.querySelector('data').value)])",
+    )
+    assert len(bars) > 8
+    assert [drawn for drawn, _ in bars] == pytest.approx([told for _, told in bars], abs=0.005)
+
+
+def test_an_arrow_stands_where_chance_does_not_explain_a_ratio(
+    desk: Visit, warehouse: duckdb.DuckDBPyConnection
+) -> None:
+    [(more, less, all_of_them)] = warehouse.sql(
+        "SELECT count_if(ratio_low > 1), count_if(ratio_high < 1), count(*) FROM sensitive_association"
+    ).fetchall()
+    told = desk.page.locator("#sensitive table").inner_text()
+    assert (told.count("▲"), told.count("▼")) == (more, less)
+    assert 0 < more + less < all_of_them
+
+
+def test_the_page_of_an_earlier_version_is_not_made_anew(home: Home, tmp_path: Path) -> None:
+    old = tmp_path / "warehouse.duckdb"
+    shutil.copy(home.warehouse.resolve(), old)
+    old.chmod(0o644)
+    with duckdb.connect(str(old)) as connection:
+        [(schema,)] = connection.sql(
+            "SELECT schema_name FROM duckdb_tables() WHERE table_name = 'segment_drivers'"
+        ).fetchall()
+        connection.execute(f"DROP TABLE {schema}.segment_drivers")
+    with pytest.raises(HomeError, match=r"published by an earlier version.*Run `smartcart run` again"):
+        read_findings(DuckDBEngine(), old)
 
 
 # What changed

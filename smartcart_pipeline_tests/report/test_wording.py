@@ -90,7 +90,7 @@ def findings(*segments: dict[str, Any]) -> Findings:
         comparison=[],
         loadings=[],
         imputed={"income": 0},
-        **first_night(date(2014, 6, 29), len(segments)),
+        **first_night(RECIPE, date(2014, 6, 29), len(segments)),
     )
 
 
