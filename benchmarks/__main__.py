@@ -2,7 +2,19 @@
 
 import sys
 
-from benchmarks import any_table, identity, kills, longevity, mutants, nightly, scale, scoring, spark
+from benchmarks import (
+    any_table,
+    identity,
+    kills,
+    longevity,
+    mutants,
+    nightly,
+    scale,
+    scoring,
+    spark,
+    steadiness,
+    structure,
+)
 
 BENCHMARKS = {
     "nightly": nightly.main,
@@ -13,6 +25,8 @@ BENCHMARKS = {
     "any_table": lambda: any_table.main([]),
     "kills": lambda: kills.main([]),
     "longevity": lambda: longevity.main([]),
+    "structure": lambda: structure.main([]),
+    "steadiness": lambda: steadiness.main([]),
     "mutants": lambda: mutants.main([]),
 }
 
