@@ -93,7 +93,12 @@ def _rest_on(base: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
     """What a recipe says, and what another says where it is silent: of a section, or a feature that it only names."""
     sections = ("features", "outcomes", "described")
     known = {name: part for section in sections for name, part in _parts(base.get(section)) if part}
-    own = {name for section in sections for name, part in _parts(found.get(section)) if part or section == "features"}
+    own = {
+        name
+        for section in sections
+        for name, part in _parts(found.get(section, base.get(section)))
+        if part or section == "features"
+    }
 
     def fill(parts: Any, said: set[str]) -> Any:
         if not isinstance(parts, dict):

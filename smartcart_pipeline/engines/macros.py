@@ -226,7 +226,8 @@ def explanation_query(model: SegmentModel) -> str:
         SELECT l.segment_id, l.runner_up_segment_id, l.feature, l.value,
             l.mean + l.scale * l.own AS segment_centre, l.mean + l.scale * l.other AS runner_up_centre,
             l.pull_to_segment, l.pull_to_runner_up, l.lead,
-            CASE WHEN l.counted + l.change BETWEEN greatest(l.least, l.lower) AND least(l.most, l.upper)
+            CASE WHEN l.counted + l.change BETWEEN l.least AND l.most
+                AND l.counted + l.change BETWEEN l.lower AND l.upper
                 THEN l.counted + l.change - l.value END AS change_to_boundary
         FROM led AS l ORDER BY l.lead DESC, l.number
     """

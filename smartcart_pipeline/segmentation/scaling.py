@@ -12,10 +12,12 @@ import numpy as np
 from narwhals.typing import FrameT
 
 from smartcart_pipeline.declaration.errors import ExportError
-from smartcart_pipeline.declaration.recipe import Recipe
+from smartcart_pipeline.declaration.recipe import FINE, Recipe
 from smartcart_pipeline.segmentation import Rows
 from smartcart_pipeline.segmentation.moments import Moments
 
+# Binary digits of a fence, counted from how far it lies.
+DIGITS = 12
 # The least and the greatest that a feature counts with, by its name.
 Fences = Mapping[str, tuple[float, float]]
 
@@ -68,8 +70,15 @@ def fit_fences(values: np.ndarray, names: Sequence[str], times: float) -> Fences
     below, above = middle - first, last - middle
     below, above = np.where(below > 0, below, above), np.where(above > 0, above, below)
     tail = np.where(lower < upper, 2 * (upper - lower), np.inf)
-    both = zip(names, middle - times * np.minimum(below, tail), middle + times * np.minimum(above, tail), strict=True)
-    return {name: (float(low), float(high)) for name, low, high in both if low < high}
+    below, above = times * np.minimum(below, tail), times * np.minimum(above, tail)
+    # In few binary digits: what counts as a fence adds up without rounding, like the numbers themselves.
+    step = 2.0 ** (np.ceil(np.log2(np.maximum(np.maximum(below, above), FINE))) - DIGITS)
+    lower, upper = np.floor((middle - below) / step) * step, np.ceil((middle + above) / step) * step
+    return {
+        name: (float(low), float(high))
+        for name, low, high, reach in zip(names, lower, upper, below + above, strict=True)
+        if reach > 0
+    }
 
 
 def fence(encoded: FrameT, fences: Fences) -> FrameT:

@@ -183,6 +183,17 @@ def test_a_generated_export_runs_with_every_option_and_answers_in_json(first: Fi
         dict(zip(columns.split(", "), row, strict=True))
         for row in ask(home, f"SELECT {columns} FROM profiles ORDER BY 1")
     ]
+    ours, drivers = outcome.pop("structure")[0], outcome.pop("drivers")
+    assert [(ours["recipe"], ours["is_in_force"], ours["verdict"], ours["beyond_noise"])] == ask(
+        home, "SELECT recipe, is_in_force, verdict, beyond_noise FROM structure WHERE is_in_force"
+    )
+    assert [tuple(row.values()) for row in drivers] == ask(home, "FROM segment_drivers ORDER BY rank")
+    # What checks warn of comes first, and then what steps say.
+    warned = ask(home, "SELECT found FROM checks WHERE NOT passed")
+    notes = outcome.pop("warnings")
+    assert set(notes[: len(warned)]) == {found for (found,) in warned}
+    assert notes[0] == f"{ask(home, REPEATS)[0][0]} rows repeat another but for their id; they are kept."
+    assert [note.split(":")[0] for note in notes[len(warned) :]] == [f"The segments are {ours['verdict']}"]
     assert outcome == {
         "run_id": run_id,
         "export": export_name,
@@ -191,7 +202,6 @@ def test_a_generated_export_runs_with_every_option_and_answers_in_json(first: Fi
         "recipe": recipe,
         "customers": ask(home, "SELECT count(*) FROM clusters")[0][0],
         "figures": {"mean_income": "Mean income", "mean_total_spending": "Mean spending"},
-        "warnings": [f"{ask(home, REPEATS)[0][0]} rows repeat another but for their id; they are kept."],
         "paths": {"report": str(home.report), "warehouse": str(home.warehouse), "lake": str(home.lake)},
     }
     assert (recipe, as_of, export_name) == ("reference", "2015-01-31", "made.csv")
@@ -394,12 +404,12 @@ BAD_EXPORTS: dict[str, tuple[Change, list[str]]] = {
     "too few customers": (
         lambda customers: customers.head(8),
         [
-            "Only 8 different customers are left after cleaning",
-            "at least 11 customers are needed",
+            "Only 8 customers are left after cleaning",
+            "at least 30 are needed",
             "Deliver a larger export",
         ],
     ),
-    "two customers": (lambda customers: customers.head(2), ["Only 2 different customers are left after cleaning"]),
+    "two customers": (lambda customers: customers.head(2), ["Only 2 customers are left after cleaning"]),
     "no differences": (all_alike, ["The customers of this export do not differ in any feature", "Deliver an export"]),
     "no incomes": (lambda customers: customers.assign(Income=""), ["Income is missing in every row"]),
     "month-first dates": (
@@ -460,7 +470,7 @@ def test_a_file_that_is_no_export_is_named_with_what_to_do(
         ({"as_of": "31-12-2014"}, "--as-of '31-12-2014' is not a date. Write it as YYYY-MM-DD."),
         ({"as_of": "2014-02-30"}, "--as-of '2014-02-30' is not a date. Write it as YYYY-MM-DD."),
         ({"as_of": "1990-01-01"}, "2,240 of 2,240 rows rejected (100.0%; limit 5.0%): joined_after_as_of 2,240."),
-        ({"recipe": "best"}, "--recipe 'best' is not known: expected one of behavioural, reference."),
+        ({"recipe": "best"}, "--recipe 'best' is not known: expected one of behavioural, balanced, reference."),
         ({"input": "nowhere.csv"}, "nowhere.csv: no such file. Name the customer export with --input"),
         ({"input": ""}, "There is no export: put one into "),
     ],

@@ -153,9 +153,17 @@ def test_the_behavioural_recipe_bars_the_outcome_and_finds_the_same_segments(rea
     assert adjusted_rand_score(*labels) == pytest.approx(0.98, abs=0.01)
 
 
-def test_rows_that_repeat_another_are_kept_and_warned_about(real_export: Path, tmp_path: Path):
+def test_what_people_should_know_of_the_real_export_is_told(real_export: Path, tmp_path: Path):
     outcome = run_job(Home(tmp_path), {"input": str(real_export), "recipe": "behavioural", "as_of": None}, quiet=True)
-    assert outcome["warnings"] == ["182 rows repeat another but for their id; they are kept."]
+    assert outcome["warnings"] == [
+        "182 rows repeat another but for their id; they are kept.",
+        "living_with alone tells the segments apart (association 1.00).",
+        "The segments follow what is sensitive, by an association above 0.3: living_with (1.00).",
+        (
+            "The segments are constructed: noise would give them as well. They are a way to cut the customer base, not "
+            "groups found in it. The recipe balanced would do better: its 3 are reproducible."
+        ),
+    ]
     assert outcome["customers"] == 2236
 
 

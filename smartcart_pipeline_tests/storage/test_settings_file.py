@@ -68,7 +68,7 @@ def test_the_launchpad_opens_all_the_same(home: Home):
         ("settings:\n  sed: 1\n", "sed is no setting of settings. Did you mean seed?"),
         (
             "settings:\n  recipe: secret\n",
-            "recipe is 'secret': expected one of behavioural, reference. Or name a file of the home",
+            "recipe is 'secret': expected one of behavioural, balanced, reference. Or name a file of the home",
         ),
     ],
 )
