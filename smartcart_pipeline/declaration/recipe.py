@@ -411,6 +411,11 @@ class Recipe:
         return tuple(feature.name for feature in self.encoded)
 
     @cached_property
+    def sources(self) -> tuple[str, ...]:
+        """The feature that each of them is from: a category has several."""
+        return tuple(feature.source for feature in self.encoded)
+
+    @cached_property
     def factors(self) -> tuple[float, ...]:
         """What each column that the model sees is multiplied by, once standardised, so that features weigh as declared.
 

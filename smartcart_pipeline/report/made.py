@@ -8,7 +8,7 @@ from smartcart_pipeline.declaration.recipe import Log, Recipe
 from smartcart_pipeline.report.reading import Findings, Row
 from smartcart_pipeline.report.wording import Figure, Sentence, enumerate_names, shown_words
 from smartcart_pipeline.segmentation import Rows
-from smartcart_pipeline.segmentation.drivers import NAMED, find_giveaways
+from smartcart_pipeline.segmentation.drivers import NAMED, between, find_giveaways
 from smartcart_pipeline.segmentation.selection import ENOUGH_CUSTOMERS
 from smartcart_pipeline.segmentation.structure import BEYOND_NOISE, GAP, PREDICTED, RECOVERED, is_better
 
@@ -177,7 +177,7 @@ def _number(name: str, recipe: Recipe) -> str:
 
 def _between(row: Row, key: str, table: str) -> Figure:
     """How much of a feature's differences lies between segments: what numbers and categories are compared by."""
-    share = row["association"] ** 2 if row["measure"] == "cramers_v" else row["association"]
+    share = between(row)
     return Figure(share, ".0%" if share >= LEAST else ".1%", f"{table}.between[{key}]")
 
 

@@ -47,7 +47,7 @@ def measure_drivers(counts: Mapping[int, ValueCounts], segments: Mapping[int, st
         | _associate(feature, sums[feature.name])
         for feature in recipe.features
     ]
-    ranked = sorted(found, key=lambda row: -_strength(row))
+    ranked = sorted(found, key=lambda row: -between(row))
     return [row | {"rank": rank} for rank, row in enumerate(ranked, start=1)]
 
 
@@ -96,8 +96,15 @@ def count_rows(rows: Rows, labels: np.ndarray, recipe: Recipe) -> dict[int, Valu
     }
 
 
-def _strength(row: Mapping[str, Any]) -> float:
-    """What numbers and categories are ranked by: V goes like a correlation, and eta squared like its square."""
+def between(row: Mapping[str, Any]) -> float:
+    """What numbers and categories are ranked by: V goes like a correlation, and eta squared like its square.
+
+    Args:
+        row: A row of `measure_drivers` or `measure_pairs`.
+
+    Returns:
+        How much of the feature's differences lies between the segments, 0 to 1.
+    """
     association: float = row["association"]
     return association**2 if row["measure"] == "cramers_v" else association
 
@@ -105,7 +112,7 @@ def _strength(row: Mapping[str, Any]) -> float:
 def _strongest(found: Rows, recipe: Recipe) -> Rows:
     """The few strongest, none of which is the logarithm of another."""
     told: dict[str, dict[str, Any]] = {}
-    for row in sorted(found, key=lambda row: -_strength(row)):
+    for row in sorted(found, key=lambda row: -between(row)):
         verb = recipe.by_name[row["feature"]].verb
         if row["association"] > 0:
             told.setdefault(verb.of if isinstance(verb, Log) else row["feature"], row)

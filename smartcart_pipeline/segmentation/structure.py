@@ -87,7 +87,7 @@ class Structure:
     @property
     def is_noise(self) -> bool:
         """Whether noise would give such segments, too: over all features, or where they are made."""
-        return self.beyond_noise < BEYOND_NOISE or self.on_components <= self.null_on_components
+        return _is_noise(self.beyond_noise, self.on_components, self.null_on_components)
 
     @property
     def verdict(self) -> Verdict:
@@ -120,6 +120,10 @@ class Structure:
             f"{gap} between them: half way between the two nearest lie {self.gap:.2f} customers for each around a "
             f"centre ({GAP:.2f} at most is a gap)."
         )
+
+
+def _is_noise(beyond_noise: float, on_components: float, null_on_components: float) -> bool:
+    return beyond_noise < BEYOND_NOISE or on_components <= null_on_components
 
 
 def examine(space: Space, points: np.ndarray, labels: np.ndarray, clusters: int, seed: int) -> Structure:
@@ -175,7 +179,7 @@ def gather(hands: Hands, sample: Any, model: SegmentModel) -> tuple[Space, np.nd
     both = placed.join(scaled, on="customer_id", how="inner").sort("customer_id")
     values = hands.array(both, [*names, *components.NAMES, LABEL])
     width = len(names)
-    space = Space(values[:, :width], tuple(column.source for column in model.features.encoded))
+    space = Space(values[:, :width], model.features.sources)
     return space, values[:, width:-1], values[:, -1].astype(int)
 
 
@@ -244,7 +248,7 @@ def stand_apart(values: np.ndarray, recipe: Recipe) -> Space:
         inside[:, column] = inside[:, column].clip(lower, upper)
     deviations = inside.std(axis=0)
     scaled = (inside - inside.mean(axis=0)) / np.where(deviations > 0, deviations, 1.0)
-    return Space(scaled * np.array(recipe.factors), tuple(column.source for column in recipe.encoded))
+    return Space(scaled * np.array(recipe.factors), recipe.sources)
 
 
 def examine_afresh(values: np.ndarray, recipe: Recipe, seed: int) -> tuple[Structure, np.ndarray]:
@@ -349,7 +353,7 @@ def tell_structure(rows: Rows) -> str:
         The verdict on those in force, and the name of the recipe that would do better, if one was found.
     """
     [tonight] = [row for row in rows if row["is_in_force"]]
-    is_noise = tonight["beyond_noise"] < BEYOND_NOISE or tonight["on_components"] <= tonight["null_on_components"]
+    is_noise = _is_noise(tonight["beyond_noise"], tonight["on_components"], tonight["null_on_components"])
     why = "noise would give them as well" if is_noise else "other samples of the customers fall into others"
     said = TOLD[tonight["verdict"]].format(why=why)
     better = [row for row in rows if not row["is_in_force"] and is_better(row, tonight)]

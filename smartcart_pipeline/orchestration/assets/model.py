@@ -50,7 +50,7 @@ def choosing_k(
     sample = engine.keep(drawn)
     fitted = scaling.read_scaler(engine.rows(scaler))
     scaled = scaling.standardise(scaling.encode_features(sample, recipe), fitted).sort("customer_id")
-    space = noise.Space(engine.array(scaled, recipe.names), tuple(column.source for column in recipe.encoded))
+    space = noise.Space(engine.array(scaled, recipe.names), recipe.sources)
     points = engine.array(sample, components.NAMES)
     measured = apart.start(selection.evaluate_candidates, points, settings.seed, wanted=recipe.segments, space=space)
     yield dg.Output(Fitted(sample, [drawn]), "sampled_customers")
