@@ -224,6 +224,7 @@ def test_every_suggestion_is_true(played: Played, page: str):
 def test_every_figure_says_where_it_stands(played: Played, page: str):
     # What is reckoned for the page alone; everything else is a column of a table or view.
     reckoned = {"profiles", "typical", "reached", "below", "index", "spending_share", "responses", "counts", "rejected"}
+    reckoned |= {"fences"}
     sources = set(re.findall(r'data-source="(\w+)\.?(\w*)', page))
     with open_warehouse(played.home.warehouse) as warehouse:
         columns = set(ask(warehouse, "SELECT table_name, column_name FROM duckdb_columns()"))

@@ -303,6 +303,11 @@ def test_the_latest_execution_of_every_check_is_shown(nodes: dict[str, Any]) -> 
     assert shown == expected | {
         ("raw_customers", "no_repeats"): (False, "FAILED", "WARN"),
         ("feature_drift", "no_drift"): (False, "SUCCEEDED", "WARN"),
+        ("cleaning_figures", "no_placeholders"): (False, "SUCCEEDED", "WARN"),
+        # The segments of this recipe follow marital status to the last customer.
+        ("segment_drivers", "not_one_feature"): (False, "FAILED", "WARN"),
+        # It stops a run only where a setting says so.
+        ("sensitive_association", "nothing_sensitive_followed"): (True, "FAILED", "WARN"),
     }
 
 

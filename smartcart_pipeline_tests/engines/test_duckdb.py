@@ -131,7 +131,8 @@ def test_what_does_not_fit_into_memory_is_spilled_and_swept(tmp_path: Path):
         nonlocal largest
         largest = max(largest, sum(path.stat().st_size for path in (tmp_path / "spill").rglob("*") if path.is_file()))
 
-    columns = frame.select(nw.col("week").cast(nw.String).alias("feature"), mean="customer_id", scale="week")
+    numbered = {"mean": "customer_id", "scale": "week", "lower": "week", "upper": "week"}
+    columns = frame.select(nw.col("week").cast(nw.String).alias("feature"), **numbered)
     assert engine.write(columns, SCALER, tmp_path / "sorted.parquet", look).rows == 20_000_000
     engine.close()
     assert largest > 10_000_000

@@ -626,10 +626,14 @@ def test_a_failing_blocking_check_stops_the_run_and_keeps_what_is_published(
             ).records
             if (check := record.event_log_entry.get_dagster_event().asset_check_evaluation_data)
         }
-        assert evaluated.pop(("raw_customers", "no_repeats")) is False  # it only warns
-        assert evaluated.pop(("feature_drift", "no_drift")) is True
-        assert set(evaluated.values()) == {True}
-        assert evaluated.keys() == {(check.table, check.name) for check in checks_of(tuple(TABLES)) if check.blocking}
+        # These only warn.
+        warned = {
+            ("raw_customers", "no_repeats"),
+            ("segment_drivers", "not_one_feature"),
+            ("sensitive_association", "nothing_sensitive_followed"),
+        }
+        assert {check for check, passed in evaluated.items() if not passed} == warned
+        assert evaluated.keys() == {(check.table, check.name) for check in checks_of(tuple(TABLES))}
         made = {
             record.event_log_entry.get_dagster_event().step_materialization_data.materialization.asset_key.path[-1]
             for record in instance.get_records_for_run(

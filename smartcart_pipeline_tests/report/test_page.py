@@ -262,12 +262,14 @@ def is_of(attribute: str, category: str) -> str:
 
 
 def fenced(warehouse: Warehouse, column: str, _: list[str]) -> float:
-    """Tukey's fences, four times as far out as the quartiles are apart, and who lies beyond them."""
+    """Three times as far from the median as most customers reach, outward to 12 binary digits; and who lies beyond."""
     name, _, figure = column.rpartition("_")
-    [(low, high)] = warehouse.sql(
-        f"SELECT quantile_cont({name}::DOUBLE, 0.25), quantile_cont({name}::DOUBLE, 0.75) FROM features"
+    [([first, low, middle, high, last],)] = warehouse.sql(
+        f"SELECT quantile_cont({name}::DOUBLE, [0.01, 0.25, 0.5, 0.75, 0.99]) FROM features"
     ).fetchall()
-    lower, upper = low - 4 * (high - low), high + 4 * (high - low)
+    far = [3 * min(reach, 2 * (high - low)) for reach in (middle - first, last - middle)]
+    step = 2.0 ** (math.ceil(math.log2(max(far))) - 12)
+    lower, upper = math.floor((middle - far[0]) / step) * step, math.ceil((middle + far[1]) / step) * step
     [(beyond,)] = warehouse.sql(f"SELECT count_if({name} < {lower} OR {name} > {upper}) FROM features").fetchall()
     return {"lower": lower, "upper": upper, "beyond": float(beyond)}[figure]
 

@@ -7,7 +7,10 @@ from smartcart_pipeline.engines.duckdb import DuckDBEngine
 from smartcart_pipeline.storage.lake import Fitted, Lake
 from smartcart_pipeline_tests.declared import BEHAVIOURAL
 
-ROWS = [{"feature": "age", "mean": 45.0, "scale": 11.0}, {"feature": "income", "mean": 5e4, "scale": 2e4}]
+ROWS = [
+    {"feature": "age", "mean": 45.0, "scale": 11.0, "lower": None, "upper": None},
+    {"feature": "income", "mean": 5e4, "scale": 2e4, "lower": -1e5, "upper": 2e5},
+]
 
 
 def lake(root: Path, run_id: str, engine: DuckDBEngine) -> Lake:
@@ -52,7 +55,9 @@ def test_types_are_the_declared_ones_even_of_empty_and_null_columns(tmp_path: Pa
 
 
 def test_a_write_that_fails_leaves_nothing_behind(tmp_path: Path, engine: DuckDBEngine):
-    wrong = nw.from_native(engine.connection.sql("SELECT 'a' AS feature, 'not a number' AS mean, 1.0 AS scale"))
+    wrong = nw.from_native(
+        engine.connection.sql("SELECT 'a' AS feature, 'not a number' AS mean, 1.0 AS scale, 0.0 AS lower, 1.0 AS upper")
+    )
     with pytest.raises(Exception, match="not a number"):
         lake(tmp_path, "a", engine).write("scaler", wrong)
     assert list((tmp_path / "scaler").iterdir()) == []
