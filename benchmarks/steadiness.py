@@ -73,6 +73,7 @@ class Fit:
         described: The customers from `describe_customers`.
         beyond: How many values lie beyond the fences, by feature.
         candidates: The table `k_selection`.
+        starts: How often the fit of segments begins.
     """
 
     customers: np.ndarray
@@ -83,6 +84,7 @@ class Fit:
     described: Any
     beyond: dict[str, int]
     candidates: Rows
+    starts: int
 
     @property
     def k(self) -> int:
@@ -97,7 +99,7 @@ class Fit:
     @cached_property
     def labels(self) -> np.ndarray:
         """The cluster of each customer."""
-        begun = clustering.fit_kmeans(self.points, self.k, SEED)
+        begun = clustering.fit_kmeans(self.points, self.k, SEED, self.starts)
         return clustering.nearest_labels(self.points, Memory().refine_centroids(self.frame, begun))
 
 
@@ -152,6 +154,7 @@ def fit_customers(raw: pd.DataFrame, declaration: Declaration) -> Fit:
         described=described,
         beyond=memory.rows(described.select(*counts))[0] if counts else {},
         candidates=selection.choose_k(measured, recipe.segments),
+        starts=clustering.count_starts(recipe),
     )
 
 

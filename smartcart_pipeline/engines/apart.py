@@ -12,7 +12,7 @@ import sys
 import threading
 import traceback
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
@@ -24,9 +24,11 @@ from typing import Any, ParamSpec, TypeVar
 P = ParamSpec("P")
 T = TypeVar("T")
 
+# Every table waits until it has been traced. Fits and pictures are made beside, so that it does not wait for those too.
+TRACING = "smartcart_pipeline.engines.lineage"
 # What verbs of a module use, in the order in which a night asks for them. Others are answered when all is imported.
 LIBRARIES = {
-    "smartcart_pipeline.engines.lineage": ("sqlglot.optimizer.qualify", "sqlglot.optimizer.scope"),
+    TRACING: ("sqlglot.optimizer.qualify", "sqlglot.optimizer.scope"),
     "smartcart_pipeline.segmentation.components": (),
     "smartcart_pipeline.segmentation.selection": (
         "sklearn.cluster",
@@ -47,20 +49,31 @@ TRACEBACK = "Traceback (most recent call last):"
 
 
 class _Process:
-    """The other process, and what it has been asked and has not answered yet."""
+    """The other process, which answers two at a time: who traces, and who fits and draws."""
 
     def __init__(self) -> None:
         self.owner = os.getpid()
+        pipes = [Pipe() for _ in range(2)]
+        theirs = [their.fileno() for _, their in pipes]
+        process = subprocess.Popen(  # noqa: S603  (ourselves)
+            [sys.executable, "-m", __name__, *map(str, theirs)], pass_fds=theirs, stdin=subprocess.DEVNULL
+        )
+        for _, their in pipes:
+            their.close()
+        self._fitting, self._tracing = (_Lane(ours, process) for ours, _ in pipes)
+
+    def ask(self, call: "partial[Any]") -> Future[Any]:
+        return (self._tracing if call.func.__module__ == TRACING else self._fitting).ask(call)
+
+
+class _Lane:
+    """What has been asked, and has not been answered yet; the answers come in the same order."""
+
+    def __init__(self, pipe: Connection, process: "subprocess.Popen[bytes]") -> None:
         self._asked: deque[Future[Any]] = deque()
         self._has_ended = False
         self._lock = threading.Lock()
-        self._pipe, theirs = Pipe()
-        with theirs:
-            self._process = subprocess.Popen(  # noqa: S603  (ourselves)
-                [sys.executable, "-m", __name__, str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-            )
+        self._pipe, self._process = pipe, process
         # Answers are taken as they come: were each side to wait until the other reads, both would wait for ever.
         threading.Thread(target=self._listen, daemon=True).start()
 
@@ -142,12 +155,21 @@ def call(verb: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
     return start(verb, *arguments, **named).result()
 
 
-def _serve(pipe: Connection) -> None:
-    """Answer one question after the other, each as soon as what it needs is there, until the other side is gone."""
+def _serve(pipes: Sequence[Connection]) -> None:
+    """Answer what each pipe asks, until the other side is gone."""
     # Ctrl-C is for the other side to understand.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     imported = {module: threading.Event() for module in LIBRARIES}
     threading.Thread(target=_import, args=[imported], daemon=True).start()
+    answering = [threading.Thread(target=_answer_all, args=[pipe, imported]) for pipe in pipes]
+    for thread in answering:
+        thread.start()
+    for thread in answering:
+        thread.join()
+
+
+def _answer_all(pipe: Connection, imported: Mapping[str, threading.Event]) -> None:
+    """Answer one question after the other, each as soon as what it needs is there."""
     last = list(imported)[-1]
     with suppress(EOFError, OSError):
         while True:
@@ -175,4 +197,4 @@ def _answer(asked: "partial[Any]") -> tuple[bool, Any]:
 
 
 if __name__ == "__main__":
-    _serve(Connection(int(sys.argv[1])))
+    _serve([Connection(int(number)) for number in sys.argv[1:]])

@@ -120,7 +120,9 @@ class DuckDBEngine:
         # Several tables of a step are made from the same frames; reading their SQL once is enough.
         if query not in self._traced:
             before = {f"{name}{BEFORE}": columns for name, columns in schemas.items()}
-            self._traced[query] = apart.start(trace_columns, query, {**schemas, **before})
+            # Of few of all the tables does a query say anything, and each that is handed over is read.
+            named = {name: columns for name, columns in {**schemas, **before}.items() if name in query}
+            self._traced[query] = apart.start(trace_columns, query, named)
         return self._traced[query]
 
     def rows(self, frame: nw.LazyFrame[Any]) -> Rows:

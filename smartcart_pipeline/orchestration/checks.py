@@ -369,6 +369,8 @@ def _nothing_sensitive_followed(lake: Lake, max_sensitive_association: float, bl
     rows = lake.engine.rows(lake.read("sensitive_association"))
     followed = sensitive.find_followed(rows, max_sensitive_association)
     told = sensitive.tell_followed(followed, max_sensitive_association)
+    if followed and block_sensitive:
+        told += " Take a recipe whose segments do not, or raise max_sensitive_association."
     strengths = {row["attribute"]: row["association"] for row in rows}
     return Verdict(not followed, told, strengths, only_warns=not block_sensitive)
 

@@ -49,7 +49,6 @@ def build_defs(home: Home, **overrides: Any) -> dg.Definitions:
             segments.clustering_customers,
             segments.illustrating,
             segments.profiling_segments,
-            segments.doubting,
             history.segment_membership,
             history.segment_moves,
             history.migrating,

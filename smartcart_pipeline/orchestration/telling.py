@@ -314,7 +314,11 @@ def _night(events: Events) -> Night | None:
 
 def _tell_failed(run: dg.DagsterRun, events: Events, fault: FaultError | None, at: datetime, home: Home) -> Message:
     export = Path(settings_of(run).get("input") or events.made.get("raw_customers", {}).get("export") or "export")
-    broken = {name: check for name, check in events.checks.items() if not check.passed and check.blocking}
+    broken = {
+        name: check
+        for name, check in events.checks.items()
+        if not check.passed and check.blocking and check.severity is dg.AssetCheckSeverity.ERROR
+    }
     if isinstance(fault, ExportError):
         rejected = broken.get(("cleaned", "few_rejected"))
         why = _say_rejected(rejected, events) if rejected else str(fault)

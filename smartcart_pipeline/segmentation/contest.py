@@ -390,7 +390,7 @@ def _begin_anew(
 def _fit_afresh(hands: Hands, tonight: Tonight) -> SegmentModel:
     """Tonight's fit without a model before it, its clusters in the canonical order."""
     k = next(row["k"] for row in tonight.candidates if row["is_selected"])
-    begun = hands.call(clustering.fit_kmeans, _sampled_points(hands, tonight), k, tonight.seed)
+    begun = _begin_anywhere(hands, tonight, _sampled_points(hands, tonight), k)
     fitted = replace(tonight.fit, centroids=hands.refine_centroids(tonight.points, begun))
     counts = _count(hands, tonight, tonight.sample, None, fitted)
     return _reorder(fitted, counts, clustering.canonical_order(counts, "challenger"))[0]
@@ -407,7 +407,11 @@ def _begin_fit(hands: Hands, tonight: Tonight, champion: Champion, labels: np.nd
     chosen = tonight.fit.features.segments or challenger_k(tonight.candidates, k)
     if chosen == k and len(np.unique(labels)) == k:
         return clustering.group_means(points, labels, k)
-    return hands.call(clustering.fit_kmeans, points, chosen, tonight.seed)
+    return _begin_anywhere(hands, tonight, points, chosen)
+
+
+def _begin_anywhere(hands: Hands, tonight: Tonight, points: np.ndarray, k: int) -> np.ndarray:
+    return hands.call(clustering.fit_kmeans, points, k, tonight.seed, clustering.count_starts(tonight.fit.features))
 
 
 def _stability(candidates: Rows, k: int) -> float:

@@ -231,6 +231,20 @@ def find_giveaways(drivers: Rows, pairs: Rows) -> Rows:
     ]
 
 
+def name_giveaway(drivers: Rows, pairs: Rows) -> str | None:
+    """The feature that gives most away.
+
+    Args:
+        drivers: Rows of `measure_drivers`.
+        pairs: Rows of `measure_pairs`.
+
+    Returns:
+        Its name; None where no feature gives anything away.
+    """
+    found = find_giveaways(drivers, pairs)
+    return found[0]["feature"] if found else None
+
+
 def tell_giveaways(found: Rows) -> str:
     """Say which features give the segments away, each with the pair that it tells apart best.
 

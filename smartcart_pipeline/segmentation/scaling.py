@@ -105,9 +105,7 @@ def within(value: nw.Expr, fences: tuple[float, float]) -> nw.Expr:
     Returns:
         An expression (Float64; null where the number is).
     """
-    lower, upper = fences
-    inside = nw.when(value > upper).then(nw.lit(upper)).otherwise(value.cast(nw.Float64))
-    return nw.when(value < lower).then(nw.lit(lower)).otherwise(inside)
+    return value.cast(nw.Float64).clip(*fences)
 
 
 def beyond(name: str, fences: tuple[float, float]) -> nw.Expr:
@@ -301,6 +299,21 @@ def standardise(encoded: FrameT, scaler: Scaler) -> FrameT:
         for name, mean, scale in zip(scaler.features, scaler.mean, scaler.scale, strict=True)
     ]
     return encoded.select("customer_id", *columns)
+
+
+def standardise_values(values: np.ndarray, scaler: Scaler) -> np.ndarray:
+    """Apply a fitted scaler to customers in memory.
+
+    Args:
+        values: Customers from `encode_features`, shape (customers, features), float64.
+        scaler: The fitted numbers.
+
+    Returns:
+        The same, within the fences and standardised.
+    """
+    lower, upper = zip(*(scaler.fences.get(name, (-np.inf, np.inf)) for name in scaler.features), strict=True)
+    standardised: np.ndarray = (values.clip(lower, upper) - np.array(scaler.mean)) / np.array(scaler.scale)
+    return standardised
 
 
 def _counted(name: str, fences: Fences) -> nw.Expr:

@@ -18,12 +18,12 @@ from typing import Any, Literal
 import numpy as np
 
 from smartcart_pipeline.declaration.recipe import Recipe
-from smartcart_pipeline.segmentation import Rows, clustering, components, scaling
+from smartcart_pipeline.segmentation import Rows, scaling
 from smartcart_pipeline.segmentation.agreement import recover
 from smartcart_pipeline.segmentation.hands import Hands
-from smartcart_pipeline.segmentation.model import SegmentModel, place_customers
+from smartcart_pipeline.segmentation.model import SegmentModel
 from smartcart_pipeline.segmentation.noise import Space, fit, hold_halves, place, shuffle
-from smartcart_pipeline.segmentation.scaling import fit_fences
+from smartcart_pipeline.segmentation.scaling import Scaler, fit_fences
 from smartcart_pipeline.segmentation.selection import choose_k, evaluate_candidates
 from smartcart_pipeline.segmentation.silhouette import mean_silhouettes
 from smartcart_pipeline.segmentation.threads import alone
@@ -48,7 +48,6 @@ STARTS, NULL_STARTS = 4, 2
 COMPARED_CUSTOMERS, EXAMINED_CUSTOMERS = 1_000, 3_000
 # Share of the way from one centre to the other.
 BAND = 0.1
-LABEL = "label"
 
 
 @dataclass(frozen=True)
@@ -173,14 +172,11 @@ def gather(hands: Hands, sample: Any, model: SegmentModel) -> tuple[Space, np.nd
     Returns:
         The customers in all that it sees; on its components, shape (customers, 3); and their clusters by it.
     """
-    names = model.features.names
-    scaled = scaling.standardise(scaling.encode_features(sample, model.features), model.scaler)
-    placed = clustering.nearest_centroid(place_customers(sample, model), model.centroids, LABEL)
-    both = placed.join(scaled, on="customer_id", how="inner").sort("customer_id")
-    values = hands.array(both, [*names, *components.NAMES, LABEL])
-    width = len(names)
-    space = Space(values[:, :width], model.features.sources)
-    return space, values[:, width:-1], values[:, -1].astype(int)
+    encoded = scaling.encode_features(sample, model.features).sort("customer_id")
+    values = scaling.standardise_values(hands.array(encoded, model.features.names), model.scaler)
+    points = values @ model.components.loadings.T
+    distances = ((points[:, None] - model.centroids) ** 2).sum(axis=2)
+    return Space(values, model.features.sources), points, distances.argmin(axis=1)
 
 
 def _silhouette(values: np.ndarray, labels: np.ndarray) -> float:
@@ -242,13 +238,12 @@ def stand_apart(values: np.ndarray, recipe: Recipe) -> Space:
     """
     places = [recipe.names.index(name) for name in recipe.fenced]
     fences = fit_fences(values[:, places], recipe.fenced, recipe.fences) if recipe.fences else {}
-    inside = values.copy()
-    for name, (lower, upper) in fences.items():
-        column = recipe.names.index(name)
-        inside[:, column] = inside[:, column].clip(lower, upper)
+    nothing, one = (0.0,) * len(recipe.names), (1.0,) * len(recipe.names)
+    inside = scaling.standardise_values(values, Scaler(recipe.names, nothing, one, fences))
     deviations = inside.std(axis=0)
-    scaled = (inside - inside.mean(axis=0)) / np.where(deviations > 0, deviations, 1.0)
-    return Space(scaled * np.array(recipe.factors), recipe.sources)
+    scale = np.where(deviations > 0, deviations, 1.0) / np.array(recipe.factors)
+    scaler = Scaler(recipe.names, tuple(inside.mean(axis=0)), tuple(scale))
+    return Space(scaling.standardise_values(inside, scaler), recipe.sources)
 
 
 def examine_afresh(values: np.ndarray, recipe: Recipe, seed: int) -> tuple[Structure, np.ndarray]:

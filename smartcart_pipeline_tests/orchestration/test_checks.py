@@ -30,7 +30,7 @@ from smartcart_pipeline.orchestration.checks import (
     judge_schema,
 )
 from smartcart_pipeline.orchestration.faults import AT_FAULT
-from smartcart_pipeline.orchestration.night import run_job
+from smartcart_pipeline.orchestration.night import RunError, run_job
 from smartcart_pipeline.orchestration.settings import Settings
 from smartcart_pipeline.segmentation import Rows
 from smartcart_pipeline.storage.home import Home
@@ -601,6 +601,14 @@ def run(whole_night: None, home: Home, monkeypatch: pytest.MonkeyPatch) -> Calla
     monkeypatch.setenv("DAGSTER_HOME", str(home.dagster))
     monkeypatch.setenv("SMARTCART_HOME", str(home.root))
     return lambda export: run_job(home, {"input": str(export), "recipe": "behavioural"}, quiet=True)
+
+
+def test_what_a_check_found_is_said_where_it_stops_a_run(whole_night: None, home: Home, sample: Path) -> None:
+    settings = {"input": str(sample), "recipe": "behavioural", "block_sensitive": True}
+    told = r"the run was stopped by check nothing_sensitive_followed of sensitive_association: .* living_with \(1\.00\)"
+    with pytest.raises(RunError, match=f"{told}.* raise max_sensitive_association. What was published before is unch"):
+        run_job(home, settings, quiet=True)
+    assert not home.warehouse.exists()
 
 
 def test_a_failing_blocking_check_stops_the_run_and_keeps_what_is_published(

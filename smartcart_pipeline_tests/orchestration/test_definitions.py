@@ -57,14 +57,15 @@ MIGRATED_FROM = {
     "segment_membership",
     "segment_moves",
 }
-PROFILED_FROM = {"clusters", "centroids", "features", "plotted_customers"}
-DOUBTED_FROM = {
-    "cleaning_figures",
-    "contested_models",
-    "sampled_customers",
+PROFILED_FROM = {
+    "centroids",
     "cleaned",
-    "segment_drivers",
-    "segment_pairs",
+    "cleaning_figures",
+    "clusters",
+    "contested_models",
+    "features",
+    "plotted_customers",
+    "sampled_customers",
 }
 ILLUSTRATED_FROM = {"clusters", "centroids", "sampled_customers", "cleaned"}
 
@@ -98,8 +99,8 @@ ASSETS: dict[str, tuple[str, set[str]]] = {
     "segment_drivers": ("segments", PROFILED_FROM),
     "segment_pairs": ("segments", PROFILED_FROM),
     "sensitive_association": ("segments", PROFILED_FROM),
-    "structure": ("segments", DOUBTED_FROM),
-    "segment_recovery": ("segments", DOUBTED_FROM),
+    "structure": ("segments", PROFILED_FROM),
+    "segment_recovery": ("segments", PROFILED_FROM),
     "segment_membership": ("segments", {"cleaning_figures", "contested_models", "clusters"}),
     "segment_moves": ("segments", {"features", "contested_models", "clusters"}),
     "segment_migration": ("segments", MIGRATED_FROM),
@@ -123,7 +124,6 @@ STEPS = {
     "clustering_customers",
     "illustrating",
     "profiling_segments",
-    "doubting",
     "segment_membership",
     "segment_moves",
     "migrating",

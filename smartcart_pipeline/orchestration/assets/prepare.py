@@ -1,6 +1,6 @@
 """From delivered rows to numbers a model can learn from: cleaned, described by features, standardised."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -14,6 +14,7 @@ from smartcart_pipeline.declaration import contract
 from smartcart_pipeline.declaration import recipe as recipes
 from smartcart_pipeline.declaration.contract import KEY
 from smartcart_pipeline.declaration.declaration import Declaration
+from smartcart_pipeline.declaration.recipe import Recipe
 from smartcart_pipeline.engines import apart
 from smartcart_pipeline.engines.engine import Engine, Frame
 from smartcart_pipeline.exports import as_of
@@ -83,12 +84,27 @@ def cleaning_rules(
     yield dg.Output(rejected.sort("line_number"), "rejected_customers")
     kept = lake.read("cleaned")
     drawn = engine.keep(sampling.sample_customers(engine, kept, settings.sample_customers, settings.seed))
-    fences = _fence(engine, kept, drawn, declaration)
+    described = feature_verbs.describe_customers(kept, declaration)
+    fences = _fence(engine, described, feature_verbs.describe_customers(drawn, declaration), declaration.recipe)
     suspicious = _tell_placeholders(engine, drawn, declaration)
     figures = {"as_of_date": day, **named, **maxima, **fences, "placeholders": suspicious or None}
-    seen = [name for name in (newest, *imputed) if name] or [KEY]
-    sources = [raw_customers.select(*seen), *([kept.select(*declaration.columns_read)] if fences else [])]
-    yield dg.Output(Fitted([figures], sources), "cleaning_figures")
+    yield dg.Output(
+        Fitted([figures], _name_sources(raw_customers, described, figures, declaration.recipe)), "cleaning_figures"
+    )
+
+
+def _name_sources(raw: Frame, described: Frame, figures: Mapping[str, Any], recipe: Recipe) -> list[Frame]:
+    """The columns that the figures are of, named like them; the recipe alone says what is too much."""
+    medians = [nw.col(name).alias(f"{name}_median") for name in recipe.impute]
+    maxima = [nw.lit(1).alias(name) for name in figures if name.startswith("max_")]
+    delivered = raw.select(nw.col(recipe.newest or KEY).alias("as_of_date"), *medians, *maxima)
+    sides = [
+        nw.col(name).alias(side)
+        for name in recipe.fenced
+        for side in (f"{name}_lower", f"{name}_upper", f"{name}_beyond")
+        if side in figures
+    ]
+    return [delivered, *([described.select(*sides)] if sides else [])]
 
 
 def _tell_placeholders(engine: Engine, drawn: Frame, declaration: Declaration) -> str:
@@ -103,14 +119,11 @@ def _tell_placeholders(engine: Engine, drawn: Frame, declaration: Declaration) -
     return " ".join(placeholders.tell_placeholder(row, columns[row["column"]].header) for row in found)
 
 
-def _fence(engine: Engine, kept: Frame, drawn: Frame, declaration: Declaration) -> dict[str, float | int | None]:
+def _fence(engine: Engine, described: Frame, sampled: Frame, recipe: Recipe) -> dict[str, float | int | None]:
     """Beyond which numbers a value is far out, by a sample of the customers, and how many of all have such a value."""
-    recipe = declaration.recipe
     if not recipe.fences or not recipe.fenced:
         return {}
-    described = feature_verbs.describe_customers(kept, declaration)
-    sampled = feature_verbs.describe_customers(drawn, declaration).sort(KEY)
-    fences = scaling.fit_fences(engine.array(sampled, recipe.fenced), recipe.fenced, recipe.fences)
+    fences = scaling.fit_fences(engine.array(sampled.sort(KEY), recipe.fenced), recipe.fenced, recipe.fences)
     counts = [scaling.beyond(name, each).alias(name) for name, each in fences.items()]
     [beyond] = engine.rows(described.select(*counts)) if counts else [{}]
     figures: dict[str, float | int | None] = {}

@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import Future
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import dagster as dg
@@ -11,14 +12,15 @@ import narwhals as nw
 
 from smartcart_pipeline.declaration.declaration import Declaration, find_alternative
 from smartcart_pipeline.declaration.errors import ExportError
+from smartcart_pipeline.declaration.recipe import Recipe
 from smartcart_pipeline.declaration.tables import OUTLINES
 from smartcart_pipeline.engines import apart
-from smartcart_pipeline.engines.engine import Engine, Frame
+from smartcart_pipeline.engines.engine import Engine, Frame, GroupedCounts
 from smartcart_pipeline.orchestration.assets import makes, picture
 from smartcart_pipeline.orchestration.faults import naming_the_fault
 from smartcart_pipeline.orchestration.io_manager import NOTE
 from smartcart_pipeline.orchestration.settings import Settings
-from smartcart_pipeline.report.plots import plot_components, plot_shown, plot_sizes
+from smartcart_pipeline.report.plots import Plot, plot_components, plot_shown, plot_sizes
 from smartcart_pipeline.segmentation import (
     Rows,
     clustering,
@@ -169,55 +171,16 @@ def read_compared(engine: Engine, contested_models: Frame, record: Record) -> Pu
 @makes(
     "segments",
     {
-        "profiles": (profiling, personas),
         "segment_drivers": (profiling, drivers),
         "segment_pairs": (profiling, drivers),
         "sensitive_association": (profiling, drivers, sensitive),
+        "profiles": (profiling, personas),
+        "structure": (noise, selection, structure),
+        "segment_recovery": (noise, structure),
     },
     freshness_policies={"profiles": FRESHNESS},
 )
 def profiling_segments(
-    engine: dg.ResourceParam[Engine],
-    declaration: dg.ResourceParam[Declaration],
-    clusters: nw.LazyFrame,
-    centroids: nw.LazyFrame,
-    features: nw.LazyFrame,
-    plotted_customers: nw.LazyFrame,
-) -> Iterator[dg.Output[Any]]:
-    """`profiles`: a segment. The others: what the segments are made of, and what is sensitive in them."""
-    places = engine.rows(centroids)
-    recipe = declaration.recipe
-    customers = engine.rows(clusters.select(nw.len().alias("customers")))[0]["customers"]
-    members = profiling.join_members(clusters, features, places, recipe)
-    if customers > profiling.EXACT_CUSTOMERS:
-        members = profiling.round_values(members, recipe)
-    counts = engine.count_values(members, "kmeans_cluster", recipe.counted)
-    everybody = profiling.merge_counts(counts)
-    base, spread = profiling.summarise_customers(everybody, recipe), profiling.measure_spread(everybody, recipe)
-    rows = personas.name_segments(profiling.profile_segments(counts, places, recipe), base, spread, recipe)
-    pictures = {"sizes": apart.start(plot_sizes, rows)}
-    if len(recipe.shown) > 1:
-        across = apart.start(plot_shown, engine.rows(plotted_customers), rows, recipe)
-        pictures = {"income_and_spending": across, **pictures}
-    yield dg.Output(
-        Fitted(rows, [profiling.name_sources(members, recipe)]),
-        "profiles",
-        metadata={
-            "personas": {row["segment_id"]: row["persona"] for row in rows},
-            **{name: picture(drawn.result()) for name, drawn in pictures.items()},
-        },
-    )
-    segments = {row["kmeans_cluster"]: row["segment_id"] for row in places}
-    yield dg.Output(Fitted(drivers.measure_drivers(counts, segments, recipe), [members]), "segment_drivers")
-    yield dg.Output(Fitted(drivers.measure_pairs(counts, segments, recipe), [members]), "segment_pairs")
-    followed = members.select("segment_id", *recipe.sensitive)
-    yield dg.Output(
-        Fitted(sensitive.associate_sensitive(counts, segments, recipe), [followed]), "sensitive_association"
-    )
-
-
-@makes("segments", {"structure": (noise, selection, structure), "segment_recovery": (noise, structure)})
-def doubting(
     settings: Settings,
     engine: dg.ResourceParam[Engine],
     lake: dg.ResourceParam[Lake],
@@ -227,50 +190,88 @@ def doubting(
     contested_models: nw.LazyFrame,
     sampled_customers: nw.LazyFrame,
     cleaned: nw.LazyFrame,
-    segment_drivers: nw.LazyFrame,
-    segment_pairs: nw.LazyFrame,
+    clusters: nw.LazyFrame,
+    centroids: nw.LazyFrame,
+    features: nw.LazyFrame,
+    plotted_customers: nw.LazyFrame,
 ) -> Iterator[dg.Output[Any]]:
-    """`structure`: a recipe that was looked at. `segment_recovery`: a segment."""
-    [figures] = engine.rows(cleaning_figures)
+    """What the segments are like, what they are made of, and how far to believe them.
+
+    `profiles`, `segment_recovery`: a segment. `structure`: a recipe that was looked at.
+    """
     with naming_the_fault():
         model = read_models(engine, contested_models)["in_force"].model
         before = read_compared(engine, contested_models, read_record(home))
     sample = engine.keep(sampled_customers)
     gathered = structure.gather(engine, sample, model)
-    found = apart.start(structure.examine, *gathered, len(model.centroids), settings.seed)
-    giveaways = drivers.find_giveaways(engine.rows(segment_drivers), engine.rows(segment_pairs))
-    giveaway = giveaways[0]["feature"] if giveaways else None
-    tonight = structure.structure_row(model.features.name, found.result(), model.segment_ids, giveaway)
-    rows = [tonight | {"is_in_force": True, "examined_on": figures["as_of_date"], "declaration": declaration.digest}]
+    # This takes as long as to count all customers, and goes on meanwhile.
+    examined = apart.start(structure.examine, *gathered, len(model.centroids), settings.seed)
+    recipe, places = declaration.recipe, engine.rows(centroids)
+    members = _join_members(engine, clusters, features, places, recipe)
+    counts = engine.count_values(members, "kmeans_cluster", recipe.counted)
+    profiles, pictures = _profile(engine, counts, places, plotted_customers, recipe)
+
+    segments = {row["kmeans_cluster"]: row["segment_id"] for row in places}
+    alone, pairs = (measure(counts, segments, recipe) for measure in (drivers.measure_drivers, drivers.measure_pairs))
+    yield dg.Output(Fitted(alone, [members]), "segment_drivers")
+    yield dg.Output(Fitted(pairs, [members]), "segment_pairs")
+    followed = members.select("segment_id", *recipe.sensitive)
+    associated = sensitive.associate_sensitive(counts, segments, recipe)
+    yield dg.Output(Fitted(associated, [followed]), "sensitive_association")
+    yield dg.Output(
+        Fitted(profiles, [profiling.name_sources(members, recipe)]),
+        "profiles",
+        metadata={
+            "personas": {row["segment_id"]: row["persona"] for row in profiles},
+            **{name: picture(drawn.result()) for name, drawn in pictures.items()},
+        },
+    )
+
+    found, giveaway = examined.result(), drivers.name_giveaway(alone, pairs)
+    today = engine.rows(cleaning_figures)[0]["as_of_date"]
+    tonight = structure.structure_row(model.features.name, found, model.segment_ids, giveaway)
+    rows = [tonight | {"is_in_force": True, "examined_on": today, "declaration": declaration.digest}]
     if structure.is_doubtful(tonight):
         earlier = lake.read_of(before.run_id, "structure") if before else None
-        kept = engine.rows(earlier) if earlier is not None else []
-        rows += _try_alternative(engine, declaration, kept, sample, cleaned, figures, settings.seed)
+        known = engine.rows(earlier) if earlier is not None else []
+        rows += _try_alternative(engine, declaration, known, sample, cleaned, settings.seed, today)
+    facts = {"verdict": tonight["verdict"], "why": tonight["reasons"], NOTE: structure.tell_structure(rows)}
     seen = [sampled_customers.drop("customer_id"), contested_models.select("document")]
-    yield dg.Output(
-        Fitted(rows, seen),
-        "structure",
-        metadata={"verdict": tonight["verdict"], "why": tonight["reasons"], NOTE: structure.tell_structure(rows)},
-    )
-    yield dg.Output(Fitted(structure.recovery_rows(found.result(), model.segment_ids), seen), "segment_recovery")
+    yield dg.Output(Fitted(rows, seen), "structure", metadata=facts)
+    yield dg.Output(Fitted(structure.recovery_rows(found, model.segment_ids), seen), "segment_recovery")
+
+
+def _join_members(engine: Engine, clusters: Frame, features: Frame, places: Rows, recipe: Recipe) -> Frame:
+    """All customers with their segments; of many, in numbers of few digits, of which there are few to count."""
+    customers = engine.rows(clusters.select(nw.len().alias("customers")))[0]["customers"]
+    members = profiling.join_members(clusters, features, places, recipe)
+    return profiling.round_values(members, recipe) if customers > profiling.EXACT_CUSTOMERS else members
+
+
+def _profile(
+    engine: Engine, counts: GroupedCounts, places: Rows, plotted_customers: Frame, recipe: Recipe
+) -> tuple[Rows, dict[str, "Future[Plot]"]]:
+    """Profiles, and what they look like, once it is drawn."""
+    everybody = profiling.merge_counts(counts)
+    base, spread = profiling.summarise_customers(everybody, recipe), profiling.measure_spread(everybody, recipe)
+    rows = personas.name_segments(profiling.profile_segments(counts, places, recipe), base, spread, recipe)
+    pictures = {"sizes": apart.start(plot_sizes, rows)}
+    if len(recipe.shown) > 1:
+        across = apart.start(plot_shown, engine.rows(plotted_customers), rows, recipe)
+        pictures = {"income_and_spending": across, **pictures}
+    return rows, pictures
 
 
 def _try_alternative(
-    engine: Engine,
-    declaration: Declaration,
-    kept: Rows,
-    sample: Frame,
-    cleaned: Frame,
-    figures: dict[str, Any],
-    seed: int,
+    engine: Engine, declaration: Declaration, known: Rows, sample: Frame, cleaned: Frame, seed: int, today: date
 ) -> Rows:
     """What the other recipe would make of a sample: looked at once, and told again every night."""
     other = find_alternative(declaration)
     if other is None:
         return []
-    known = [row for row in kept if row["declaration"] == other.digest and not row["is_in_force"]]
-    if known:
-        return known
+    kept = [row for row in known if row["declaration"] == other.digest and not row["is_in_force"]]
+    if kept:
+        return kept
     drawn: Any = cleaned.join(sample.select("customer_id"), on="customer_id", how="inner")
     described = engine.keep(describe_customers(drawn, other).sort("customer_id"))
     values = engine.array(encode_features(described, other.recipe).sort("customer_id"), other.recipe.names)
@@ -282,8 +283,6 @@ def _try_alternative(
     counts = drivers.count_rows(engine.rows(described), labels, other.recipe)
     names = {cluster: f"cluster {cluster}" for cluster in counts}
     measured = (measure(counts, names, other.recipe) for measure in (drivers.measure_drivers, drivers.measure_pairs))
-    giveaways = drivers.find_giveaways(*measured)
-    row = structure.structure_row(
-        other.recipe.name, found, list(names.values()), giveaways[0]["feature"] if giveaways else None
-    )
-    return [row | {"is_in_force": False, "examined_on": figures["as_of_date"], "declaration": other.digest}]
+    giveaway = drivers.name_giveaway(*measured)
+    row = structure.structure_row(other.recipe.name, found, list(names.values()), giveaway)
+    return [row | {"is_in_force": False, "examined_on": today, "declaration": other.digest}]
