@@ -13,6 +13,11 @@ from smartcart_pipeline.declaration.columns import TYPES, Column
 
 # What the key of every table of customers is called, whatever the export calls it.
 KEY = "customer_id"
+# What a contract calls the way in which the numbers of a column are written, and how it may say so.
+NUMBER_FORMAT = "numberFormat"
+NUMBERS_WRITTEN = tuple(
+    f"1{grouping}234{decimal}5" for grouping in ("", ",", ".", " ", "'") for decimal in ".," if grouping != decimal
+)
 
 
 @dataclass(frozen=True)
@@ -25,6 +30,8 @@ class DeliveredColumn(Column):
         shortest: How many characters a text has at least.
         longest: How many characters it has at most.
         is_rounded: Whether a number of a whole type may be delivered with decimals, which are rounded.
+        written: How its numbers or dates are written, where the evidence of the file shall not decide: an example of a
+            number, such as `1.234,5`; the order of a date, `day-first`, `month-first` or `ISO`.
         classification: How personal the values are, in the company's own words; empty if nobody said.
     """
 
@@ -33,6 +40,7 @@ class DeliveredColumn(Column):
     shortest: int | None = None
     longest: int | None = None
     is_rounded: bool = False
+    written: str = ""
     classification: str = ""
 
     @property

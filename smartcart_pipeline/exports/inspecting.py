@@ -64,6 +64,11 @@ class Export:
     cells: Cells | None = field(default=None, repr=False, compare=False)
 
     @property
+    def separator(self) -> str:
+        """What separates values, of a CSV; empty of other files."""
+        return self.delimiter if self.kind == "csv" else ""
+
+    @property
     def further(self) -> tuple[int, ...]:
         """Where columns beyond the contract stand, from 0."""
         expected = self.contract.headers

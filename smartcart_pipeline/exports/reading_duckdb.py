@@ -1,7 +1,7 @@
 """Reading an export with DuckDB: every value typed by the contract, or set down word for word as unreadable."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -12,14 +12,14 @@ from smartcart_pipeline.declaration.contract import KEY, ROW_NUMBER, DeliveredCo
 from smartcart_pipeline.declaration.errors import ExportError
 from smartcart_pipeline.engines.duckdb import BATCH, DuckDBEngine
 from smartcart_pipeline.engines.sql import INTEGERS, boolean, file_literal, identifier, literal, unquoted
+from smartcart_pipeline.exports.as_of import day_of_delivery
 from smartcart_pipeline.exports.csv_text import strange_lines
+from smartcart_pipeline.exports.dates import DateReading, read_date, settle_dates
 from smartcart_pipeline.exports.inspecting import MAX_FURTHER, Export
 from smartcart_pipeline.exports.naming import Names
+from smartcart_pipeline.exports.numerals import Delivered, NumberReading, settle_numbers
 
 MISSING = ("", "na", "n/a", "nan", "null", "none")
-EARLIEST_YEAR = 1900
-
-DATE_FORMATS = {"day-first": "%d-%m-%Y", "ISO": "%Y-%m-%d", "month-first": "%m-%d-%Y"}
 # What DuckDB takes of memory to set down one fault, besides three times the line, of which it keeps so much; and what
 # all of them may take.
 FAULT_BYTES, KEPT_BYTES = 1_000, 10_000
@@ -33,23 +33,19 @@ MALFORMED = {
 
 
 @dataclass(frozen=True)
-class DateReading:
-    """How the dates of a column are read, and on what evidence.
+class Readings:
+    """How the columns of a file are read that people write in several ways, by the names of the columns.
 
     Attributes:
-        reading: `day-first` or `ISO`.
-        evidence: A sentence for people.
+        dates: Of columns of dates.
+        numbers: Of columns of numbers that are delivered as texts.
     """
 
-    reading: str
-    evidence: str
+    dates: Mapping[str, DateReading]
+    numbers: Mapping[str, NumberReading] = field(default_factory=dict)
 
 
-# By the names of the columns.
-DateReadings = Mapping[str, DateReading]
-
-
-def read_export(engine: DuckDBEngine, export: Export) -> tuple[nw.LazyFrame[Any], DateReadings]:
+def read_export(engine: DuckDBEngine, export: Export) -> tuple[nw.LazyFrame[Any], Readings]:
     """See `reading.read_export`."""
     import duckdb  # noqa: PLC0415
 
@@ -57,12 +53,8 @@ def read_export(engine: DuckDBEngine, export: Export) -> tuple[nw.LazyFrame[Any]
         types = _delivered(engine, export)
         if not _count(engine, "SELECT count(*) FROM delivered"):
             raise ExportError(f"{export.path}: the file holds a header but no customers. Deliver the export again.")
-        dates = {
-            column.name: _settle_dates(engine, export, column, types)
-            for column in export.contract.delivered
-            if column.type == "DATE"
-        }
-        return nw.from_native(engine.connection.sql(_typed_query(export, types, dates))), dates
+        readings = _settle(engine, export, types)
+        return nw.from_native(engine.connection.sql(_typed_query(export, types, readings))), readings
     except duckdb.Error as error:
         first_line = str(error).splitlines()[0]
         if "state machine" in first_line:
@@ -258,38 +250,23 @@ def _count(engine: DuckDBEngine, query: str) -> int:
     return int(number)
 
 
-def _settle_dates(engine: DuckDBEngine, export: Export, column: DeliveredColumn, types: dict[str, str]) -> DateReading:
-    """Find the one reading of a column's dates that fits the file."""
-    name = _position(export, column)
-    if types[name].startswith(("DATE", "TIMESTAMP")):
-        return DateReading("ISO", f"{column.header} is delivered as a date type.")
-    text = _date_text(_text(name))
-    readings = ", ".join(f"{_parsed_date(text, reading)} AS {identifier(reading)}" for reading in DATE_FORMATS)
-    query = (
-        'SELECT count("day-first"), count("ISO"), count("month-first"), count(text), '
-        "min(line_number) FILTER (text IS NOT NULL), "
-        'count("day-first") FILTER ("month-first" IS NULL), count("month-first") FILTER ("day-first" IS NULL) '
-        f"FROM (SELECT line_number, {text} AS text, {readings} FROM delivered)"
-    )
-    [(day_first, iso, month_first, values, line, only_day, only_month)] = engine.connection.execute(query).fetchall()
-    if values and not max(day_first, iso, month_first):
-        raise ExportError(
-            f"{export.path}: no value of column {column.header} can be read as a date: see line {line}. "
-            "Expected day-month-year (04-09-2012) or ISO (2012-09-04)."
-        )
-    if month_first > max(day_first, iso):
-        raise ExportError(
-            f"{export.path}: the dates in column {column.header} read month first: {only_month:,} of "
-            f"{values:,} can only be read so. Deliver them as day-month-year (04-09-2012) or ISO (2012-09-04)."
-        )
-    if iso > day_first:
-        return DateReading("ISO", f"{iso:,} of {values:,} values of {column.header} read as year-month-day.")
-    evidence = f"{day_first:,} of {values:,} values of {column.header} read as day-month-year"
-    doubt = f"{only_day:,} of them cannot be month-first" if only_day else "nothing in the file rules out month-first"
-    return DateReading("day-first", f"{evidence}; {doubt}.")
+def _settle(engine: DuckDBEngine, export: Export, types: dict[str, str]) -> Readings:
+    """Find out how numbers and dates are written, where they are texts."""
+    texts = {column.name: _text(_position(export, column)) for column in export.contract.delivered}
+    rows, latest = Delivered(engine, export.path), day_of_delivery(export.path).year
+    dates, numbers = {}, []
+    for column in export.contract.delivered:
+        delivered = types[_position(export, column)]
+        if column.type == "DATE" and delivered.startswith(("DATE", "TIMESTAMP")):
+            dates[column.name] = DateReading("ISO", f"{column.header} is delivered as a date type.")
+        elif column.type == "DATE":
+            dates[column.name] = settle_dates(rows, column, texts[column.name], latest)
+        elif column.is_number and column.name != KEY and delivered == "VARCHAR":
+            numbers.append((column, texts[column.name]))
+    return Readings(dates, settle_numbers(rows, numbers, export.separator))
 
 
-def _typed_query(export: Export, types: dict[str, str], dates: DateReadings) -> str:
+def _typed_query(export: Export, types: dict[str, str], readings: Readings) -> str:
     """Three steps, each over the columns of the one before: texts, typed values, and what could not be typed."""
     columns = export.contract.delivered
     delivered = {column.name: types[_position(export, column)] for column in columns}
@@ -297,7 +274,7 @@ def _typed_query(export: Export, types: dict[str, str], dates: DateReadings) -> 
         f"{_present(_position(export, column), delivered[column.name])} AS {column.name}_delivered"
         for column in columns
     ]
-    typed = [f"{_typed(column, delivered[column.name], dates)} AS {column.name}" for column in columns]
+    typed = [f"{_typed(export, column, delivered[column.name], readings)} AS {column.name}" for column in columns]
     if ROW_NUMBER in export.contract.columns:
         typed.append(f"line_number - 1 AS {KEY}")
     extras = extra_columns(export)
@@ -305,7 +282,7 @@ def _typed_query(export: Export, types: dict[str, str], dates: DateReadings) -> 
         f"WITH trimmed AS (SELECT *, {', '.join(trimmed)} FROM delivered), "
         f"typed AS (SELECT *, {', '.join(typed)} FROM trimmed) "
         f"SELECT line_number, {', '.join(export.contract.names)}, "
-        f"{_unreadable(columns, delivered, dates)} AS unreadable"
+        f"{_unreadable(columns, delivered, readings)} AS unreadable"
         f"{''.join(f', CAST({name} AS VARCHAR) AS {identifier(extra)}' for name, extra in extras.items())} FROM typed"
     )
 
@@ -324,17 +301,19 @@ def _is_finite(number: str) -> str:
     return f"{number} - {number} = 0"
 
 
-def _typed(column: DeliveredColumn, delivered: str, dates: DateReadings) -> str:
+def _typed(export: Export, column: DeliveredColumn, delivered: str, readings: Readings) -> str:
     """The expression that reads a delivered column as the contract's type; null where it cannot be."""
     value = f"{column.name}_delivered"
     if column.type == "VARCHAR":
         return f"CAST({value} AS VARCHAR)"
     if column.type == "DATE":
-        return _dated(value, delivered, dates[column.name])
+        return _dated(export, value, delivered, readings.dates[column.name])
     if column.type == "BOOLEAN":
         return boolean(value)
     if delivered in INTEGERS:
         return f"TRY_CAST({value} AS {column.type})"
+    if column.name in readings.numbers:
+        value = readings.numbers[column.name].number(value)
     number = f"TRY_CAST({value} AS DOUBLE)"
     if column.type == "DOUBLE" or column.is_rounded:
         return f"CASE WHEN {_is_finite(number)} THEN TRY_CAST({number} AS {column.type}) END"
@@ -342,22 +321,22 @@ def _typed(column: DeliveredColumn, delivered: str, dates: DateReadings) -> str:
     return f"CASE WHEN {exact} = {number} THEN {exact} END"
 
 
-def _dated(value: str, delivered: str, dates: DateReading) -> str:
+def _dated(export: Export, value: str, delivered: str, dates: DateReading) -> str:
     if delivered == "TIMESTAMP WITH TIME ZONE":  # the day must not depend on where the pipeline runs
         return f"CAST({value} AT TIME ZONE 'UTC' AS DATE)"
     if delivered.startswith(("DATE", "TIMESTAMP")):
         return f"CAST({value} AS DATE)"
-    return _parsed_date(_date_text(f"CAST({value} AS VARCHAR)"), dates.reading)
+    return read_date(f"CAST({value} AS VARCHAR)", dates.reading, day_of_delivery(export.path).year)
 
 
-def _unreadable(columns: Sequence[DeliveredColumn], delivered: dict[str, str], dates: DateReadings) -> str:
+def _unreadable(columns: Sequence[DeliveredColumn], delivered: dict[str, str], readings: Readings) -> str:
     """The expression that sets down, word for word, what could not be typed; null where all could."""
     cases = {"malformed IS NOT NULL": "malformed"}
     for column in columns:
         value, was = column.name, f"{column.name}_delivered"
         if column.type == "VARCHAR" or (delivered[value] == column.type and column.type != "DOUBLE"):
             continue  # every value is what it should be; but a double may be infinite
-        expected = column.expected + (f" ({dates[value].reading})" if column.type == "DATE" else "")
+        expected = column.expected + _told(column, readings)
         before, after = literal(f"{column.header} is '"), literal(f"': expected {expected}")
         cases[f"{value} IS NULL AND {was} IS NOT NULL"] = f"{before} || CAST({was} AS VARCHAR) || {after}"
     # Hardly any row has a problem: the texts are put together only where one has.
@@ -380,16 +359,12 @@ def extra_columns(export: Export) -> dict[str, str]:
     }
 
 
-def readings_of(text: str) -> dict[str, str]:
-    """The expressions that read a text as a date.
-
-    Args:
-        text: An expression for a text.
-
-    Returns:
-        By the name of the reading, as in `DATE_FORMATS`; null where the text is no such date.
-    """
-    return {reading: _parsed_date(_date_text(text), reading) for reading in DATE_FORMATS}
+def _told(column: DeliveredColumn, readings: Readings) -> str:
+    """How the values of a column are read, behind what is expected of it."""
+    if column.type == "DATE":
+        return f" ({readings.dates[column.name].reading})"
+    number = readings.numbers.get(column.name, NumberReading())
+    return "" if number.is_plain else f" (like {number.example})"
 
 
 def _position(export: Export, column: DeliveredColumn) -> str:
@@ -401,13 +376,3 @@ def _text(name: str) -> str:
     # Compared one by one: a list is made a join, after which DuckDB writes rows in any order, and takes longer.
     is_there = " AND ".join(f"lower({trimmed}) <> {literal(word)}" for word in MISSING)
     return f"CASE WHEN {is_there} THEN {trimmed} END"
-
-
-def _date_text(text: str) -> str:
-    """The date part of a text, with its parts joined by hyphens."""
-    return f"translate(regexp_replace({text}, '[ T]\\d{{1,2}}:\\d{{2}}.*$', ''), '/.', '--')"
-
-
-def _parsed_date(text: str, reading: str) -> str:
-    parsed = f"TRY_CAST(try_strptime({text}, '{DATE_FORMATS[reading]}') AS DATE)"
-    return f"CASE WHEN year({parsed}) >= {EARLIEST_YEAR} THEN {parsed} END"

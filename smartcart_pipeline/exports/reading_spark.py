@@ -13,23 +13,24 @@ from smartcart_pipeline.declaration.contract import KEY, ROW_NUMBER, DeliveredCo
 from smartcart_pipeline.declaration.tables import declare_raw
 from smartcart_pipeline.engines.spark import TYPES, SparkEngine, quoted, text_literal
 from smartcart_pipeline.exports import reading_duckdb
+from smartcart_pipeline.exports.dates import DateReading
 from smartcart_pipeline.exports.inspecting import Export
-from smartcart_pipeline.exports.reading_duckdb import MISSING, DateReading, DateReadings, extra_columns
+from smartcart_pipeline.exports.reading_duckdb import MISSING, Readings, extra_columns
 
 Kinds = dict[str, str]
 
 
-def read_export(engine: SparkEngine, export: Export) -> tuple[nw.LazyFrame[Any], DateReadings]:
+def read_export(engine: SparkEngine, export: Export) -> tuple[nw.LazyFrame[Any], Readings]:
     """See `reading.read_export`; where Spark reads the file, it lies in a place that all executors see."""
     kinds = _typed_columns(export) if export.kind == "parquet" else None
     return _read_locally(engine, export) if kinds is None else _read_typed(engine, export, kinds)
 
 
-def _read_locally(engine: SparkEngine, export: Export) -> tuple[nw.LazyFrame[Any], DateReadings]:
-    frame, dates = reading_duckdb.read_export(engine.local, export)
+def _read_locally(engine: SparkEngine, export: Export) -> tuple[nw.LazyFrame[Any], Readings]:
+    frame, readings = reading_duckdb.read_export(engine.local, export)
     path = engine.shared_folder / "raw_customers.parquet"
     engine.local.write(frame, declare_raw(export.contract), path)
-    return nw.from_native(engine.session.read.parquet(str(path))), dates
+    return nw.from_native(engine.session.read.parquet(str(path))), readings
 
 
 def _typed_columns(export: Export) -> Kinds | None:
@@ -62,7 +63,7 @@ def _fitting(column: DeliveredColumn) -> tuple[str, ...]:
     return kinds.get(column.type, ("integer", "float"))
 
 
-def _read_typed(engine: SparkEngine, export: Export, kinds: Kinds) -> tuple[nw.LazyFrame[Any], DateReadings]:
+def _read_typed(engine: SparkEngine, export: Export, kinds: Kinds) -> tuple[nw.LazyFrame[Any], Readings]:
     """Three steps, each over the columns of the one before: values, typed values, and what could not be typed."""
     extras = extra_columns(export)
     read = [*(_position(export, column) for column in export.contract.delivered), *extras]
@@ -88,7 +89,7 @@ def _read_typed(engine: SparkEngine, export: Export, kinds: Kinds) -> tuple[nw.L
         for column in export.contract.delivered
         if column.type == "DATE"
     }
-    return nw.from_native(frame), dates
+    return nw.from_native(frame), Readings(dates)
 
 
 def _present(name: str, kinds: Kinds) -> str:

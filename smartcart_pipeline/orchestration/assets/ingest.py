@@ -9,10 +9,10 @@ import narwhals as nw
 from smartcart_pipeline.declaration import contract
 from smartcart_pipeline.declaration.declaration import Declaration
 from smartcart_pipeline.engines.engine import Engine
-from smartcart_pipeline.exports import as_of, inspecting, reading_duckdb
+from smartcart_pipeline.exports import as_of, dates, inspecting, numerals, reading_duckdb
 from smartcart_pipeline.exports.as_of import day_of_delivery, stated_day
 from smartcart_pipeline.exports.inspecting import find_synonyms, inspect_export, tell_left_out
-from smartcart_pipeline.exports.reading import read_export
+from smartcart_pipeline.exports.reading import read_export, tell_defaults, tell_numbers
 from smartcart_pipeline.orchestration.assets import makes
 from smartcart_pipeline.orchestration.faults import naming_the_fault
 from smartcart_pipeline.orchestration.io_manager import DELIVERED_ROWS, NOTE, SYNONYMS
@@ -29,7 +29,7 @@ NAMED = 5
 
 @makes(
     "ingest",
-    {"raw_customers": (as_of, contract, inspecting, reading_duckdb)},
+    {"raw_customers": (as_of, contract, dates, inspecting, numerals, reading_duckdb)},
     after=("declared_columns", "declared_features"),
 )
 def raw_customers(
@@ -49,8 +49,9 @@ def raw_customers(
         delivered_on = day_of_delivery(export.path)
         stated = stated_day(settings.as_of or declaration.recipe.as_of, export.path, delivered_on)
         require_space(home, export.rows, settings.copied_rows)
-        frame, dates = read_export(engine, export)
+        frame, readings = read_export(engine, export)
         notes = [*_tell_new(frame, lake, read_record(home)), *([tell_left_out(export)] if export.left_out else [])]
+        notes += tell_defaults(export, readings)
     synonyms = find_synonyms(export, declaration.contract)
     yield dg.Output(
         frame,
@@ -64,8 +65,9 @@ def raw_customers(
             "format": export.format,
             "delivered_on": str(delivered_on),
             "as_of_stated": str(stated or f"the newest {declaration.newest_day}"),
-            "date_reading": "; ".join(dict.fromkeys(each.reading for each in dates.values())),
-            "date_evidence": " ".join(each.evidence for each in dates.values()),
+            "date_reading": "; ".join(dict.fromkeys(each.reading for each in readings.dates.values())),
+            "date_evidence": " ".join(each.evidence for each in readings.dates.values()),
+            **({"number_evidence": told} if (told := tell_numbers(readings)) else {}),
         },
         data_version=dg.DataVersion(export.content_hash[:12]),
     )
