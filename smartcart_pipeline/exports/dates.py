@@ -4,11 +4,12 @@ Most values could be read day first or month first, and only some say which. So 
 where none does, day first is taken and everybody is told.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from smartcart_pipeline.declaration.contract import DeliveredColumn
 from smartcart_pipeline.declaration.errors import ExportError
+from smartcart_pipeline.engines.sql import identifier
 from smartcart_pipeline.exports.numerals import ALIKE, Delivered
 
 EARLIEST_YEAR = 1900
@@ -115,6 +116,8 @@ READINGS: Mapping[str, Callable[[str], str]] = {
     ),
     "days of a spreadsheet": _serial,
 }
+# What nearly all dates are; the others are tried where these fail.
+USUAL = ("day-first", "ISO", "month-first")
 # What says the day first, and what the same says with the month first.
 ORDERS = {
     "day-first": "month-first",
@@ -142,30 +145,36 @@ def settle_dates(rows: Delivered, column: DeliveredColumn, text: str, latest: in
     """
     present, line = _gather(rows, text)
     tried = [reading for reading in READINGS if not column.written or reading.removesuffix(SHORT) == column.written]
-    counts = _count(rows, {reading: read_date("text", reading, latest) for reading in tried})
+    usual = [reading for reading in tried if reading in USUAL]
+    counts = _read_all(rows, usual, latest)
+    if max(counts.values(), default=0) < ALIKE * present:
+        counts = _read_all(rows, tried, latest)
     reading = max(counts, key=lambda each: counts[each])
     if present and not counts[reading]:
         raise ExportError(
             f"{rows.path}: no value of column {column.header} can be read as a date: see line {line}. {EXPECTED}"
         )
     few = (1 - ALIKE) * present
-    day = read_date("text", reading, latest)
-    for other in counts:
-        _require_alike(rows, column, reading, other, (day, read_date("text", other, latest)), few)
+    _require_alike(rows, column, reading, [other for other in counts if other != reading], few)
     said = f"{counts[reading]:,} of {present:,} values of {column.header} read as {_words(reading)}"
-    if reading not in ORDERS or column.written:
+    if ORDERS.get(reading) not in counts or column.written:
         return DateReading(reading, f"{said}.")
-    swapped = read_date("text", ORDERS[reading], latest)
-    _require_one_order(rows, column, reading, (day, swapped), few)
-    only = _count(rows, {"only": f"CASE WHEN {swapped} IS NULL THEN {day} END"})["only"]
+    _require_one_order(rows, column, reading, few)
+    [(only,)] = rows.ask(
+        f"SELECT coalesce(sum(n), 0) FROM date_texts WHERE {_day(reading)} IS NOT NULL AND {_day(ORDERS[reading])} IS NULL"
+    )
     other = ORDERS[reading].removesuffix(SHORT)
     if only or not present:
-        return DateReading(reading, f"{said}; {only:,} of them cannot be {other}.")
+        return DateReading(reading, f"{said}; {int(only):,} of them cannot be {other}.")
     return DateReading(reading, f"{said}; nothing in the file rules out {other}.", is_default=True)
 
 
 def _words(reading: str) -> str:
     return WORDS.get(reading.removesuffix(SHORT), reading) + (SHORT if reading.endswith(SHORT) else "")
+
+
+def _day(reading: str) -> str:
+    return identifier(reading)
 
 
 def _gather(rows: Delivered, text: str) -> tuple[int, int | None]:
@@ -179,51 +188,45 @@ def _gather(rows: Delivered, text: str) -> tuple[int, int | None]:
     return int(present), line
 
 
-def _count(rows: Delivered, days: Mapping[str, str]) -> dict[str, int]:
-    """How many values each expression makes a day of."""
-    asked = ", ".join(f"coalesce(sum(n) FILTER ({day} IS NOT NULL), 0)" for day in days.values())
+def _read_all(rows: Delivered, readings: Sequence[str], latest: int) -> dict[str, int]:
+    """Set the day that each reading makes of a text beside it: how many values each reads."""
+    if not readings:
+        return {}
+    days = ", ".join(f"{read_date('text', reading, latest)} AS {_day(reading)}" for reading in readings)
+    rows.ask(f"CREATE OR REPLACE TEMP TABLE date_texts AS SELECT text, n, line, {days} FROM date_texts")
+    asked = ", ".join(f"coalesce(sum(n) FILTER ({_day(reading)} IS NOT NULL), 0)" for reading in readings)
     [found] = rows.ask(f"SELECT {asked} FROM date_texts")
-    return dict(zip(days, map(int, found), strict=True))
+    return dict(zip(readings, map(int, found), strict=True))
 
 
-def _require_alike(
-    rows: Delivered,
-    column: DeliveredColumn,
-    reading: str,
-    other: str,
-    days: tuple[str, str],
-    few: float,
-) -> None:
+def _require_alike(rows: Delivered, column: DeliveredColumn, reading: str, others: Sequence[str], few: float) -> None:
     """Refuse a column of which more than a few values can only be read in another way."""
-    [(count, text, line)] = rows.ask(
-        f"SELECT coalesce(sum(n), 0), arg_min(text, line), min(line) FROM date_texts "
-        f"WHERE {days[0]} IS NULL AND {days[1]} IS NOT NULL"
-    )
-    if count > few:
-        raise ExportError(
-            f"{rows.path}: the dates in column {column.header} are written in two ways: most read as "
-            f"{_words(reading)}, and {int(count):,} only as {_words(other)} (line {line:,}: {text!r}). Deliver them "
-            "all in one way, for example 2012-09-04."
+    for other in others:
+        [(count, text, line)] = rows.ask(
+            f"SELECT coalesce(sum(n), 0), arg_min(text, line), min(line) FROM date_texts "
+            f"WHERE {_day(reading)} IS NULL AND {_day(other)} IS NOT NULL"
         )
+        if count > few:
+            raise ExportError(
+                f"{rows.path}: the dates in column {column.header} are written in two ways: most read as "
+                f"{_words(reading)}, and {int(count):,} only as {_words(other)} (line {line:,}: {text!r}). Deliver "
+                "them all in one way, for example 2012-09-04."
+            )
 
 
-def _require_one_order(
-    rows: Delivered, column: DeliveredColumn, reading: str, days: tuple[str, str], few: float
-) -> None:
+def _require_one_order(rows: Delivered, column: DeliveredColumn, reading: str, few: float) -> None:
     """Refuse dates of which some are certain, and the others lie about these only when day and month are swapped.
 
     So spreadsheets leave a column that they took for dates of another country: what fits its order is turned, and the
     rest stays as it was.
     """
-    day, swapped = days
+    day, swapped = _day(reading), _day(ORDERS[reading])
     [(beyond, beyond_swapped, text, line)] = rows.ask(
-        f"WITH read AS (SELECT text, n, line, {day} AS day, {swapped} AS swapped FROM date_texts), "
-        "certain AS (SELECT min(day) AS first, max(day) AS last FROM read WHERE swapped IS NULL) "
-        "SELECT coalesce(sum(n) FILTER (day NOT BETWEEN first AND last), 0), "
-        "coalesce(sum(n) FILTER (swapped NOT BETWEEN first AND last), 0), "
-        "arg_min(text, line) FILTER (day NOT BETWEEN first AND last), "
-        "min(line) FILTER (day NOT BETWEEN first AND last) "
-        "FROM read, certain WHERE day <> swapped"
+        f"WITH certain AS (SELECT min({day}) AS first, max({day}) AS last FROM date_texts WHERE {swapped} IS NULL) "
+        f"SELECT coalesce(sum(n) FILTER ({day} NOT BETWEEN first AND last), 0), "
+        f"coalesce(sum(n) FILTER ({swapped} NOT BETWEEN first AND last), 0), "
+        f"arg_min(text, line) FILTER ({day} NOT BETWEEN first AND last), "
+        f"min(line) FILTER ({day} NOT BETWEEN first AND last) FROM date_texts, certain WHERE {day} <> {swapped}"
     )
     if beyond > few and 4 * beyond_swapped < beyond:
         raise ExportError(
