@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from smartcart_pipeline.declaration.contract import DeliveredColumn
 from smartcart_pipeline.declaration.errors import ExportError
 from smartcart_pipeline.engines.sql import identifier
-from smartcart_pipeline.exports.numerals import ALIKE, Delivered
+from smartcart_pipeline.exports.numerals import ALIKE, Delivered, count_few
 
 EARLIEST_YEAR = 1900
 EXPECTED = "Expected day-month-year (04-09-2012), month-day-year (09/04/2012) or ISO (2012-09-04)."
@@ -83,7 +83,7 @@ def _by_name(form: str, year: str) -> Callable[[str], str]:
         plain = f"regexp_replace(lower(strip_accents({text})), '[ ./,-]+', '-', 'g')"
         plain = f"regexp_replace({plain}, '^(mon|tue|wed|thu|fri|sat|sun)[a-z]*-|(st|nd|rd|th|-de|-of)\\b', '', 'g')"
         day_first = f"regexp_replace({plain}, '^([a-z]+)-([0-9]+)-({year})$', '\\2-\\1-\\3')"
-        turned = f"regexp_replace({day_first}, '^({year})-([a-z]+)-([0-9]+)$', '\\3-\\2-\\1')"
+        turned = f"regexp_replace({day_first}, '^([0-9]{{4}})-([a-z]+)-([0-9]+)$', '\\3-\\2-\\1')"
         day, month, found = (
             f"regexp_extract({turned}, '^([0-9]{{1,2}})-([a-z]+)-({year})$', {group})" for group in (1, 2, 3)
         )
@@ -154,19 +154,20 @@ def settle_dates(rows: Delivered, column: DeliveredColumn, text: str, latest: in
         raise ExportError(
             f"{rows.path}: no value of column {column.header} can be read as a date: see line {line}. {EXPECTED}"
         )
-    few = (1 - ALIKE) * present
+    few = count_few(present)
     _require_alike(rows, column, reading, [other for other in counts if other != reading], few)
     said = f"{counts[reading]:,} of {present:,} values of {column.header} read as {_words(reading)}"
     if ORDERS.get(reading) not in counts or column.written:
         return DateReading(reading, f"{said}.")
     _require_one_order(rows, column, reading, few)
     [(only,)] = rows.ask(
-        f"SELECT coalesce(sum(n), 0) FROM date_texts WHERE {_day(reading)} IS NOT NULL AND {_day(ORDERS[reading])} IS NULL"
+        f"SELECT coalesce(sum(n), 0) FROM date_texts "
+        f"WHERE {_day(reading)} IS NOT NULL AND {_day(ORDERS[reading])} IS NULL"
     )
     other = ORDERS[reading].removesuffix(SHORT)
-    if only or not present:
+    if only:
         return DateReading(reading, f"{said}; {int(only):,} of them cannot be {other}.")
-    return DateReading(reading, f"{said}; nothing in the file rules out {other}.", is_default=True)
+    return DateReading(reading, f"{said}; nothing in the file rules out {other}.", is_default=present > 0)
 
 
 def _words(reading: str) -> str:
@@ -221,14 +222,15 @@ def _require_one_order(rows: Delivered, column: DeliveredColumn, reading: str, f
     rest stays as it was.
     """
     day, swapped = _day(reading), _day(ORDERS[reading])
-    [(beyond, beyond_swapped, text, line)] = rows.ask(
+    # A month more at either end: what is certain has no day before the 13th.
+    beyond_day, beyond_swapped = (f"{one} NOT BETWEEN first - 31 AND last + 31" for one in (day, swapped))
+    [(beyond, fewer, text, line)] = rows.ask(
         f"WITH certain AS (SELECT min({day}) AS first, max({day}) AS last FROM date_texts WHERE {swapped} IS NULL) "
-        f"SELECT coalesce(sum(n) FILTER ({day} NOT BETWEEN first AND last), 0), "
-        f"coalesce(sum(n) FILTER ({swapped} NOT BETWEEN first AND last), 0), "
-        f"arg_min(text, line) FILTER ({day} NOT BETWEEN first AND last), "
-        f"min(line) FILTER ({day} NOT BETWEEN first AND last) FROM date_texts, certain WHERE {day} <> {swapped}"
+        f"SELECT coalesce(sum(n) FILTER ({beyond_day}), 0), coalesce(sum(n) FILTER ({beyond_swapped}), 0), "
+        f"arg_min(text, line) FILTER ({beyond_day}), min(line) FILTER ({beyond_day}) "
+        f"FROM date_texts, certain WHERE {day} <> {swapped}"
     )
-    if beyond > few and 4 * beyond_swapped < beyond:
+    if beyond > few and 4 * fewer < beyond:
         raise ExportError(
             f"{rows.path}: the orders of day and month are mixed in column {column.header}: some dates can only be "
             f"read as {_words(reading)}, and {int(beyond):,} others lie among these only if they are read as "

@@ -88,8 +88,8 @@ class NumberReading:
         decimal, grouping = (f"[{mark}]" for mark in (self.decimal, self.grouping or " "))
         grouped = rf"|[1-9][0-9]{{0,2}}(?:{grouping}[0-9]{{2,3}})*{grouping}[0-9]{{3}}" if self.grouping else ""
         number = rf"((?:[0-9]+{grouped})(?:{decimal}[0-9]*)?(?:[eE][-+]?[0-9]+)?|{decimal}[0-9]+)"
-        sign = r"[-+\x{2212}]?"
-        return rf"^{sign} *\(?{sign} *(?:{MONEY} *)?{sign}{number} *(?:{MONEY}|%)?\)?-?$"
+        sign = r"[-+\x{2212}]"
+        return rf"^\\(?(?:{sign} *)?(?:{MONEY} *)?{number} *(?:{MONEY}|%)?\)?-?$"
 
 
 PLAIN = NumberReading()
@@ -113,6 +113,18 @@ def read_example(example: str) -> NumberReading | None:
         The reading; None where it stands for none.
     """
     return next((reading for reading in READINGS if reading.example == example), None)
+
+
+def count_few(present: int) -> float:
+    """How many values of a column may be written in another way: slips, whose rows are refused.
+
+    Args:
+        present: How many values there are.
+
+    Returns:
+        One in two hundred, and one at least.
+    """
+    return max(1.0, (1 - ALIKE) * present)
 
 
 @dataclass(frozen=True)
@@ -185,14 +197,13 @@ def _find_odd(rows: Delivered, columns: Sequence[tuple[DeliveredColumn, str]]) -
     """The columns that have a value which is no plain number, or has a point that may stand between thousands."""
     if not columns:
         return set()
-    asked = ", ".join(f"bool_or({_is_odd(column, text)})" for column, text in columns)
+    asked = ", ".join(f"bool_or({_is_odd(text)})" for _, text in columns)
     [found] = rows.ask(f"SELECT {asked} FROM {rows.table}")
     return {column.name for (column, _), is_odd in zip(columns, found, strict=True) if is_odd}
 
 
-def _is_odd(column: DeliveredColumn, text: str) -> str:
-    is_no_number = f"(TRY_CAST({text} AS DOUBLE) IS NULL AND {text} IS NOT NULL)"
-    return is_no_number if _is_whole(column) else f"({is_no_number} OR contains({text}, '.'))"
+def _is_odd(text: str) -> str:
+    return f"((TRY_CAST({text} AS DOUBLE) IS NULL AND {text} IS NOT NULL) OR contains({text}, '.'))"
 
 
 def _is_whole(column: DeliveredColumn) -> bool:
@@ -245,7 +256,7 @@ def _settle(rows: Delivered, column: _Column, tally: _Tally) -> NumberReading:
     """The reading of a column, unless too many of its values are written in another way."""
     if tally.read == column.plain and (tally.reading.decimal, tally.reading.grouping) == (".", ""):
         return PLAIN
-    few = (1 - ALIKE) * column.present
+    few = count_few(column.present)
     _require_alike(rows, column, tally, few)
     _require_one_unit(rows, column, few)
     header, example = column.delivered.header, tally.reading.example
