@@ -88,8 +88,9 @@ class NumberReading:
         decimal, grouping = (f"[{mark}]" for mark in (self.decimal, self.grouping or " "))
         grouped = rf"|[1-9][0-9]{{0,2}}(?:{grouping}[0-9]{{2,3}})*{grouping}[0-9]{{3}}" if self.grouping else ""
         number = rf"((?:[0-9]+{grouped})(?:{decimal}[0-9]*)?(?:[eE][-+]?[0-9]+)?|{decimal}[0-9]+)"
-        sign = r"[-+\x{2212}]"
-        return rf"^\\(?(?:{sign} *)?(?:{MONEY} *)?{number} *(?:{MONEY}|%)?\)?-?$"
+        sign, money = r"[-+\x{2212}]", f"(?:{MONEY} *)?"
+        # A sign stands before the money or behind it, not twice.
+        return rf"^\(?(?:{sign} *{money}|{money}{sign}?){number} *(?:{MONEY}|%)?\)?-?$"
 
 
 PLAIN = NumberReading()
