@@ -447,9 +447,9 @@ def test_a_bad_export_is_named_with_what_to_do_and_harms_nothing(
         (b"PAR1" + b"x" * 100, "{path}: the Parquet file is damaged"),
         (b"PK\x03\x04" + b"x" * 100, "{path}: the Excel workbook cannot be opened"),
         (gzip.compress(SAMPLE.read_bytes())[:5_000], "{path}: the compressed file is damaged or cut off"),
-        ("ID,Income\n1,2\n".encode("utf-16"), "{path}: the text is UTF-16. Save it as UTF-8 and deliver it again."),
+        ("ID,Income\n1,2\n".encode("utf-32"), "{path}: the text is UTF-32. Save it as UTF-8 and deliver it again."),
     ],
-    ids=["empty", "binary", "cut Parquet", "cut workbook", "cut gzip", "UTF-16"],
+    ids=["empty", "binary", "cut Parquet", "cut workbook", "cut gzip", "UTF-32"],
 )
 def test_a_file_that_is_no_export_is_named_with_what_to_do(
     first: First, tmp_path: Path, content: bytes, said: str

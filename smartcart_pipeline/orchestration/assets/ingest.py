@@ -11,7 +11,7 @@ from smartcart_pipeline.declaration.declaration import Declaration
 from smartcart_pipeline.engines.engine import Engine
 from smartcart_pipeline.exports import as_of, inspecting, reading_duckdb
 from smartcart_pipeline.exports.as_of import day_of_delivery, stated_day
-from smartcart_pipeline.exports.inspecting import find_synonyms, inspect_export, tell_left_out
+from smartcart_pipeline.exports.inspecting import find_synonyms, inspect_export, tell_left_out, tell_skipped
 from smartcart_pipeline.exports.reading import read_export
 from smartcart_pipeline.orchestration.assets import makes
 from smartcart_pipeline.orchestration.faults import naming_the_fault
@@ -50,7 +50,11 @@ def raw_customers(
         stated = stated_day(settings.as_of or declaration.recipe.as_of, export.path, delivered_on)
         require_space(home, export.rows, settings.copied_rows)
         frame, dates = read_export(engine, export)
-        notes = [*_tell_new(frame, lake, read_record(home)), *([tell_left_out(export)] if export.left_out else [])]
+        notes = [
+            *([tell_skipped(export)] if export.skipped else []),
+            *_tell_new(frame, lake, read_record(home)),
+            *([tell_left_out(export)] if export.left_out else []),
+        ]
     synonyms = find_synonyms(export, declaration.contract)
     yield dg.Output(
         frame,
