@@ -13,7 +13,7 @@ from typing import Literal
 
 from smartcart_pipeline.declaration.contract import Contract, DeliveredColumn
 from smartcart_pipeline.declaration.errors import CallError, ExportError, HomeError
-from smartcart_pipeline.exports.csv_text import CHUNK, LineEnd, Survey, ends_within_quotes
+from smartcart_pipeline.exports.csv_text import CHUNK, LineEnd, ends_within_quotes
 from smartcart_pipeline.exports.header import DELIMITERS, Header, find_header, find_header_row, split_lines
 from smartcart_pipeline.exports.nameless import NamelessFile
 from smartcart_pipeline.exports.transcoding import Text, copy_text, look_at_text
@@ -235,7 +235,8 @@ def _inspect_workbook(path: Path, contract: Contract) -> Export:
 def _inspect_csv(path: Path, contract: Contract, gzipped: bool) -> Export:
     try:
         text = look_at_text(path, gzipped)
-        header, lines = _find_header(text, contract)
+        lines = split_lines(text.start)
+        header = find_header(lines, contract)
         if set(header.headers) & contract.accepted_headers or not contract.columns:
             if header.skipped == len(lines) - 1 and text.survey.size > len(text.survey.start):
                 raise ExportError(
@@ -263,31 +264,18 @@ def _inspect_csv(path: Path, contract: Contract, gzipped: bool) -> Export:
     )
 
 
-def _find_header(text: Text, contract: Contract) -> tuple[Header, list[str]]:
-    encoding = "utf-8-sig" if text.survey.encoding == "utf-8" else _codec(text.survey)
-    lines = split_lines(text.survey.start.decode(encoding, errors="replace"))
-    return find_header(lines, contract), lines
-
-
-def _codec(survey: Survey) -> str:
-    # Latin-1 has no letters there: a text that has is of another encoding, most likely Windows-1252.
-    return "cp1252" if survey.encoding == "latin-1" and survey.has_c1_controls else survey.encoding
-
-
 def _make_readable(path: Path, gzipped: bool, text: Text, header: Header, above: list[str]) -> Text:
     """Copy a text that DuckDB cannot read as it is."""
-    survey, codec = text.survey, _codec(text.survey)
-    if codec == "cp1252" and survey.damaged_line:
+    survey, is_windows = text.survey, text.codec == "cp1252"
+    if is_windows and survey.damaged_line:
         raise ExportError(
             f"{path}: line {survey.damaged_line:,} holds bytes that are no letter in UTF-8, as those of the letters "
             "before it are: the text is damaged, or put together from several. Save it as UTF-8 and deliver it again."
         )
-    # DuckDB takes lines that one quoted value spans for one.
+    # DuckDB takes lines above the header that one quoted value spans for one.
     is_open = ends_within_quotes(above, header.delimiter)
-    if codec == "cp1252" or is_open or (survey.is_mixed and above):
-        encoding = text.encoding
-        copied = copy_text(path, gzipped, codec, len(above) if is_open else 0)
-        return replace(copied, encoding=encoding) if codec != "cp1252" else copied
+    if is_windows or is_open or (survey.is_mixed and above):
+        return copy_text(path, gzipped, text.codec, len(above) if is_open else 0)
     return text
 
 

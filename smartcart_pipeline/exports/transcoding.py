@@ -27,14 +27,25 @@ class Text:
     """A text, and how it can be read.
 
     Attributes:
-        encoding: `utf-8`, `latin-1`, `utf-16` or `windows-1252`.
+        codec: Its encoding, by Python's name.
         survey: What was found out about it, or about the copy.
         copy: It in UTF-8, where it cannot be read as it is.
     """
 
-    encoding: str
+    codec: str
     survey: Survey
     copy: NamelessFile | None = None
+
+    @property
+    def encoding(self) -> str:
+        """What people call its encoding."""
+        return ENCODINGS.get(self.codec, self.codec)
+
+    @property
+    def start(self) -> str:
+        """Its beginning."""
+        codec = "utf-8-sig" if self.copy or self.codec == "utf-8" else self.codec
+        return self.survey.start.decode(codec, errors="replace")
 
 
 def look_at_text(path: Path, gzipped: bool) -> Text:
@@ -58,7 +69,9 @@ def look_at_text(path: Path, gzipped: bool) -> Text:
     if codec := _find_utf16(start):
         return copy_text(path, gzipped, codec)
     survey = survey_text(path, read_pieces(path, gzipped))
-    return Text(survey.encoding, survey)
+    # Latin-1 has no letters there: a text that has is of another encoding, most likely Windows-1252.
+    is_windows = survey.encoding == "latin-1" and survey.has_c1_controls
+    return Text("cp1252" if is_windows else survey.encoding, survey)
 
 
 def _find_utf16(start: bytes) -> str | None:
@@ -94,7 +107,7 @@ def copy_text(path: Path, gzipped: bool, codec: str, blanked: int = 0) -> Text:
     copy = NamelessFile()
     texts = _blank(_decode(path, read_pieces(path, gzipped), codec), blanked)
     survey = survey_text(path, copy.keep(text.encode() for text in texts))
-    return Text(ENCODINGS.get(codec, codec), survey, copy)
+    return Text(codec, survey, copy)
 
 
 def _decode(path: Path, pieces: Iterable[bytes], codec: str) -> Iterator[str]:
