@@ -138,8 +138,10 @@ def survey_text(path: Path, pieces: Iterable[bytes]) -> Survey:
         if len(survey.start) < CHUNK:
             survey.start += piece
         letters.look_at(piece, feeds or returns)
-        pairs += piece.count(b"\r\n") + (end == b"\r" and piece.startswith(b"\n"))
-        feeds, returns = feeds + piece.count(b"\n"), returns + piece.count(b"\r")
+        feeds, found = feeds + piece.count(b"\n"), piece.count(b"\r")
+        # Most texts have none, and looking for two letters takes longest.
+        pairs += (piece.count(b"\r\n") if found else 0) + (end == b"\r" and piece.startswith(b"\n"))
+        returns += found
         survey.has_c1_controls = survey.has_c1_controls or bool(not piece.isascii() and C1_CONTROLS.search(piece))
         survey.size, end = survey.size + len(piece), piece[-1:] or end
         unended = _unended(piece, unended)

@@ -9,7 +9,7 @@ import narwhals as nw
 from smartcart_pipeline.declaration import contract
 from smartcart_pipeline.declaration.declaration import Declaration
 from smartcart_pipeline.engines.engine import Engine
-from smartcart_pipeline.exports import as_of, inspecting, reading_duckdb
+from smartcart_pipeline.exports import as_of, csv_text, header, inspecting, reading_duckdb, transcoding
 from smartcart_pipeline.exports.as_of import day_of_delivery, stated_day
 from smartcart_pipeline.exports.inspecting import find_synonyms, inspect_export, tell_left_out, tell_skipped
 from smartcart_pipeline.exports.reading import read_export
@@ -29,7 +29,7 @@ NAMED = 5
 
 @makes(
     "ingest",
-    {"raw_customers": (as_of, contract, inspecting, reading_duckdb)},
+    {"raw_customers": (as_of, contract, csv_text, header, inspecting, reading_duckdb, transcoding)},
     after=("declared_columns", "declared_features"),
 )
 def raw_customers(
