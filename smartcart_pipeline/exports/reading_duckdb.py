@@ -15,7 +15,7 @@ from smartcart_pipeline.engines.sql import INTEGERS, boolean, file_literal, iden
 from smartcart_pipeline.exports.as_of import day_of_delivery
 from smartcart_pipeline.exports.csv_text import strange_lines
 from smartcart_pipeline.exports.dates import DateReading, read_date, settle_dates
-from smartcart_pipeline.exports.inspecting import MAX_FURTHER, Export
+from smartcart_pipeline.exports.inspecting import MAX_FURTHER, Export, even_line_ends
 from smartcart_pipeline.exports.naming import Names
 from smartcart_pipeline.exports.numerals import Delivered, NumberReading, settle_numbers
 
@@ -24,6 +24,11 @@ MISSING = ("", "na", "n/a", "nan", "null", "none")
 # all of them may take.
 FAULT_BYTES, KEPT_BYTES = 1_000, 10_000
 MAX_FAULT_BYTES = 300_000_000
+# Dates as the cells of a workbook are told, and texts in which day or month comes first.
+ISO_DATE, ORDERED_DATE = r"^\d{4}-\d{2}-\d{2}$", r"^\d{1,2}[-/. ]+\d{1,2}[-/. ]+\d{2,4}\b"
+REPEATED = "The line repeats the header"
+# A byte order mark, and what does not count around a header.
+MARK, STRIPPED = "chr(65279)", "' ' || chr(65279)"
 # What is wrong with a line that cannot be put into columns, by the kind of DuckDB's error.
 MALFORMED = {
     "TOO MANY COLUMNS": "The line has more values than the header",
@@ -51,17 +56,12 @@ def read_export(engine: DuckDBEngine, export: Export) -> tuple[nw.LazyFrame[Any]
 
     try:
         types = _delivered(engine, export)
+        _require_dates_of_one_kind(engine, export)
         if not _count(engine, "SELECT count(*) FROM delivered"):
             raise ExportError(f"{export.path}: the file holds a header but no customers. Deliver the export again.")
         readings = _settle(engine, export, types)
         return nw.from_native(engine.connection.sql(_typed_query(export, types, readings))), readings
     except duckdb.Error as error:
-        first_line = str(error).splitlines()[0]
-        if "state machine" in first_line:
-            raise ExportError(
-                f"{export.path}: the lines of the file do not all end alike, or a lone carriage return breaks one. "
-                "Save it again with one kind of line end and deliver it."
-            ) from None
         raise ExportError(f"{export.path}: the file cannot be read ({unquoted(error)}). Deliver it again.") from None
 
 
@@ -82,8 +82,9 @@ def _delivered(engine: DuckDBEngine, export: Export) -> dict[str, str]:
         )
     elif export.cells:
         source = _workbook_lines(engine, export, export.cells.path, names)
+        source = _set_apart(engine, export, source, "workbook_lines", names)
     else:
-        source = _csv_lines(engine, export, names)
+        source = _set_apart(engine, export, _csv_lines(engine, export, names), "delivered_lines", names)
     connection.execute(f"CREATE OR REPLACE TEMP VIEW delivered AS {source}")
     described = connection.execute("DESCRIBE delivered").fetchall()
     return {row[0]: str(row[1]) for row in described}
@@ -96,29 +97,44 @@ def _workbook_lines(engine: DuckDBEngine, export: Export, cells: Path, names: li
         f"CREATE OR REPLACE TEMP TABLE workbook_lines AS SELECT line_number, {', '.join(names)} "
         f"FROM read_csv({file_literal(cells)}, auto_detect = false, header = false, delim = ',', "
         f"quote = '\"', escape = '\"', columns = {{line_number: 'BIGINT', {columns}}}, allow_quoted_nulls = false, "
-        "max_line_size = 32_000_000, parallel = false)"
+        f"max_line_size = 32_000_000, parallel = false) WHERE line_number > {export.skipped + 1}"
     )
     return "SELECT *, NULL::VARCHAR AS malformed FROM workbook_lines"
 
 
 def _csv_lines(engine: DuckDBEngine, export: Export, names: list[str]) -> str:
     """Read a CSV into a table; give the query for its lines."""
-    _read_lines(engine, export, names)
-    rows = f"SELECT ordinal + 1 AS line_number, {', '.join(names)}, NULL::VARCHAR AS malformed FROM delivered_lines"
-    if _count(engine, "SELECT count(*) FROM delivered_lines") >= export.lines - 1:
-        return rows
+    export = _read_unevenly_ended(engine, export, names)
+    header = export.skipped + 1
+    rows = f"SELECT ordinal + {header} AS line_number, {', '.join(names)}, NULL::VARCHAR AS malformed"
+    if _count(engine, "SELECT count(*) FROM delivered_lines") >= export.lines - header:
+        return f"{rows} FROM delivered_lines"
     found = _survey_lines(engine, export)
     if _lost_lines(engine, export, names, found.blank):
         _require_few_faults(export, found)
         _read_lines(engine, export, names, keep_rejects=True)
     _keep_malformed(engine)
     _require_all_lines(engine, export, names, found)
-    _number_lines(engine)
+    _number_lines(engine, header)
     return (
-        f"SELECT ordinal + 1 + coalesce(shift, 0) AS line_number, {', '.join(names)}, NULL::VARCHAR AS malformed "
-        "FROM delivered_lines ASOF LEFT JOIN shifts ON ordinal >= delivered_before "
+        f"SELECT ordinal + {header} + coalesce(shift, 0) AS line_number, {', '.join(names)}, NULL::VARCHAR AS "
+        "malformed FROM delivered_lines ASOF LEFT JOIN shifts ON ordinal >= delivered_before "
         f"UNION ALL SELECT line, {', '.join('NULL' for _ in names)}, malformed FROM malformed_lines"
     )
+
+
+def _read_unevenly_ended(engine: DuckDBEngine, export: Export, names: list[str]) -> Export:
+    """Read what can be put into columns; where the lines do not all end alike, which DuckDB refuses, from a copy."""
+    import duckdb  # noqa: PLC0415
+
+    try:
+        _read_lines(engine, export, names)
+    except duckdb.Error as error:
+        if "state machine" not in str(error) or export.copy:
+            raise
+        export = even_line_ends(export)
+        _read_lines(engine, export, names)
+    return export
 
 
 def _read_lines(engine: DuckDBEngine, export: Export, names: list[str], keep_rejects: bool = False) -> None:
@@ -129,12 +145,13 @@ def _read_lines(engine: DuckDBEngine, export: Export, names: list[str], keep_rej
     """
     columns = ", ".join(f"c{number}: 'VARCHAR'" for number in range(len(export.headers)))
     rejects = ", store_rejects = true, rejects_limit = 0" if keep_rejects else ""
+    path, gzipped, encoding = export.text
     engine.connection.execute(
         "DROP TABLE IF EXISTS reject_errors; DROP TABLE IF EXISTS reject_scans; "
         f"CREATE OR REPLACE TEMP TABLE delivered_lines AS SELECT row_number() OVER () AS ordinal, {', '.join(names)} "
-        f"FROM read_csv({file_literal(export.path)}, hive_partitioning = false, auto_detect = false, header = false, "
-        f"skip = 1, delim = {literal(export.delimiter)}, quote = '\"', escape = '\"', "
-        f"encoding = {literal(export.encoding)}, compression = '{'gzip' if export.gzipped else 'none'}', "
+        f"FROM read_csv({file_literal(path)}, hive_partitioning = false, auto_detect = false, header = false, "
+        f"skip = {export.skipped + 1}, delim = {literal(export.delimiter)}, quote = '\"', escape = '\"', "
+        f"encoding = {literal(encoding)}, compression = '{'gzip' if gzipped else 'none'}', "
         f"columns = {{{columns}}}, null_padding = true, ignore_errors = true{rejects}, parallel = false)"
     )
 
@@ -154,9 +171,11 @@ class _Found:
 def _survey_lines(engine: DuckDBEngine, export: Export) -> _Found:
     """Keep in a table where blank lines are, and tell about the others."""
     found = _Found()
+    path, gzipped, _ = export.text
+    columns, skipped = len(export.headers), export.skipped
 
     def blank_lines() -> Iterator[tuple[int, int]]:
-        for line in strange_lines(export.path, export.gzipped, export.line_end, export.delimiter, len(export.headers)):
+        for line in strange_lines(path, gzipped, export.line_end, export.delimiter, columns, skipped):
             found.last, found.is_open = line.number, line.is_open
             if line.faults:
                 found.faulty += 1
@@ -185,10 +204,8 @@ def _keep_blank_lines(engine: DuckDBEngine, lines: Iterator[tuple[int, int]]) ->
 
 def _lost_lines(engine: DuckDBEngine, export: Export, names: list[str], others: int) -> int:
     """How many lines are neither read nor others, those within values counted."""
-    rows = _count(engine, "SELECT count(*) FROM delivered_lines")
-    if rows + others >= export.lines - 1:
-        return 0
-    return export.lines - 1 - rows - others - _count_breaks(engine, export, "delivered_lines", names)
+    missing = export.lines - export.skipped - 1 - _count(engine, "SELECT count(*) FROM delivered_lines") - others
+    return 0 if missing <= 0 else missing - _count_breaks(engine, export, "delivered_lines", names)
 
 
 def _count_breaks(engine: DuckDBEngine, export: Export, table: str, names: list[str]) -> int:
@@ -226,23 +243,82 @@ def _require_all_lines(engine: DuckDBEngine, export: Export, names: list[str], f
     malformed = _count(engine, "SELECT count(*) FROM malformed_lines")
     lost = _lost_lines(engine, export, names, found.blank + malformed)
     if lost > 0 and lost > _count_breaks(engine, export, "malformed_lines", ["malformed"]):
-        rows = _count(engine, "SELECT count(*) FROM delivered_lines")
+        read = export.skipped + 1 + _count(engine, "SELECT count(*) FROM delivered_lines")
         # Of columns that are left out nobody knows how many line breaks are in their values.
-        if found.is_open or not export.left_out or rows + found.blank + malformed < found.last - 1:
+        if found.is_open or not export.left_out or read + found.blank + malformed < found.last:
             raise ExportError(
-                f"{export.path}: a quotation mark opens near line {found.last if found.is_open else rows + 1} and is "
+                f"{export.path}: a quotation mark opens near line {found.last if found.is_open else read} and is "
                 "never closed, so the rest cannot be read. Close it or take it out, and deliver the export again."
             )
 
 
-def _number_lines(engine: DuckDBEngine) -> None:
+def _number_lines(engine: DuckDBEngine, header: int) -> None:
     """Keep in a table by how much the rows from a certain one on stand further down than their own number says."""
     engine.connection.execute(
         "CREATE OR REPLACE TEMP TABLE shifts AS "
-        "SELECT line - 1 - upto + lines AS delivered_before, max(upto)::BIGINT AS shift FROM ("
+        f"SELECT line - {header} - upto + lines AS delivered_before, max(upto)::BIGINT AS shift FROM ("
         "SELECT line, lines, (sum(lines) OVER (ORDER BY line ROWS UNBOUNDED PRECEDING))::BIGINT AS upto FROM ("
         "SELECT line, lines FROM blank_lines UNION ALL SELECT line, 1 FROM malformed_lines)) GROUP BY ALL"
     )
+
+
+def _set_apart(engine: DuckDBEngine, export: Export, source: str, table: str, names: list[str]) -> str:
+    """Leave out rows that hold nothing but separators, and say of those that repeat the header that they do.
+
+    Hardly any file has such rows, and one look at one column tells. Where columns are left out, nobody knows whether a
+    row holds nothing.
+
+    Args:
+        engine: Where the rows are.
+        export: The file.
+        source: The query for its lines.
+        table: The rows that it gives.
+        names: The columns that are read.
+
+    Returns:
+        The query without these rows.
+    """
+    is_blank = "false" if export.left_out else " AND ".join(f"coalesce(trim({name}), '') = ''" for name in names)
+    headers = {_position(export, column): column.header for column in export.contract.delivered}
+    # Files that are put together may have a byte order mark within.
+    repeats = " AND ".join(f"trim({name}, {STRIPPED}) = {literal(header)}" for name, header in headers.items())
+    name, header = names[0], export.headers[int(names[0][1:])]
+    # Cheap, and true of every such row.
+    candidate = f"({name} IS NULL OR {name} < '!' OR starts_with({name}, {literal(header)}) OR {name} >= {MARK})"
+    [(blanks, repeated)] = engine.connection.execute(
+        f"SELECT count(*) FILTER ({is_blank}), count(*) FILTER ({repeats}) FROM {table} WHERE {candidate}"
+    ).fetchall()
+    if not blanks and not repeated:
+        return source
+    nothing = ", ".join(f"NULL AS {name}" for name in names)
+    return (
+        f"SELECT * FROM ({source}) WHERE malformed IS NOT NULL OR NOT {candidate} "
+        f"OR NOT (({is_blank}) OR coalesce({repeats}, false)) UNION ALL "
+        f"SELECT line_number, {nothing}, {literal(REPEATED)} AS malformed FROM ({source}) "
+        f"WHERE {candidate} AND {repeats}"
+    )
+
+
+def _require_dates_of_one_kind(engine: DuckDBEngine, export: Export) -> None:
+    """Refuse a workbook in which a column holds dates and texts that a spreadsheet has left as they were."""
+    if export.kind != "excel":
+        return
+    for column in export.contract.delivered:
+        if column.type != "DATE":
+            continue
+        text = f"trim({_position(export, column)})"
+        is_date, is_text = (f"regexp_matches({text}, '{form}')" for form in (ISO_DATE, ORDERED_DATE))
+        [(dates, texts, line)] = engine.connection.execute(
+            f"SELECT count(*) FILTER ({is_date}), count(*) FILTER ({is_text}), min(line_number) FILTER ({is_text}) "
+            "FROM delivered"
+        ).fetchall()
+        if dates and texts:
+            raise ExportError(
+                f"{export.path}: column {column.header} holds {dates:,} dates and {texts:,} texts (the first in line "
+                f"{line:,}). A spreadsheet turns what fits its own order of day and month into dates and leaves the "
+                "rest as text, so day and month of these dates may be swapped. Export the customers again as CSV or "
+                "Parquet, or make that column text before they are put into the workbook, and deliver that."
+            )
 
 
 def _count(engine: DuckDBEngine, query: str) -> int:

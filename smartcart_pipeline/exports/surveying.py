@@ -140,6 +140,7 @@ class Survey:
         unnamed: The places, from 1, of columns without a header.
         repeated: Headers that stand several times.
         engine: Where its rows can be asked for more.
+        skipped: How many lines stand above the header.
     """
 
     rows: int
@@ -149,6 +150,7 @@ class Survey:
     unnamed: tuple[int, ...] = ()
     repeated: tuple[str, ...] = ()
     engine: DuckDBEngine = field(default_factory=DuckDBEngine, repr=False, compare=False)
+    skipped: int = 0
 
     @property
     def is_sample(self) -> bool:
@@ -256,7 +258,7 @@ def survey_export(engine: DuckDBEngine, export: Export) -> Survey:
     [(sampled,)] = connection.execute("SELECT count(*) FROM sampled").fetchall()
     found = [_measure(engine, export, column) for column in columns]
     found = _measure_all_rows(engine, found, "sampled" if rows == sampled else "surveyed")
-    return Survey(rows, malformed, sampled, tuple(_spread(engine, found)), unnamed, repeated, engine)
+    return Survey(rows, malformed, sampled, tuple(_spread(engine, found)), unnamed, repeated, engine, export.skipped)
 
 
 def _name(column: Measured) -> str:

@@ -429,6 +429,16 @@ def test_what_is_no_table_of_customers_is_refused(engine: DuckDBEngine, tmp_path
     assert few.notes[0] == "30 customers are few to find segments among: 200 or more are better."
 
 
+def test_where_the_header_was_found_is_told(engine: DuckDBEngine, tmp_path: Path):
+    path = put_csv(tmp_path / "export.csv", telephone_company())
+    plain = draft_declaration(engine, path)
+    path.write_text("Customers of ACME\n\n" + path.read_text())
+    found = draft_declaration(engine, path)
+    told = "The header was found in line 3: what stands above it describes no customer."
+    assert found.notes == (told, *plain.notes)
+    assert found.recipe == plain.recipe
+
+
 def test_where_nothing_describes_a_customer_it_says_so(engine: DuckDBEngine, tmp_path: Path):
     nothing = {"id": range(ROWS), "email": [f"a{row}@x.org" for row in range(ROWS)], "country": ["NO"] * ROWS}
     with pytest.raises(ExportError, match=r"nothing describes a customer.*id \(id\).*country \(constant\)"):

@@ -360,21 +360,6 @@ def test_a_synonym_that_stands_twice_is_named(tmp_path: Path):
         inspect_export(path, GERMAN)
 
 
-@pytest.mark.parametrize("compress", [bytes, gzip.compress])
-def test_utf_16_is_refused(tmp_path: Path, compress):
-    content = compress(line().encode("utf-16"))
-    assert refusal(put(tmp_path / "export.csv", content)) == (
-        "the text is UTF-16. Save it as UTF-8 and deliver it again."
-    )
-
-
-def test_windows_1252_is_refused_where_it_differs_from_latin_1(tmp_path: Path):
-    content = (line("Name") + "O’Brien\n").encode("windows-1252")  # noqa: RUF001
-    assert refusal(put(tmp_path / "export.csv", content)) == (
-        "the text is neither UTF-8 nor Latin-1 (it may be Windows-1252). Save it as UTF-8 and deliver it again."
-    )
-
-
 # Without the time of day, which would give the tests below other names in each process that collects them.
 ZIPPED = gzip.compress(line().encode(), mtime=0)
 

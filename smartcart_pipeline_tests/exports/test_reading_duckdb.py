@@ -170,6 +170,8 @@ FORMATS: dict[str, Callable[..., Path]] = {
     "tab.tsv": lambda path, *rows: put_csv(path, *rows, delimiter="\t"),
     "pipe.txt": lambda path, *rows: put_csv(path, *rows, delimiter="|"),
     "mark.csv": lambda path, *rows: put_csv(path, *rows, encoding="utf-8-sig"),
+    "utf-16.csv": lambda path, *rows: put_csv(path, *rows, encoding="utf-16", delimiter="\t", end="\r\n"),
+    "utf-16-be.csv.gz": lambda path, *rows: put_csv(path, *rows, encoding="utf-16-be", zipped=True),
     "latin-1.csv": lambda path, *rows: put_csv(path, *rows, encoding="latin-1"),
     "crlf.csv": lambda path, *rows: put_csv(path, *rows, end="\r\n"),
     "cr.csv": lambda path, *rows: put_csv(path, *rows, end="\r"),
@@ -513,8 +515,8 @@ def test_all_unreadable_values_of_a_row_are_kept(engine: DuckDBEngine, tmp_path:
 
 @pytest.mark.parametrize("word", ["", "  ", "NA", "n/a", "NaN", "null", "NULL", "None"])
 def test_words_for_nothing_are_missing_values(engine: DuckDBEngine, tmp_path: Path, word: str):
-    path = put_csv(tmp_path / "export.csv", dict.fromkeys(HEADERS, word))
-    assert read(engine, path) == [NOTHING | {"line_number": 2}]
+    path = put_csv(tmp_path / "export.csv", dict.fromkeys(HEADERS, word) | {"Note": "x"})
+    assert read(engine, path) == [NOTHING | {"line_number": 2, "note": "x"}]
 
 
 @pytest.mark.parametrize("of", [pa.float64(), pa.float32()])
@@ -646,11 +648,6 @@ def test_blank_lines_are_no_customers_but_count_as_lines(engine: DuckDBEngine, t
     ]
 
 
-def test_a_line_of_delimiters_is_a_customer_without_values(engine: DuckDBEngine, tmp_path: Path):
-    path = put_lines(tmp_path / "export.csv", "," * 21, values(customer()))
-    assert read(engine, path) == [NOTHING | {"line_number": 2}, READ | {"line_number": 3}]
-
-
 def test_blank_rows_of_a_workbook_are_no_customers_but_count_as_lines(engine: DuckDBEngine, tmp_path: Path):
     path = put_workbook(tmp_path / "export.xlsx", [], cells(customer()), [], cells(customer()), [None], [""])
     assert read(engine, path) == [READ | {"line_number": 3}, READ | {"line_number": 5}]
@@ -722,14 +719,6 @@ def test_a_quotation_mark_that_is_never_closed_loses_no_customer_silently(
     assert refusal(engine, path) == (
         "a quotation mark opens near line 4 and is never closed, so the rest cannot be read. "
         "Close it or take it out, and deliver the export again."
-    )
-
-
-def test_lines_that_end_in_different_ways_are_refused(engine: DuckDBEngine, tmp_path: Path):
-    path = put_lines(tmp_path / "export.csv", values(customer()), values(customer()) + "\r", values(customer()))
-    assert refusal(engine, path) == (
-        "the lines of the file do not all end alike, or a lone carriage return breaks one. "
-        "Save it again with one kind of line end and deliver it."
     )
 
 

@@ -9,9 +9,18 @@ import narwhals as nw
 from smartcart_pipeline.declaration import contract
 from smartcart_pipeline.declaration.declaration import Declaration
 from smartcart_pipeline.engines.engine import Engine
-from smartcart_pipeline.exports import as_of, dates, inspecting, numerals, reading_duckdb
+from smartcart_pipeline.exports import (
+    as_of,
+    csv_text,
+    dates,
+    header,
+    inspecting,
+    numerals,
+    reading_duckdb,
+    transcoding,
+)
 from smartcart_pipeline.exports.as_of import day_of_delivery, stated_day
-from smartcart_pipeline.exports.inspecting import find_synonyms, inspect_export, tell_left_out
+from smartcart_pipeline.exports.inspecting import find_synonyms, inspect_export, tell_left_out, tell_skipped
 from smartcart_pipeline.exports.reading import read_export, tell_defaults, tell_numbers
 from smartcart_pipeline.orchestration.assets import makes
 from smartcart_pipeline.orchestration.faults import naming_the_fault
@@ -29,7 +38,19 @@ NAMED = 5
 
 @makes(
     "ingest",
-    {"raw_customers": (as_of, contract, dates, inspecting, numerals, reading_duckdb)},
+    {
+        "raw_customers": (
+            as_of,
+            contract,
+            csv_text,
+            dates,
+            header,
+            inspecting,
+            numerals,
+            reading_duckdb,
+            transcoding,
+        )
+    },
     after=("declared_columns", "declared_features"),
 )
 def raw_customers(
@@ -50,8 +71,12 @@ def raw_customers(
         stated = stated_day(settings.as_of or declaration.recipe.as_of, export.path, delivered_on)
         require_space(home, export.rows, settings.copied_rows)
         frame, readings = read_export(engine, export)
-        notes = [*_tell_new(frame, lake, read_record(home)), *([tell_left_out(export)] if export.left_out else [])]
-        notes += tell_defaults(export, readings)
+        notes = [
+            *([tell_skipped(export)] if export.skipped else []),
+            *tell_defaults(export, readings),
+            *_tell_new(frame, lake, read_record(home)),
+            *([tell_left_out(export)] if export.left_out else []),
+        ]
     synonyms = find_synonyms(export, declaration.contract)
     yield dg.Output(
         frame,
