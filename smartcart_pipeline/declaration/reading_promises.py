@@ -133,12 +133,8 @@ def _read_option(place: str, option: str, value: Any, kinds: tuple[SqlType, ...]
             promise.shortest = value
         else:
             promise.longest = value
-    elif option == "format" and is_number:
-        yield from _read_number_format(place, value, kinds, promise)
-    elif option == "format" and kinds[0] == "DATE":
-        promise.written = _read_date_format(value)
-        if not promise.written:
-            yield f"{place} is {value!r}: expected a pattern of day, month and year such as dd/MM/yyyy or MM/dd/yyyy"
+    elif option == "format" and (is_number or kinds[0] == "DATE"):
+        yield from (_read_number_format if is_number else _read_date_format)(place, value, kinds, promise)
     elif option == "defaultTimezone" and value not in UTC:
         yield f"{place} is {value!r}: days are counted in UTC here, and in no other zone"
     elif option not in ("timezone", "defaultTimezone"):
@@ -179,7 +175,13 @@ def _read_number_format(place: str, value: Any, kinds: tuple[SqlType, ...], prom
         promise.at_most(most)
 
 
-def _read_date_format(value: Any) -> str:
+def _read_date_format(place: str, value: Any, _: tuple[SqlType, ...], promise: Promise) -> Iterator[str]:
+    promise.written = _order_of_date(value)
+    if not promise.written:
+        yield f"{place} is {value!r}: expected a pattern of day, month and year such as dd/MM/yyyy or MM/dd/yyyy"
+
+
+def _order_of_date(value: Any) -> str:
     """In which order a pattern of the standard has the parts of a date; nothing of what is none."""
     letters = re.findall("[yu]+|M+|d+", value) if isinstance(value, str) else []
     order = "".join(part[0].replace("u", "y") for part in letters)
