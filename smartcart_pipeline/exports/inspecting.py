@@ -10,6 +10,7 @@ import gzip
 import hashlib
 import re
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -132,13 +133,14 @@ def inspect_export(path: Path, contract: Contract) -> Export:
     if kind := kind_of(path.resolve()):
         raise CallError(f"{path}: is {kind}, no file. Name the customer export with --input.")
     export = _inspect(path, contract)
+    _require_one_look(export)
     export = replace(export, contract=contract.as_delivered(export.headers))
     _require_headers(export)
     return export
 
 
 def find_synonyms(export: Export, contract: Contract) -> dict[str, str]:
-    """Which columns came under a synonym.
+    """Which columns came under another header than the usual one: a synonym, or one that looks alike.
 
     Args:
         export: The file.
@@ -149,6 +151,49 @@ def find_synonyms(export: Export, contract: Contract) -> dict[str, str]:
     """
     both = zip(contract.columns, export.contract.columns, strict=True)
     return {usual.header: found.header for usual, found in both if found.header != usual.header}
+
+
+def find_by_sight(export: Export, contract: Contract) -> dict[str, str]:
+    """Which columns came under a header that is none of theirs as it stands, but looks like one.
+
+    Args:
+        export: The file.
+        contract: The contract, with the usual headers.
+
+    Returns:
+        The headers that the file has, by the usual ones.
+    """
+    both = zip(contract.columns, export.contract.columns, strict=True)
+    return {usual.header: found.header for usual, found in both if found.header not in usual.accepted}
+
+
+def tell_by_sight(export: Export, contract: Contract) -> str | None:
+    """Which headers were read by sight, for people.
+
+    Args:
+        export: The file.
+        contract: The contract, with the usual headers.
+
+    Returns:
+        A sentence that names the first of them; None where there are none.
+    """
+    found = find_by_sight(export, contract)
+    return tell_read("Read by sight", {header: usual for usual, header in found.items()}) if found else None
+
+
+def tell_read(said: str, meant: Mapping[str, str]) -> str:
+    """What texts of a file were taken for, for people.
+
+    Args:
+        said: How the sentence begins.
+        meant: What each text stands for.
+
+    Returns:
+        A sentence that names the first of them.
+    """
+    named = [f"'{text[:NAMED_CHARACTERS]}' for {of}" for text, of in islice(meant.items(), NAMED_HEADERS)]
+    more = ["…"] if len(meant) > NAMED_HEADERS else []
+    return f"{said}: {', '.join(named + more)}{'' if more else '.'}"
 
 
 def inspect_unknown(path: Path) -> Export:
@@ -211,11 +256,11 @@ def _inspect_csv(path: Path, contract: Contract, gzipped: bool) -> Export:
     start = survey.start.decode(encoding, errors="replace")
     line, *ended = re.split("[\r\n]", start, maxsplit=1)
     if contract.columns:
-        delimiter = max(DELIMITERS, key=lambda candidate: len(set(_split(line, candidate)) & contract.accepted_headers))
+        delimiter = max(DELIMITERS, key=lambda candidate: len(contract.recognise(_split(line, candidate))))
     else:
         delimiter = _guess_delimiter(line, start)
     headers = _split(line, delimiter)
-    if set(headers) & contract.accepted_headers or not contract.columns:
+    if contract.recognise(headers) or not contract.columns:
         if len(survey.start) == CHUNK and not ended:
             raise ExportError(
                 f"{path}: the header is longer than {CHUNK:,} bytes. "
@@ -269,6 +314,17 @@ def _split(line: str, delimiter: str) -> tuple[str, ...]:
 
 def _texts(cells: list[str]) -> tuple[str, ...]:
     return tuple(str(cell).strip() for cell in cells)
+
+
+def _require_one_look(export: Export) -> None:
+    """Refuse a file of whose headers two look like one column: which of them it is, nobody can tell."""
+    for name, headers in export.contract.find_by_sight(export.headers).items():
+        if len(headers) > 1:
+            told = " and ".join(f"'{header[:NAMED_CHARACTERS]}'" for header in headers)
+            raise ExportError(
+                f"{export.path}: the headers {told} look like one column, {export.contract.by_name[name].header}. "
+                "Name the right one so, or leave the other out, and deliver the export again."
+            )
 
 
 def _require_headers(export: Export) -> None:
