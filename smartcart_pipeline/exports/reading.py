@@ -8,10 +8,10 @@ from smartcart_pipeline.engines.duckdb import DuckDBEngine
 from smartcart_pipeline.engines.engine import Engine
 from smartcart_pipeline.exports import reading_duckdb
 from smartcart_pipeline.exports.inspecting import Export
-from smartcart_pipeline.exports.reading_duckdb import DateReadings
+from smartcart_pipeline.exports.reading_duckdb import Readings
 
 
-def read_export(engine: Engine, export: Export) -> tuple[nw.LazyFrame[Any], DateReadings]:
+def read_export(engine: Engine, export: Export) -> tuple[nw.LazyFrame[Any], Readings]:
     """The rows of an export, typed by the contract.
 
     Args:
