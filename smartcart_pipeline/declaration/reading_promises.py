@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from smartcart_pipeline.declaration.columns import WHOLE, SqlType
+from smartcart_pipeline.declaration.contract import MISSING
 from smartcart_pipeline.declaration.files import nearest
 
 BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
@@ -32,8 +33,6 @@ INTEGER_FORMATS: dict[str, tuple[int | None, int | None]] = {
 # All numbers with decimals are kept as those of 64 bits, which hold the others.
 NUMBER_FORMATS = ("f32", "f64")
 UTC = ("UTC", "Etc/UTC")
-# What reading takes for a missing value, in small letters.
-MISSING = ("", "na", "n/a", "nan", "null", "none")
 METRICS = ("nullValues", "missingValues", "duplicateValues", "invalidValues")
 OPERATORS = (
     "mustBe", "mustNotBe", "mustBeGreaterThan", "mustBeGreaterOrEqualTo", "mustBeLessThan", "mustBeLessOrEqualTo",

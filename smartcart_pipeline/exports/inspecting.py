@@ -7,7 +7,9 @@ import difflib
 import gzip
 import hashlib
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import Literal
 
@@ -156,13 +158,14 @@ def inspect_export(path: Path, contract: Contract) -> Export:
     if kind := kind_of(path.resolve()):
         raise CallError(f"{path}: is {kind}, no file. Name the customer export with --input.")
     export = _inspect(path, contract)
+    _require_one_look(export)
     export = replace(export, contract=contract.as_delivered(export.headers))
     _require_headers(export)
     return export
 
 
 def find_synonyms(export: Export, contract: Contract) -> dict[str, str]:
-    """Which columns came under a synonym.
+    """Which columns came under another header than the usual one: a synonym, or one that looks alike.
 
     Args:
         export: The file.
@@ -173,6 +176,49 @@ def find_synonyms(export: Export, contract: Contract) -> dict[str, str]:
     """
     both = zip(contract.columns, export.contract.columns, strict=True)
     return {usual.header: found.header for usual, found in both if found.header != usual.header}
+
+
+def find_by_sight(export: Export, contract: Contract) -> dict[str, str]:
+    """Which columns came under a header that is none of theirs as it stands, but looks like one.
+
+    Args:
+        export: The file.
+        contract: The contract, with the usual headers.
+
+    Returns:
+        The headers that the file has, by the usual ones.
+    """
+    both = zip(contract.columns, export.contract.columns, strict=True)
+    return {usual.header: found.header for usual, found in both if found.header not in usual.accepted}
+
+
+def tell_by_sight(export: Export, contract: Contract) -> str | None:
+    """Which headers were read by sight, for people.
+
+    Args:
+        export: The file.
+        contract: The contract, with the usual headers.
+
+    Returns:
+        A sentence that names the first of them; None where there are none.
+    """
+    found = find_by_sight(export, contract)
+    return tell_read("Read by sight", {header: usual for usual, header in found.items()}) if found else None
+
+
+def tell_read(said: str, meant: Mapping[str, str]) -> str:
+    """What texts of a file were taken for, for people.
+
+    Args:
+        said: How the sentence begins.
+        meant: What each text stands for.
+
+    Returns:
+        A sentence that names the first of them.
+    """
+    named = [f"'{text[:NAMED_CHARACTERS]}' for {of}" for text, of in islice(meant.items(), NAMED_HEADERS)]
+    more = ["…"] if len(meant) > NAMED_HEADERS else []
+    return f"{said}: {', '.join(named + more)}{'' if more else '.'}"
 
 
 def inspect_unknown(path: Path) -> Export:
@@ -242,7 +288,7 @@ def _inspect_csv(path: Path, contract: Contract, gzipped: bool) -> Export:
         text = look_at_text(path, gzipped)
         lines = split_lines(text.start)
         header = find_header(lines, contract)
-        if set(header.headers) & contract.accepted_headers or not contract.columns:
+        if contract.recognise(header.headers) or not contract.columns:
             if header.skipped == len(lines) - 1 and text.survey.size > len(text.survey.start):
                 raise ExportError(
                     f"{path}: the header is longer than {CHUNK:,} bytes. "
@@ -298,6 +344,17 @@ def even_line_ends(export: Export) -> Export:
     """
     text = copy_text(export.path, export.gzipped, export.encoding)
     return replace(export, copy=text.copy, lines=text.survey.lines, line_end=text.survey.line_end)
+
+
+def _require_one_look(export: Export) -> None:
+    """Refuse a file of whose headers two look like one column: which of them it is, nobody can tell."""
+    for name, headers in export.contract.find_by_sight(export.headers).items():
+        if len(headers) > 1:
+            told = " and ".join(f"'{header[:NAMED_CHARACTERS]}'" for header in headers)
+            raise ExportError(
+                f"{export.path}: the headers {told} look like one column, {export.contract.by_name[name].header}. "
+                "Name the right one so, or leave the other out, and deliver the export again."
+            )
 
 
 def _require_headers(export: Export) -> None:

@@ -1,5 +1,6 @@
 """Reading an export with DuckDB: every value typed by the contract, or set down word for word as unreadable."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -8,18 +9,22 @@ from typing import Any
 
 import narwhals as nw
 
-from smartcart_pipeline.declaration.contract import KEY, ROW_NUMBER, DeliveredColumn
+from smartcart_pipeline.declaration.contract import KEY, MISSING, ROW_NUMBER, DeliveredColumn
 from smartcart_pipeline.declaration.errors import ExportError
+from smartcart_pipeline.declaration.matching import match_categories
 from smartcart_pipeline.engines.duckdb import BATCH, DuckDBEngine
 from smartcart_pipeline.engines.sql import INTEGERS, boolean, file_literal, identifier, literal, unquoted
 from smartcart_pipeline.exports.as_of import day_of_delivery
 from smartcart_pipeline.exports.csv_text import strange_lines
 from smartcart_pipeline.exports.dates import DateReading, read_date, settle_dates
-from smartcart_pipeline.exports.inspecting import MAX_FURTHER, Export, even_line_ends
+from smartcart_pipeline.exports.inspecting import MAX_FURTHER, Export, even_line_ends, tell_read
 from smartcart_pipeline.exports.naming import Names
 from smartcart_pipeline.exports.numerals import Delivered, NumberReading, settle_numbers
 
-MISSING = ("", "na", "n/a", "nan", "null", "none")
+# So many different texts of a column of categories are looked at, the most frequent first.
+MOST_TEXTS = 2_000
+# What begins no word for a missing value, from one text up to another: all but some signs, N and n, and 1.#IND.
+BEGINS_VALUE = (("0", "1.#"), ("1.$", "<"), ("@", "N"), ("O", "n"), ("o", ""))
 # What DuckDB takes of memory to set down one fault, besides three times the line, of which it keeps so much; and what
 # all of them may take.
 FAULT_BYTES, KEPT_BYTES = 1_000, 10_000
@@ -38,16 +43,36 @@ MALFORMED = {
 
 
 @dataclass(frozen=True)
+class CategoryReading:
+    """Which texts of a column were read as categories although they are written otherwise.
+
+    Attributes:
+        header: The column's header in the file.
+        meant: The category that each of the texts stands for.
+    """
+
+    header: str
+    meant: Mapping[str, str]
+
+    @property
+    def evidence(self) -> str:
+        """A sentence for people."""
+        return tell_read(f"Read by sight in {self.header}", self.meant)
+
+
+@dataclass(frozen=True)
 class Readings:
     """How the columns of a file are read that people write in several ways, by the names of the columns.
 
     Attributes:
         dates: Of columns of dates.
         numbers: Of columns of numbers that are delivered as texts.
+        categories: Of columns of categories some of which are written otherwise.
     """
 
     dates: Mapping[str, DateReading]
     numbers: Mapping[str, NumberReading] = field(default_factory=dict)
+    categories: Mapping[str, CategoryReading] = field(default_factory=dict)
 
 
 def read_export(engine: DuckDBEngine, export: Export) -> tuple[nw.LazyFrame[Any], Readings]:
@@ -339,7 +364,41 @@ def _settle(engine: DuckDBEngine, export: Export, types: dict[str, str]) -> Read
             dates[column.name] = settle_dates(rows, column, texts[column.name], latest)
         elif column.is_number and column.name != KEY and delivered == "VARCHAR":
             numbers.append((column, texts[column.name]))
-    return Readings(dates, settle_numbers(rows, numbers, export.separator))
+    return Readings(dates, settle_numbers(rows, numbers, export.separator), _match_categories(engine, export))
+
+
+def read_categories(engine: DuckDBEngine, export: Export) -> Mapping[str, CategoryReading]:
+    """Which values of a Parquet file are categories written otherwise; no other column of it is read.
+
+    Args:
+        engine: Where they are looked at.
+        export: The file.
+
+    Returns:
+        By the names of those columns that have such values.
+    """
+    _delivered(engine, export)
+    return _match_categories(engine, export)
+
+
+def _match_categories(engine: DuckDBEngine, export: Export) -> dict[str, CategoryReading]:
+    found = {}
+    for column in export.contract.delivered:
+        if column.type == "VARCHAR" and column.categories:
+            texts = (text for text in _frequent_texts(engine, export, column) if text.lower() not in column.missing)
+            if meant := match_categories(texts, column.categories):
+                found[column.name] = CategoryReading(column.header, meant)
+    return found
+
+
+def _frequent_texts(engine: DuckDBEngine, export: Export, column: DeliveredColumn) -> list[str]:
+    """The different texts of a column, without surrounding space."""
+    name = _position(export, column)
+    query = (
+        f"SELECT trim(CAST({name} AS VARCHAR)) FROM (SELECT {name}, count(*) AS values FROM delivered "
+        f"WHERE {name} IS NOT NULL GROUP BY {name}) ORDER BY values DESC, 1 LIMIT {MOST_TEXTS}"
+    )
+    return list(dict.fromkeys(text for (text,) in engine.connection.execute(query).fetchall()))
 
 
 def _typed_query(export: Export, types: dict[str, str], readings: Readings) -> str:
@@ -347,10 +406,10 @@ def _typed_query(export: Export, types: dict[str, str], readings: Readings) -> s
     columns = export.contract.delivered
     delivered = {column.name: types[_position(export, column)] for column in columns}
     trimmed = [
-        f"{_present(_position(export, column), delivered[column.name])} AS {column.name}_delivered"
+        f"{_present(_position(export, column), delivered[column.name], column)} AS {column.name}_delivered"
         for column in columns
     ]
-    typed = [f"{_typed(export, column, delivered[column.name], readings)} AS {column.name}" for column in columns]
+    typed = [f"{_read(export, column, delivered[column.name], readings)} AS {column.name}" for column in columns]
     if ROW_NUMBER in export.contract.columns:
         typed.append(f"line_number - 1 AS {KEY}")
     extras = extra_columns(export)
@@ -363,13 +422,21 @@ def _typed_query(export: Export, types: dict[str, str], readings: Readings) -> s
     )
 
 
-def _present(name: str, delivered: str) -> str:
-    """The expression for a delivered value, as text unless it is a number or a date; null where it is missing."""
-    if delivered in INTEGERS or delivered.startswith(("DATE", "TIMESTAMP")):
-        return name
+def _is_text(delivered: str) -> bool:
+    return delivered not in (*INTEGERS, "FLOAT", "DOUBLE") and not delivered.startswith(("DATE", "TIMESTAMP"))
+
+
+def _present(name: str, delivered: str, column: DeliveredColumn) -> str:
+    """The expression for a delivered value, as text unless it is a number or a date; null where it is missing.
+
+    No word for a missing value is a number, a date, or a yes or no: of columns of these the words are told from what
+    is unreadable only where a value could not be typed, which hardly any row has.
+    """
     if delivered in ("FLOAT", "DOUBLE"):  # "not a number" says that the value is missing
         return f"CASE WHEN {_is_finite(name)} OR contains(CAST({name} AS VARCHAR), 'inf') THEN {name} END"
-    return _text(name)
+    if not _is_text(delivered):
+        return name
+    return _text(name, column.missing) if column.type == "VARCHAR" else _trimmed(name)
 
 
 def _is_finite(number: str) -> str:
@@ -397,6 +464,18 @@ def _typed(export: Export, column: DeliveredColumn, delivered: str, readings: Re
     return f"CASE WHEN {exact} = {number} THEN {exact} END"
 
 
+def _read(export: Export, column: DeliveredColumn, delivered: str, readings: Readings) -> str:
+    """The expression for a typed value, with what people write otherwise for the same."""
+    typed, categories = _typed(export, column, delivered, readings), readings.categories
+    if column.is_flag:
+        return f"coalesce({typed}, CAST({boolean(f'{column.name}_delivered')} AS {column.type}))"
+    if column.name not in categories:
+        return typed
+    meant = categories[column.name].meant.items()
+    cases = " ".join(f"WHEN {literal(text)} THEN {literal(category)}" for text, category in meant)
+    return f"CASE {typed} {cases} ELSE {typed} END"
+
+
 def _dated(export: Export, value: str, delivered: str, dates: DateReading) -> str:
     if delivered == "TIMESTAMP WITH TIME ZONE":  # the day must not depend on where the pipeline runs
         return f"CAST({value} AT TIME ZONE 'UTC' AS DATE)"
@@ -414,7 +493,8 @@ def _unreadable(columns: Sequence[DeliveredColumn], delivered: dict[str, str], r
             continue  # every value is what it should be; but a double may be infinite
         expected = column.expected + _told(column, readings)
         before, after = literal(f"{column.header} is '"), literal(f"': expected {expected}")
-        cases[f"{value} IS NULL AND {was} IS NOT NULL"] = f"{before} || CAST({was} AS VARCHAR) || {after}"
+        is_there = f" AND {_is_there(was, MISSING)}" if _is_text(delivered[value]) else ""
+        cases[f"{value} IS NULL AND {was} IS NOT NULL{is_there}"] = f"{before} || CAST({was} AS VARCHAR) || {after}"
     # Hardly any row has a problem: the texts are put together only where one has.
     texts = ", ".join(f"CASE WHEN {condition} THEN {text} END" for condition, text in cases.items())
     return f"CASE WHEN {' OR '.join(f'({condition})' for condition in cases)} THEN concat_ws('; ', {texts}) END"
@@ -447,8 +527,22 @@ def _position(export: Export, column: DeliveredColumn) -> str:
     return f"c{export.headers.index(column.header)}"
 
 
-def _text(name: str) -> str:
-    trimmed = f"trim(CAST({name} AS VARCHAR))"
-    # Compared one by one: a list is made a join, after which DuckDB writes rows in any order, and takes longer.
-    is_there = " AND ".join(f"lower({trimmed}) <> {literal(word)}" for word in MISSING)
-    return f"CASE WHEN {is_there} THEN {trimmed} END"
+def _text(name: str, missing: Sequence[str] = MISSING) -> str:
+    """The expression for a text without surrounding space; null where it stands for a missing value."""
+    trimmed = _trimmed(name)
+    # Most values begin like no such word, which takes less time to see than the words.
+    begins = " OR ".join(
+        f"({trimmed} >= {literal(first)}" + (f" AND {trimmed} < {literal(until)})" if until else ")")
+        for first, until in BEGINS_VALUE
+    )
+    return f"CASE WHEN {begins} OR {_is_there(trimmed, missing)} THEN {trimmed} END"
+
+
+def _trimmed(name: str) -> str:
+    return f"trim(CAST({name} AS VARCHAR))"
+
+
+def _is_there(text: str, missing: Sequence[str]) -> str:
+    # One pattern: a list this long is made a join, after which DuckDB writes rows in any order.
+    words = "|".join(map(re.escape, missing))
+    return f"NOT regexp_full_match({text}, {literal(f'(?i){words}')})"

@@ -571,7 +571,7 @@ def test_a_nearly_unique_id_says_where_it_repeats(engine: DuckDBEngine, tmp_path
         ("price", cycle("$12.50", "$3", "$1,200"), "left out", "not readable", "deliver 1234.56"),
         (
             "rooms",
-            [*numbers(4, 90)[:195], *["?"] * 5],
+            [*numbers(4, 90)[:195], *["??"] * 5],
             "left out",
             "not readable",
             "mostly numbers, but 5 values are none",

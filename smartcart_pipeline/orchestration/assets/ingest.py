@@ -1,12 +1,13 @@
 """The export as it was delivered. What is wrong with a row is judged later, in `prepare`."""
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 import dagster as dg
 import narwhals as nw
 
-from smartcart_pipeline.declaration import contract
+from smartcart_pipeline.declaration import contract, matching
 from smartcart_pipeline.declaration.declaration import Declaration
 from smartcart_pipeline.engines.engine import Engine
 from smartcart_pipeline.exports import (
@@ -20,8 +21,15 @@ from smartcart_pipeline.exports import (
     transcoding,
 )
 from smartcart_pipeline.exports.as_of import day_of_delivery, stated_day
-from smartcart_pipeline.exports.inspecting import find_synonyms, inspect_export, tell_left_out, tell_skipped
+from smartcart_pipeline.exports.inspecting import (
+    find_synonyms,
+    inspect_export,
+    tell_by_sight,
+    tell_left_out,
+    tell_skipped,
+)
 from smartcart_pipeline.exports.reading import read_export, tell_defaults, tell_numbers
+from smartcart_pipeline.exports.reading_duckdb import Readings
 from smartcart_pipeline.orchestration.assets import makes
 from smartcart_pipeline.orchestration.faults import naming_the_fault
 from smartcart_pipeline.orchestration.io_manager import DELIVERED_ROWS, NOTE, SYNONYMS
@@ -34,6 +42,8 @@ from smartcart_pipeline.storage.models import Record, read_record
 
 # So many new columns are named at once.
 NAMED = 5
+# Which texts were read as categories that are written otherwise, in the metadata, and so many of a column at most.
+CATEGORIES, SHOWN = "categories_by_sight", 100
 
 
 @makes(
@@ -46,6 +56,7 @@ NAMED = 5
             dates,
             header,
             inspecting,
+            matching,
             numerals,
             reading_duckdb,
             transcoding,
@@ -76,6 +87,8 @@ def raw_customers(
             *tell_defaults(export, readings),
             *_tell_new(frame, lake, read_record(home)),
             *([tell_left_out(export)] if export.left_out else []),
+            *([by_sight] if (by_sight := tell_by_sight(export, declaration.contract)) else []),
+            *(each.evidence for each in readings.categories.values()),
         ]
     synonyms = find_synonyms(export, declaration.contract)
     yield dg.Output(
@@ -84,6 +97,7 @@ def raw_customers(
         metadata={
             **({NOTE: " ".join(notes)} if notes else {}),
             **({SYNONYMS: dg.MetadataValue.json(synonyms)} if synonyms else {}),
+            **({CATEGORIES: dg.MetadataValue.json(_shorten(readings))} if readings.categories else {}),
             "export": dg.MetadataValue.path(export.path),
             "content_hash": export.content_hash,
             DELIVERED_ROWS: export.rows,
@@ -96,6 +110,11 @@ def raw_customers(
         },
         data_version=dg.DataVersion(export.content_hash[:12]),
     )
+
+
+def _shorten(readings: Readings) -> dict[str, dict[str, str]]:
+    """Which texts were read as which categories, by header; the first of them."""
+    return {each.header: dict(islice(each.meant.items(), SHOWN)) for each in readings.categories.values()}
 
 
 def _tell_new(frame: nw.LazyFrame[Any], lake: Lake, record: Record) -> Iterator[str]:
