@@ -130,7 +130,7 @@ REFUSED: dict[str, tuple[Callable[[Table], Table], str]] = {
         lambda table: table.assign(
             Income=[f"{float(text):,.0f}".replace(",", ".") if text else "" for text in table.Income]
         ),
-        r"nothing says whether '[0-9.]+' in column Income .* customProperties",
+        r"nothing says whether '[0-9.]+' in column Income .*customProperties",
     ),
     "both orders": (
         lambda table: table.assign(
