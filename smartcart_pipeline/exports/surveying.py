@@ -275,6 +275,7 @@ COUNTED = {
     "bits": f"count(*) FILTER ({NUMBER} IN (0, 1))",
     "yes": f"count(*) FILTER (lower({{v}}) IN {YES})",
     "no": f"count(*) FILTER (lower({{v}}) IN {NO})",
+    "points": "count(*) FILTER (contains({v}, '.'))",
     "padded": "count(*) FILTER (regexp_matches({v}, '^[+-]?0[0-9]'))",
     "decimals": "coalesce(max(length(regexp_extract({v}, '^[+-]?[0-9]*[.]([0-9]*[1-9])0*$', 1))), 0)",
     "length": "coalesce(max(length({v})), 0)",
@@ -333,6 +334,9 @@ def _tell_kind(rows: Delivered, column: Measured, found: Mapping[str, Any], deli
         column = replace(column, kind="flag")
     elif found["bits"] == present and column.distinct > 1 and not is_padded:
         column = replace(column, kind="flag", is_numeric_flag=True)
+    elif found["numbers"] >= enough and not is_padded and found["points"]:
+        # The point may stand between thousands.
+        column = _measure_numbers(rows, column, delimiter)
     elif found["numbers"] >= enough and not is_padded:
         column = replace(column, kind="whole" if found["wholes"] >= enough else "decimal")
     elif found["dates"] > present / 2:
