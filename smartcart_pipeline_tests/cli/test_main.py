@@ -370,9 +370,10 @@ def bad_rows(customers: pd.DataFrame) -> pd.DataFrame:
     return customers
 
 
-def month_first(customers: pd.DataFrame) -> pd.DataFrame:
+def in_both_orders(customers: pd.DataFrame) -> pd.DataFrame:
     dates = pd.to_datetime(customers["Dt_Customer"], format=DATES)
-    return customers.assign(Dt_Customer=dates.dt.strftime("%m-%d-%Y"))
+    day_first = dates.dt.strftime(DATES)
+    return customers.assign(Dt_Customer=day_first.where(customers.index % 2 == 0, dates.dt.strftime("%m-%d-%Y")))
 
 
 def all_alike(customers: pd.DataFrame) -> pd.DataFrame:
@@ -420,9 +421,9 @@ BAD_EXPORTS: dict[str, tuple[Change, list[str]]] = {
     "two customers": (lambda customers: customers.head(2), ["Only 2 customers are left after cleaning"]),
     "no differences": (all_alike, ["The customers of this export do not differ in any feature", "Deliver an export"]),
     "no incomes": (lambda customers: customers.assign(Income=""), ["Income is missing in every row"]),
-    "month-first dates": (
-        month_first,
-        ["{path}: the dates in column Dt_Customer read month first", "Deliver them as day-month-year (04-09-2012)"],
+    "dates in both orders": (
+        in_both_orders,
+        ["{path}: the dates in column Dt_Customer are written in two ways", "Deliver them all in one way"],
     ),
     "no dates": (
         lambda customers: customers.assign(Dt_Customer="soon"),
