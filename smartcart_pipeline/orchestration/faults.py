@@ -17,6 +17,18 @@ AT_FAULT = "at_fault"
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
 
 
+def has_stopped(check: dg.AssetCheckEvaluation) -> bool:
+    """Whether a check has stopped its run: it failed, and did not only warn.
+
+    Args:
+        check: What it found.
+
+    Returns:
+        Whether it did.
+    """
+    return bool(not check.passed and check.blocking and check.severity is dg.AssetCheckSeverity.ERROR)
+
+
 @contextmanager
 def naming_the_fault() -> Iterator[None]:
     """Turn a fault that is not the pipeline's into a failure with its message, without a retry or a traceback."""

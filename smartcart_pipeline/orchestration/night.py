@@ -266,12 +266,14 @@ def _watched(quiet: bool) -> Iterator[None]:
 
 
 def _why(result: dg.ExecuteInProcessResult) -> str:
+    from smartcart_pipeline.orchestration.faults import has_stopped  # noqa: PLC0415  (a run has imported it)
+
     published = any(event.is_step_success and event.step_key == "warehouse" for event in result.all_events)
     kept = "The warehouse of this run is published." if published else "What was published before is unchanged."
     stopped = [
         f"check {check.check_name} of {check.asset_key.path[-1]}: {(check.description or '').rstrip('.')}."
         for check in result.get_asset_check_evaluations()
-        if not check.passed and check.blocking and check.severity is dg.AssetCheckSeverity.ERROR
+        if has_stopped(check)
     ]
     if stopped:
         return f"the run was stopped by {' '.join(stopped)} {kept} Details: `smartcart dev`, run {result.run_id[:8]}."

@@ -29,6 +29,7 @@ from smartcart_pipeline.orchestration.automation import (
     nightly_refresh,
     settings_of,
 )
+from smartcart_pipeline.orchestration.faults import has_stopped
 from smartcart_pipeline.segmentation.drift import DRIFTED
 from smartcart_pipeline.storage.arrivals import arrivals
 from smartcart_pipeline.storage.home import Home
@@ -314,11 +315,7 @@ def _night(events: Events) -> Night | None:
 
 def _tell_failed(run: dg.DagsterRun, events: Events, fault: FaultError | None, at: datetime, home: Home) -> Message:
     export = Path(settings_of(run).get("input") or events.made.get("raw_customers", {}).get("export") or "export")
-    broken = {
-        name: check
-        for name, check in events.checks.items()
-        if not check.passed and check.blocking and check.severity is dg.AssetCheckSeverity.ERROR
-    }
+    broken = {name: check for name, check in events.checks.items() if has_stopped(check)}
     if isinstance(fault, ExportError):
         rejected = broken.get(("cleaned", "few_rejected"))
         why = _say_rejected(rejected, events) if rejected else str(fault)

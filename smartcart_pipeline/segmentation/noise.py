@@ -6,8 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from smartcart_pipeline.declaration.recipe import Recipe
+from smartcart_pipeline.segmentation import scaling
 from smartcart_pipeline.segmentation.agreement import predict_pairs, recover
 from smartcart_pipeline.segmentation.components import fit_components
+from smartcart_pipeline.segmentation.hands import Hands
+from smartcart_pipeline.segmentation.scaling import Scaler
 from smartcart_pipeline.segmentation.silhouette import mean_silhouettes
 
 # Of each candidate k; the verdict on the segments looks closer.
@@ -46,6 +50,22 @@ class Space:
             Those.
         """
         return Space(self.values[customers], self.sources)
+
+
+def gather(hands: Hands, sample: Any, recipe: Recipe, scaler: Scaler) -> Space:
+    """Sampled customers in all that a model sees.
+
+    Args:
+        hands: The engine.
+        sample: Customers from `describe_customers`.
+        recipe: Which features the model sees.
+        scaler: What it standardises by.
+
+    Returns:
+        Those, in the order of their ids.
+    """
+    encoded = scaling.encode_features(sample, recipe).sort("customer_id")
+    return Space(scaling.standardise_values(hands.array(encoded, recipe.names), scaler), recipe.sources)
 
 
 def shuffle(space: Space, random: np.random.Generator) -> np.ndarray:

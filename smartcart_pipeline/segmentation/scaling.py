@@ -311,9 +311,24 @@ def standardise_values(values: np.ndarray, scaler: Scaler) -> np.ndarray:
     Returns:
         The same, within the fences and standardised.
     """
-    lower, upper = zip(*(scaler.fences.get(name, (-np.inf, np.inf)) for name in scaler.features), strict=True)
-    standardised: np.ndarray = (values.clip(lower, upper) - np.array(scaler.mean)) / np.array(scaler.scale)
+    inside = fence_values(values, scaler.features, scaler.fences)
+    standardised: np.ndarray = (inside - np.array(scaler.mean)) / np.array(scaler.scale)
     return standardised
+
+
+def fence_values(values: np.ndarray, names: Sequence[str], fences: Fences) -> np.ndarray:
+    """Let what lies beyond a fence count as lying there, of customers in memory.
+
+    Args:
+        values: Customers from `encode_features`, shape (customers, features), float64.
+        names: The features.
+        fences: From `fit_fences`.
+
+    Returns:
+        The same, within the fences.
+    """
+    lower, upper = zip(*(fences.get(name, (-np.inf, np.inf)) for name in names), strict=True)
+    return values.clip(lower, upper)
 
 
 def _counted(name: str, fences: Fences) -> nw.Expr:

@@ -18,12 +18,12 @@ from typing import Any, Literal
 import numpy as np
 
 from smartcart_pipeline.declaration.recipe import Recipe
-from smartcart_pipeline.segmentation import Rows, scaling
+from smartcart_pipeline.segmentation import Rows, clustering, noise, scaling
 from smartcart_pipeline.segmentation.agreement import recover
 from smartcart_pipeline.segmentation.hands import Hands
 from smartcart_pipeline.segmentation.model import SegmentModel
 from smartcart_pipeline.segmentation.noise import Space, fit, hold_halves, place, shuffle
-from smartcart_pipeline.segmentation.scaling import Scaler, fit_fences
+from smartcart_pipeline.segmentation.scaling import fit_fences
 from smartcart_pipeline.segmentation.selection import choose_k, evaluate_candidates
 from smartcart_pipeline.segmentation.silhouette import mean_silhouettes
 from smartcart_pipeline.segmentation.threads import alone
@@ -172,11 +172,9 @@ def gather(hands: Hands, sample: Any, model: SegmentModel) -> tuple[Space, np.nd
     Returns:
         The customers in all that it sees; on its components, shape (customers, 3); and their clusters by it.
     """
-    encoded = scaling.encode_features(sample, model.features).sort("customer_id")
-    values = scaling.standardise_values(hands.array(encoded, model.features.names), model.scaler)
-    points = values @ model.components.loadings.T
-    distances = ((points[:, None] - model.centroids) ** 2).sum(axis=2)
-    return Space(values, model.features.sources), points, distances.argmin(axis=1)
+    space = noise.gather(hands, sample, model.features, model.scaler)
+    points = space.values @ model.components.loadings.T
+    return space, points, clustering.nearest_labels(points, model.centroids)
 
 
 def _silhouette(values: np.ndarray, labels: np.ndarray) -> float:
@@ -238,12 +236,10 @@ def stand_apart(values: np.ndarray, recipe: Recipe) -> Space:
     """
     places = [recipe.names.index(name) for name in recipe.fenced]
     fences = fit_fences(values[:, places], recipe.fenced, recipe.fences) if recipe.fences else {}
-    nothing, one = (0.0,) * len(recipe.names), (1.0,) * len(recipe.names)
-    inside = scaling.standardise_values(values, Scaler(recipe.names, nothing, one, fences))
+    inside = scaling.fence_values(values, recipe.names, fences)
     deviations = inside.std(axis=0)
     scale = np.where(deviations > 0, deviations, 1.0) / np.array(recipe.factors)
-    scaler = Scaler(recipe.names, tuple(inside.mean(axis=0)), tuple(scale))
-    return Space(scaling.standardise_values(inside, scaler), recipe.sources)
+    return Space((inside - inside.mean(axis=0)) / scale, recipe.sources)
 
 
 def examine_afresh(values: np.ndarray, recipe: Recipe, seed: int) -> tuple[Structure, np.ndarray]:

@@ -84,27 +84,18 @@ def cleaning_rules(
     yield dg.Output(rejected.sort("line_number"), "rejected_customers")
     kept = lake.read("cleaned")
     drawn = engine.keep(sampling.sample_customers(engine, kept, settings.sample_customers, settings.seed))
-    described = feature_verbs.describe_customers(kept, declaration)
-    fences = _fence(engine, described, feature_verbs.describe_customers(drawn, declaration), declaration.recipe)
+    fences, fenced = _fence(engine, kept, drawn, declaration)
     suspicious = _tell_placeholders(engine, drawn, declaration)
     figures = {"as_of_date": day, **named, **maxima, **fences, "placeholders": suspicious or None}
-    yield dg.Output(
-        Fitted([figures], _name_sources(raw_customers, described, figures, declaration.recipe)), "cleaning_figures"
-    )
+    delivered_figures = _name_sources(raw_customers, figures, declaration.recipe)
+    yield dg.Output(Fitted([figures], [delivered_figures, *fenced]), "cleaning_figures")
 
 
-def _name_sources(raw: Frame, described: Frame, figures: Mapping[str, Any], recipe: Recipe) -> list[Frame]:
-    """The columns that the figures are of, named like them; the recipe alone says what is too much."""
+def _name_sources(raw: Frame, figures: Mapping[str, Any], recipe: Recipe) -> Frame:
+    """The delivered columns that figures are of, named like them; the recipe alone says what is too much."""
     medians = [nw.col(name).alias(f"{name}_median") for name in recipe.impute]
     maxima = [nw.lit(1).alias(name) for name in figures if name.startswith("max_")]
-    delivered = raw.select(nw.col(recipe.newest or KEY).alias("as_of_date"), *medians, *maxima)
-    sides = [
-        nw.col(name).alias(side)
-        for name in recipe.fenced
-        for side in (f"{name}_lower", f"{name}_upper", f"{name}_beyond")
-        if side in figures
-    ]
-    return [delivered, *([described.select(*sides)] if sides else [])]
+    return raw.select(nw.col(recipe.newest or KEY).alias("as_of_date"), *medians, *maxima)
 
 
 def _tell_placeholders(engine: Engine, drawn: Frame, declaration: Declaration) -> str:
@@ -119,10 +110,17 @@ def _tell_placeholders(engine: Engine, drawn: Frame, declaration: Declaration) -
     return " ".join(placeholders.tell_placeholder(row, columns[row["column"]].header) for row in found)
 
 
-def _fence(engine: Engine, described: Frame, sampled: Frame, recipe: Recipe) -> dict[str, float | int | None]:
-    """Beyond which numbers a value is far out, by a sample of the customers, and how many of all have such a value."""
+def _fence(
+    engine: Engine, kept: Frame, drawn: Frame, declaration: Declaration
+) -> tuple[dict[str, float | int | None], list[Frame]]:
+    """Beyond which numbers a value is far out, by a sample, and how many of all customers have such a value.
+
+    Beside these figures the columns that they are of, named like them; nothing of a recipe without fences.
+    """
+    recipe = declaration.recipe
     if not recipe.fences or not recipe.fenced:
-        return {}
+        return {}, []
+    described, sampled = (feature_verbs.describe_customers(each, declaration) for each in (kept, drawn))
     fences = scaling.fit_fences(engine.array(sampled.sort(KEY), recipe.fenced), recipe.fenced, recipe.fences)
     counts = [scaling.beyond(name, each).alias(name) for name, each in fences.items()]
     [beyond] = engine.rows(described.select(*counts)) if counts else [{}]
@@ -130,7 +128,7 @@ def _fence(engine: Engine, described: Frame, sampled: Frame, recipe: Recipe) -> 
     for name in recipe.fenced:
         lower, upper = fences.get(name, (None, None))
         figures |= {f"{name}_lower": lower, f"{name}_upper": upper, f"{name}_beyond": beyond.get(name, 0)}
-    return figures
+    return figures, [described.select(*[nw.col(each.rpartition("_")[0]).alias(each) for each in figures])]
 
 
 @makes("prepare", {"features": (contract, feature_verbs)})
