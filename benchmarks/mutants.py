@@ -39,13 +39,16 @@ AT_ONCE = 2
 COPIED = (PACKAGE, TESTS, *map(Path, ("data/smartcart_customers.csv", "docs", "pyproject.toml", "dagster.yaml")))
 # Modules that are tested under another's name.
 TESTED_IN = {
-    "csv_text": ("inspecting", "bounded_exports"),
-    "inspecting": ("inspecting", "bounded_exports"),
+    "csv_text": ("inspecting", "bounded_exports", "around_the_rows"),
+    "header": ("inspecting", "around_the_rows"),
+    "inspecting": ("inspecting", "bounded_exports", "around_the_rows"),
+    "nameless": ("around_the_rows",),
     "reading": ("reading_duckdb", "spark"),
-    "reading_duckdb": ("reading_duckdb", "bounded_exports"),
+    "reading_duckdb": ("reading_duckdb", "bounded_exports", "around_the_rows"),
     "reading_spark": ("spark",),
     "server_records": ("record_server",),
-    "workbook_cells": ("workbook",),
+    "transcoding": ("around_the_rows",),
+    "workbook_cells": ("workbook", "around_the_rows"),
 }
 # These start clusters, servers and whole nights, so they run for mutants of their own module only.
 SLOW = ("access", "apart", "damage", "macros", "odd_paths", "record_server", "run_lock", "run_records", "spark")

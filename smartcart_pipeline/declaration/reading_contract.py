@@ -10,7 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from smartcart_pipeline.declaration.columns import TYPES, WHOLE, SqlType, name_of_header, narrowest, why_no_name
-from smartcart_pipeline.declaration.contract import KEY, ROW_NUMBER, Contract, DeliveredColumn
+from smartcart_pipeline.declaration.contract import (
+    KEY,
+    NUMBER_FORMAT,
+    NUMBERS_WRITTEN,
+    ROW_NUMBER,
+    Contract,
+    DeliveredColumn,
+)
 from smartcart_pipeline.declaration.files import load, nearest, refusal, tell_invalid, unknown_keys
 from smartcart_pipeline.declaration.reading_promises import Promise, read_promise, why_no_rule
 
@@ -230,7 +237,7 @@ def _read_property(place: str, number: int, part: Any) -> tuple[DeliveredColumn,
         promise = read_promise(place, part, kinds)
     if part.semanticType == "measure" or (part.semanticType == "dimension" and part.transformLogic):
         faults.append(f"{place}.semanticType is {part.semanticType!r}: what is computed is no column of a file")
-    rounded, synonyms, wrong = _read_custom(place, part, kinds)
+    rounded, written, synonyms, wrong = _read_custom(place, part, kinds)
     synonyms = [*(entry.synonym for entry in part.synonyms or []), *synonyms]
     if not all(synonyms):
         faults.append(f"{place}.synonyms: a synonym is empty")
@@ -249,6 +256,7 @@ def _read_property(place: str, number: int, part: Any) -> tuple[DeliveredColumn,
         header=header,
         synonyms=tuple(dict.fromkeys(one for one in synonyms if one and one != header)),
         is_rounded=rounded,
+        written=written or promise.written,
         classification=part.classification or "",
     )
     return column, [*faults, *promise.faults, *wrong]
@@ -279,9 +287,9 @@ def _choose_type(physical: str | None, kinds: tuple[SqlType, ...], least: Any, m
     return "BIGINT" if least is None or most is None else narrowest(max(abs(least), abs(most)))
 
 
-def _read_custom(place: str, part: Any, kinds: tuple[SqlType, ...]) -> tuple[bool, list[str], list[str]]:
-    """Of the custom properties those that are ours: whether numbers are rounded, synonyms, and what is wrong."""
-    faults, synonyms, rounded = [], [], False
+def _read_custom(place: str, part: Any, kinds: tuple[SqlType, ...]) -> tuple[bool, str, list[str], list[str]]:
+    """Of the custom properties ours: whether numbers are rounded, how they are written, synonyms, and what is wrong."""
+    faults, synonyms, rounded, written = [], [], False, ""
     for custom in part.customProperties or []:
         said, value = str(custom.property), custom.value
         if said == ROUNDING and value != "nearest":
@@ -290,13 +298,21 @@ def _read_custom(place: str, part: Any, kinds: tuple[SqlType, ...]) -> tuple[boo
             faults.append(f"{place}.customProperties: {ROUNDING} is for integers only")
         elif said == ROUNDING:
             rounded = True
+        elif said == NUMBER_FORMAT and value not in NUMBERS_WRITTEN:
+            faults.append(
+                f"{place}.customProperties: {NUMBER_FORMAT} is {value!r}: expected one of {', '.join(NUMBERS_WRITTEN)}"
+            )
+        elif said == NUMBER_FORMAT and kinds[0] not in (*WHOLE, "DOUBLE"):
+            faults.append(f"{place}.customProperties: {NUMBER_FORMAT} is for numbers only")
+        elif said == NUMBER_FORMAT:
+            written = value
         elif said == SYNONYMS and not (isinstance(value, list) and all(isinstance(one, str) for one in value)):
             faults.append(f"{place}.customProperties: {SYNONYMS} is {value!r}: expected a list of texts")
         elif said == SYNONYMS:
             synonyms += value
-        elif near := difflib.get_close_matches(said, (ROUNDING, SYNONYMS), n=1, cutoff=MISSPELT):
+        elif near := difflib.get_close_matches(said, (ROUNDING, SYNONYMS, NUMBER_FORMAT), n=1, cutoff=MISSPELT):
             faults.append(f"{place}.customProperties: {said!r} is not known (nearest: {near[0]})")
-    return rounded, synonyms, faults
+    return rounded, written, synonyms, faults
 
 
 def _judge_together(columns: list[DeliveredColumn], parts: list[Any]) -> Iterator[str]:

@@ -5,11 +5,13 @@ Each is read, or refused by name: nobody shall count on a rule that is not looke
 """
 
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from smartcart_pipeline.declaration.columns import WHOLE, SqlType
+from smartcart_pipeline.declaration.contract import MISSING
 from smartcart_pipeline.declaration.files import nearest
 
 BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
@@ -31,8 +33,6 @@ INTEGER_FORMATS: dict[str, tuple[int | None, int | None]] = {
 # All numbers with decimals are kept as those of 64 bits, which hold the others.
 NUMBER_FORMATS = ("f32", "f64")
 UTC = ("UTC", "Etc/UTC")
-# What reading takes for a missing value, in small letters.
-MISSING = ("", "na", "n/a", "nan", "null", "none")
 METRICS = ("nullValues", "missingValues", "duplicateValues", "invalidValues")
 OPERATORS = (
     "mustBe", "mustNotBe", "mustBeGreaterThan", "mustBeGreaterOrEqualTo", "mustBeLessThan", "mustBeLessOrEqualTo",
@@ -54,6 +54,7 @@ class Promise:
         shortest: How many characters a text has at least.
         longest: How many it has at most.
         values: All there may be; empty where any may.
+        written: In which order the parts of a date stand; empty where the file shall say so.
         faults: What is wrong with it, each with its place.
     """
 
@@ -64,6 +65,7 @@ class Promise:
     shortest: int | None = None
     longest: int | None = None
     values: tuple[str, ...] = ()
+    written: str = ""
     faults: list[str] = field(default_factory=list)
 
     def at_least(self, least: float | None) -> None:
@@ -130,8 +132,8 @@ def _read_option(place: str, option: str, value: Any, kinds: tuple[SqlType, ...]
             promise.shortest = value
         else:
             promise.longest = value
-    elif option == "format" and is_number:
-        yield from _read_number_format(place, value, kinds, promise)
+    elif option == "format" and (is_number or kinds[0] == "DATE"):
+        yield from (_read_number_format if is_number else _read_date_format)(place, value, kinds, promise)
     elif option == "defaultTimezone" and value not in UTC:
         yield f"{place} is {value!r}: days are counted in UTC here, and in no other zone"
     elif option not in ("timezone", "defaultTimezone"):
@@ -170,6 +172,21 @@ def _read_number_format(place: str, value: Any, kinds: tuple[SqlType, ...], prom
         least, most = INTEGER_FORMATS[value]
         promise.at_least(least)
         promise.at_most(most)
+
+
+def _read_date_format(place: str, value: Any, _: tuple[SqlType, ...], promise: Promise) -> Iterator[str]:
+    promise.written = _order_of_date(value)
+    if not promise.written:
+        yield f"{place} is {value!r}: expected a pattern of day, month and year such as dd/MM/yyyy or MM/dd/yyyy"
+
+
+def _order_of_date(value: Any) -> str:
+    """In which order a pattern of the standard has the parts of a date; nothing of what is none."""
+    letters = re.findall("[yu]+|M+|d+", value) if isinstance(value, str) else []
+    order = "".join(part[0].replace("u", "y") for part in letters)
+    if sorted(order) == ["M", "d", "y"] and max(map(len, letters)) > 2 and "MMM" in letters[order.index("M")]:
+        return "month names"
+    return {"dMy": "day-first", "Mdy": "month-first", "yMd": "ISO"}.get(order, "")
 
 
 def _read_values(place: str, values: list[Any], kinds: tuple[SqlType, ...], promise: Promise) -> Iterator[str]:

@@ -9,7 +9,7 @@ from smartcart_pipeline.declaration.tables import SCHEMAS
 if TYPE_CHECKING:
     import duckdb
 
-YES, NO = ("true", "yes", "t", "y"), ("false", "no", "f", "n")
+YES, NO = ("true", "yes", "t", "y", "on"), ("false", "no", "f", "n", "off")
 # Yes and no are 1 and 0.
 INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "BOOLEAN")
 
@@ -59,9 +59,10 @@ def boolean(value: str) -> str:
     Returns:
         An expression (BOOLEAN), null where it is neither.
     """
-    yes, no = (", ".join(map(literal, words)) for words in ((*YES, "1", "1.0"), (*NO, "0", "0.0")))
-    text = f"lower(trim(CAST({value} AS VARCHAR)))"
-    return f"CASE WHEN {text} IN ({yes}) THEN true WHEN {text} IN ({no}) THEN false END"
+    said = {"true": (*YES, "1", "1.0"), "false": (*NO, "0", "0.0")}
+    # Word by word: a list this long is made a join, after which DuckDB writes rows in any order.
+    cases = " ".join(f"WHEN {literal(word)} THEN {meant}" for meant, words in said.items() for word in words)
+    return f"CASE lower(trim(CAST({value} AS VARCHAR))) {cases} END"
 
 
 def see_all(connection: "duckdb.DuckDBPyConnection", database: str) -> None:

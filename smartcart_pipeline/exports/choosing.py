@@ -601,6 +601,8 @@ def _rejected(one: Taken, rows: int) -> int:
 
 
 def _tell_file(survey: Survey) -> Iterator[str]:
+    if survey.skipped:
+        yield f"The header was found in line {survey.skipped + 1:,}: what stands above it describes no customer."
     if survey.rows < 200:
         yield f"{survey.rows:,} customers are few to find segments among: 200 or more are better."
     if survey.malformed:

@@ -10,6 +10,7 @@ import io
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -38,17 +39,25 @@ class Survey:
 
     Attributes:
         start: The first piece of it.
+        size: How many bytes it has.
         encoding: `utf-8` or `latin-1`.
         lines: How many lines it has.
         line_end: What ends them; a carriage return and a line feed count as a line feed.
+        ended: How many lines it has where every line feed and every carriage return, or both together, ends one.
+        is_mixed: Whether there are line ends of several kinds, be it within values.
         has_c1_controls: Whether it has bytes that are no letters in Latin-1.
+        damaged_line: The line where it ceases to be UTF-8 that has had letters in UTF-8 before; 0 where there is none.
     """
 
     start: bytes = b""
+    size: int = 0
     encoding: str = "utf-8"
     lines: int = 0
     line_end: LineEnd = "\n"
+    ended: int = 0
+    is_mixed: bool = False
     has_c1_controls: bool = False
+    damaged_line: int = 0
 
 
 class Line(NamedTuple):
@@ -82,68 +91,108 @@ def open_text(path: Path, gzipped: bool) -> gzip.GzipFile | io.BufferedReader:
     return gzip.open(path) if gzipped else path.open("rb")
 
 
-def survey_text(path: Path, gzipped: bool) -> Survey:
-    """Read a text once from its beginning to its end.
+def read_pieces(path: Path, gzipped: bool) -> Iterator[bytes]:
+    """Read the bytes of a text.
 
     Args:
         path: The file.
         gzipped: Whether it is compressed.
 
-    Returns:
-        What was found out.
+    Yields:
+        Pieces of it.
 
     Raises:
-        ExportError: If a line is longer than any line of an export, or the text is out of proportion to the file.
+        ExportError: If the text is out of proportion to the file.
     """
-    survey, size, unended = Survey(), 0, 0
-    feeds, returns, end = 0, 0, b""
+    size = 0
     most = max(UNFOLDED_UNASKED, MAX_UNFOLDING * path.stat().st_size) if gzipped else None
-    decoder = codecs.getincrementaldecoder("utf-8")(errors="strict")
     with open_text(path, gzipped) as text:
-        while chunk := text.read(CHUNK):
-            survey.start = survey.start or chunk
-            feeds, returns = feeds + chunk.count(b"\n"), returns + chunk.count(b"\r")
-            survey.has_c1_controls = survey.has_c1_controls or bool(not chunk.isascii() and C1_CONTROLS.search(chunk))
-            if survey.encoding == "utf-8":
-                survey.encoding = _still_utf8(decoder, chunk)
-            size, end = size + len(chunk), chunk[-1:]
+        while piece := text.read(CHUNK):
+            size += len(piece)
             if most is not None and size > most:
                 raise ExportError(
                     f"{path}: the compressed file of {path.stat().st_size:,} bytes holds more than {most:,} bytes of "
                     "text, as no export of customers does: most of it is one and the same again and again, like blank "
                     "lines. Deliver the export without them, or not compressed."
                 )
-            unended = _unended(chunk, unended)
-            if unended > MAX_LINE_BYTES:
-                raise ExportError(
-                    f"{path}: line {(feeds or returns) + 1:,} is longer than {MAX_LINE_BYTES:,} bytes: this is no text "
-                    "with a line for each customer. Deliver the export again."
-                )
-    if survey.encoding == "utf-8":
-        survey.encoding = _still_utf8(decoder, b"", final=True)
+            yield piece
+
+
+def survey_text(path: Path, pieces: Iterable[bytes]) -> Survey:
+    """Look at a text once from its beginning to its end.
+
+    Args:
+        path: The file.
+        pieces: Its bytes.
+
+    Returns:
+        What was found out.
+
+    Raises:
+        ExportError: If a line is longer than any line of an export.
+    """
+    survey, unended = Survey(), 0
+    feeds, returns, pairs, end = 0, 0, 0, b""
+    letters = _Letters()
+    for piece in pieces:
+        if len(survey.start) < CHUNK:
+            survey.start += piece
+        letters.look_at(piece, feeds or returns)
+        feeds, found = feeds + piece.count(b"\n"), piece.count(b"\r")
+        # Most texts have none, and looking for two letters takes longest.
+        pairs += (piece.count(b"\r\n") if found else 0) + (end == b"\r" and piece.startswith(b"\n"))
+        returns += found
+        survey.has_c1_controls = survey.has_c1_controls or bool(not piece.isascii() and C1_CONTROLS.search(piece))
+        survey.size, end = survey.size + len(piece), piece[-1:] or end
+        unended = _unended(piece, unended)
+        if unended > MAX_LINE_BYTES:
+            raise ExportError(
+                f"{path}: line {(feeds or returns) + 1:,} is longer than {MAX_LINE_BYTES:,} bytes: this is no text "
+                "with a line for each customer. Deliver the export again."
+            )
+    letters.look_at(b"", feeds or returns, final=True)
+    survey.encoding, survey.damaged_line = letters.encoding, letters.damaged_line
     survey.line_end = "\n" if feeds or not returns else "\r"
     survey.lines = (feeds or returns) + (end != survey.line_end.encode())
+    survey.ended = feeds + returns - pairs + (end not in (b"\n", b"\r"))
+    survey.is_mixed = sum(map(bool, (feeds - pairs, returns - pairs, pairs))) > 1
     return survey
 
 
-def _unended(chunk: bytes, unended: int) -> int:
-    """How many bytes at least of the line that is under way have been read, where that is many."""
+def _unended(piece: bytes, unended: int) -> int:
+    """How many bytes at least of the line that is under way have been read; of a longer one, where that is too long."""
     longest = 0
-    for start in range(0, len(chunk), BLOCK):
-        unended = 0 if LINE_END.search(chunk, start, start + BLOCK) else unended + BLOCK
+    for start in range(0, len(piece), BLOCK):
+        size = min(BLOCK, len(piece) - start)
+        unended = 0 if LINE_END.search(piece, start, start + BLOCK) else unended + size
         longest = max(longest, unended)
     return longest if longest > MAX_LINE_BYTES else unended
 
 
-def _still_utf8(decoder: codecs.IncrementalDecoder, chunk: bytes, final: bool = False) -> str:
-    try:
-        decoder.decode(chunk, final)
-    except UnicodeDecodeError:
-        return "latin-1"
-    return "utf-8"
+class _Letters:
+    """Whether the letters of a text are UTF-8, as far as it has been looked at."""
+
+    def __init__(self) -> None:
+        self.encoding, self.damaged_line = "utf-8", 0
+        self.decoder = codecs.getincrementaldecoder("utf-8")(errors="strict")
+        self.has_letters = False
+
+    def look_at(self, piece: bytes, lines: int, final: bool = False) -> None:
+        """Look at a piece that so many lines end before."""
+        if self.encoding != "utf-8":
+            return
+        try:
+            self.decoder.decode(piece, final)
+            self.has_letters = self.has_letters or not piece.isascii()
+        except UnicodeDecodeError as error:
+            self.encoding, good = "latin-1", error.object[: error.start]
+            if self.has_letters or not good.isascii():
+                self.damaged_line = lines + 1 + (good.count(b"\n") or good.count(b"\r"))
 
 
-def strange_lines(path: Path, gzipped: bool, line_end: LineEnd, delimiter: str, columns: int) -> Iterator[Line]:
+def strange_lines(
+    path: Path, gzipped: bool, line_end: LineEnd, delimiter: str, columns: int, skipped: int = 0
+) -> Iterator[Line]:
     """The lines of a text that are blank or have more values than the header, and its last line.
 
     Args:
@@ -152,12 +201,14 @@ def strange_lines(path: Path, gzipped: bool, line_end: LineEnd, delimiter: str, 
         line_end: What ends its lines.
         delimiter: What separates values.
         columns: How many columns the header has.
+        skipped: How many lines above the header are none of them.
 
     Yields:
         Lines in their order; the last one in any case.
     """
     with open_text(path, gzipped) as text:
-        yield from _strange_lines(_physical_lines(text, line_end), delimiter.encode(), columns)
+        lines = islice(_physical_lines(text, line_end), skipped, None)
+        yield from _strange_lines(lines, delimiter.encode(), columns, skipped)
 
 
 def _physical_lines(text: gzip.GzipFile | io.BufferedReader, line_end: LineEnd) -> Iterator[bytes]:
@@ -168,8 +219,8 @@ def _physical_lines(text: gzip.GzipFile | io.BufferedReader, line_end: LineEnd) 
             yield from (line.encode("latin-1") for line in lines)
 
 
-def _strange_lines(text: Iterable[bytes], delimiter: bytes, columns: int) -> Iterator[Line]:
-    number, size, delimiters, blank, inside = 0, 0, 0, 0, False
+def _strange_lines(text: Iterable[bytes], delimiter: bytes, columns: int, number: int) -> Iterator[Line]:
+    size, delimiters, blank, inside = 0, 0, 0, False
     for line in text:
         if not inside:
             number, size, delimiters = number + 1, 0, 0
@@ -191,6 +242,19 @@ def _strange_lines(text: Iterable[bytes], delimiter: bytes, columns: int) -> Ite
     if blank:
         yield Line(number - blank + 1, lines=blank)
     yield Line(number, size=size, is_open=inside)
+
+
+def ends_within_quotes(lines: Iterable[str], delimiter: str) -> bool:
+    """Whether a quoted value goes on after the end of one of some lines.
+
+    Args:
+        lines: Lines without what ends them.
+        delimiter: What separates values.
+
+    Returns:
+        Whether so.
+    """
+    return any(_walk(line.encode(), delimiter.encode(), inside=False)[0] for line in lines)
 
 
 def _walk(line: bytes, delimiter: bytes, inside: bool) -> tuple[bool, int, bool]:

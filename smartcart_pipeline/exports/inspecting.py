@@ -3,13 +3,11 @@
 A file is judged by what is in it, never by its name: an Excel workbook named `.csv` is a workbook.
 """
 
-import codecs
-import csv
 import difflib
 import gzip
 import hashlib
-import re
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -17,16 +15,16 @@ from typing import Literal
 
 from smartcart_pipeline.declaration.contract import Contract, DeliveredColumn
 from smartcart_pipeline.declaration.errors import CallError, ExportError, HomeError
-from smartcart_pipeline.exports.csv_text import CHUNK, LineEnd, survey_text
-from smartcart_pipeline.exports.workbook import Cells, read_workbook
+from smartcart_pipeline.exports.csv_text import CHUNK, LineEnd, ends_within_quotes
+from smartcart_pipeline.exports.header import DELIMITERS, Header, find_header, find_header_row, split_lines
+from smartcart_pipeline.exports.nameless import NamelessFile
+from smartcart_pipeline.exports.transcoding import Text, copy_text, look_at_text
+from smartcart_pipeline.exports.workbook import read_workbook
 from smartcart_pipeline.storage.arrivals import kind_of
 
-DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
 # So many columns beyond the contract are carried along at most.
 MAX_FURTHER = 200
 NAMED_HEADERS, NAMED_CHARACTERS = 3, 60
-# So many lines tell what separates values where the headers don't.
-GUESSED_LINES = 50
 
 Kind = Literal["csv", "parquet", "excel"]
 
@@ -42,12 +40,14 @@ class Export:
         headers: Its column headers, in order, without surrounding space.
         content_hash: SHA-256 of the file's bytes, in hexadecimal.
         rows: How many customers it holds; of a CSV about, by its line ends.
-        encoding: `utf-8` or `latin-1`, of a CSV.
+        encoding: `utf-8`, `latin-1`, `utf-16` or `windows-1252`, of a CSV.
         delimiter: What separates values, of a CSV.
         gzipped: Whether a CSV is compressed.
         lines: How many lines a CSV has, by what ends them.
         line_end: What ends the lines of a CSV; a carriage return and a line feed count as a line feed.
-        cells: The rows of a workbook.
+        skipped: How many lines stand above the header.
+        cells: The lines of a workbook.
+        copy: A CSV in UTF-8 and not compressed, where it cannot be read as it is.
     """
 
     path: Path
@@ -61,7 +61,19 @@ class Export:
     gzipped: bool = False
     lines: int = 0
     line_end: LineEnd = "\n"
-    cells: Cells | None = field(default=None, repr=False, compare=False)
+    skipped: int = 0
+    cells: NamelessFile | None = field(default=None, repr=False, compare=False)
+    copy: NamelessFile | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def text(self) -> tuple[Path, bool, str]:
+        """Where the text of a CSV is read, whether it is compressed there, and its encoding there."""
+        return (self.copy.path, False, "utf-8") if self.copy else (self.path, self.gzipped, self.encoding)
+
+    @property
+    def separator(self) -> str:
+        """What separates values, of a CSV; empty of other files."""
+        return self.delimiter if self.kind == "csv" else ""
 
     @property
     def further(self) -> tuple[int, ...]:
@@ -99,6 +111,20 @@ def tell_left_out(export: Export) -> str:
     )
 
 
+def tell_skipped(export: Export) -> str:
+    """What stands above the header of an export, for people.
+
+    Args:
+        export: An export whose header is not its first line.
+
+    Returns:
+        A sentence.
+    """
+    if export.skipped == 1:
+        return f"The first line of {export.path.name} stands above the header and is no customer."
+    return f"The first {export.skipped:,} lines of {export.path.name} stand above the header and are no customers."
+
+
 def hash_content(path: Path) -> str:
     """SHA-256 of a file's bytes.
 
@@ -132,13 +158,14 @@ def inspect_export(path: Path, contract: Contract) -> Export:
     if kind := kind_of(path.resolve()):
         raise CallError(f"{path}: is {kind}, no file. Name the customer export with --input.")
     export = _inspect(path, contract)
+    _require_one_look(export)
     export = replace(export, contract=contract.as_delivered(export.headers))
     _require_headers(export)
     return export
 
 
 def find_synonyms(export: Export, contract: Contract) -> dict[str, str]:
-    """Which columns came under a synonym.
+    """Which columns came under another header than the usual one: a synonym, or one that looks alike.
 
     Args:
         export: The file.
@@ -149,6 +176,49 @@ def find_synonyms(export: Export, contract: Contract) -> dict[str, str]:
     """
     both = zip(contract.columns, export.contract.columns, strict=True)
     return {usual.header: found.header for usual, found in both if found.header != usual.header}
+
+
+def find_by_sight(export: Export, contract: Contract) -> dict[str, str]:
+    """Which columns came under a header that is none of theirs as it stands, but looks like one.
+
+    Args:
+        export: The file.
+        contract: The contract, with the usual headers.
+
+    Returns:
+        The headers that the file has, by the usual ones.
+    """
+    both = zip(contract.columns, export.contract.columns, strict=True)
+    return {usual.header: found.header for usual, found in both if found.header not in usual.accepted}
+
+
+def tell_by_sight(export: Export, contract: Contract) -> str | None:
+    """Which headers were read by sight, for people.
+
+    Args:
+        export: The file.
+        contract: The contract, with the usual headers.
+
+    Returns:
+        A sentence that names the first of them; None where there are none.
+    """
+    found = find_by_sight(export, contract)
+    return tell_read("Read by sight", {header: usual for usual, header in found.items()}) if found else None
+
+
+def tell_read(said: str, meant: Mapping[str, str]) -> str:
+    """What texts of a file were taken for, for people.
+
+    Args:
+        said: How the sentence begins.
+        meant: What each text stands for.
+
+    Returns:
+        A sentence that names the first of them.
+    """
+    named = [f"'{text[:NAMED_CHARACTERS]}' for {of}" for text, of in islice(meant.items(), NAMED_HEADERS)]
+    more = ["…"] if len(meant) > NAMED_HEADERS else []
+    return f"{said}: {', '.join(named + more)}{'' if more else '.'}"
 
 
 def inspect_unknown(path: Path) -> Export:
@@ -180,10 +250,7 @@ def _inspect(path: Path, contract: Contract) -> Export:
             headers, rows = _inspect_parquet(path)
             return Export(path, contract, "parquet", headers, hash_content(path), rows)
         if start.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
-            workbook = read_workbook(path)
-            return Export(
-                path, contract, "excel", workbook.headers, hash_content(path), workbook.rows, cells=workbook.cells
-            )
+            return _inspect_workbook(path, contract)
         return _inspect_csv(path, contract, gzipped=start.startswith(b"\x1f\x8b"))
     except PermissionError:
         raise HomeError(f"{path}: not allowed to read this file. Give the pipeline's user the right to.") from None
@@ -200,75 +267,94 @@ def _inspect_parquet(path: Path) -> tuple[tuple[str, ...], int]:
         raise ExportError(f"{path}: the Parquet file is damaged ({error}). Deliver it again.") from None
 
 
+def _inspect_workbook(path: Path, contract: Contract) -> Export:
+    workbook = read_workbook(path)
+    header = find_header_row(workbook.head, contract)
+    rows = max(workbook.lines - 1 - header.skipped, 0)
+    return Export(
+        path,
+        contract,
+        "excel",
+        header.headers,
+        hash_content(path),
+        rows,
+        skipped=header.skipped,
+        cells=workbook.cells,
+    )
+
+
 def _inspect_csv(path: Path, contract: Contract, gzipped: bool) -> Export:
     try:
-        survey = survey_text(path, gzipped)
+        text = look_at_text(path, gzipped)
+        lines = split_lines(text.start)
+        header = find_header(lines, contract)
+        if contract.recognise(header.headers) or not contract.columns:
+            if header.skipped == len(lines) - 1 and text.survey.size > len(text.survey.start):
+                raise ExportError(
+                    f"{path}: the header is longer than {CHUNK:,} bytes. "
+                    "Deliver the columns of the contract, and few others."
+                )
+            text = _make_readable(path, gzipped, text, header, lines[: header.skipped])
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise ExportError(f"{path}: the compressed file is damaged or cut off ({error}). Deliver it again.") from None
-    if survey.start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        raise ExportError(f"{path}: the text is UTF-16. Save it as UTF-8 and deliver it again.")
-    encoding = "utf-8-sig" if survey.encoding == "utf-8" else survey.encoding
-    start = survey.start.decode(encoding, errors="replace")
-    line, *ended = re.split("[\r\n]", start, maxsplit=1)
-    if contract.columns:
-        delimiter = max(DELIMITERS, key=lambda candidate: len(set(_split(line, candidate)) & contract.accepted_headers))
-    else:
-        delimiter = _guess_delimiter(line, start)
-    headers = _split(line, delimiter)
-    if set(headers) & contract.accepted_headers or not contract.columns:
-        if len(survey.start) == CHUNK and not ended:
-            raise ExportError(
-                f"{path}: the header is longer than {CHUNK:,} bytes. "
-                "Deliver the columns of the contract, and few others."
-            )
-        # Latin-1 has no letters there: a text that has is of another encoding, most likely Windows-1252.
-        if survey.encoding == "latin-1" and survey.has_c1_controls:
-            raise ExportError(
-                f"{path}: the text is neither UTF-8 nor Latin-1 (it may be Windows-1252). "
-                "Save it as UTF-8 and deliver it again."
-            )
+    survey = text.survey
     return Export(
         path,
         contract,
         "csv",
-        headers,
+        header.headers,
         hash_content(path),
-        max(survey.lines - 1, 0),
-        survey.encoding,
-        delimiter,
+        max(survey.ended - 1 - header.skipped, 0),
+        text.encoding,
+        header.delimiter,
         gzipped,
         survey.lines,
         survey.line_end,
+        skipped=header.skipped,
+        copy=text.copy,
     )
 
 
-def _guess_delimiter(header: str, start: str) -> str:
-    """What separates values where no header is known: what most lines have as often as the header, most often."""
-
-    def evidence(candidate: str) -> tuple[bool, float, int, int]:
-        columns = _split(header, candidate)
-        rows = csv.reader(start.splitlines(keepends=True), delimiter=candidate, skipinitialspace=True)
-        try:
-            widths = [len(row) for row in islice(rows, GUESSED_LINES + 1) if row][1:GUESSED_LINES]
-        except csv.Error:
-            widths = []
-        alike = sum(width == len(columns) for width in widths) / max(len(widths), 1)
-        # A quotation mark within a header says that it was cut in two.
-        cut = sum('"' in column for column in columns)
-        return len(columns) > 1, alike, -cut, len(columns)
-
-    return max(DELIMITERS, key=evidence)
+def _make_readable(path: Path, gzipped: bool, text: Text, header: Header, above: list[str]) -> Text:
+    """Copy a text that DuckDB cannot read as it is."""
+    survey, is_windows = text.survey, text.codec == "cp1252"
+    if is_windows and survey.damaged_line:
+        raise ExportError(
+            f"{path}: line {survey.damaged_line:,} holds bytes that are no letter in UTF-8, as those of the letters "
+            "before it are: the text is damaged, or put together from several. Save it as UTF-8 and deliver it again."
+        )
+    # DuckDB takes lines above the header that one quoted value spans for one.
+    is_open = ends_within_quotes(above, header.delimiter)
+    if is_windows or is_open or (survey.is_mixed and above):
+        return copy_text(path, gzipped, text.codec, len(above) if is_open else 0)
+    return text
 
 
-def _split(line: str, delimiter: str) -> tuple[str, ...]:
-    try:
-        return _texts(next(csv.reader([line], delimiter=delimiter, skipinitialspace=True), []))
-    except csv.Error:  # a value too long to be a header
-        return (line.strip(),)
+def even_line_ends(export: Export) -> Export:
+    """Have the lines of a CSV all end alike.
+
+    Args:
+        export: The file.
+
+    Returns:
+        The same, to be read from a copy whose lines end with line feeds.
+
+    Raises:
+        HomeError: If there is no room for the copy.
+    """
+    text = copy_text(export.path, export.gzipped, export.encoding)
+    return replace(export, copy=text.copy, lines=text.survey.lines, line_end=text.survey.line_end)
 
 
-def _texts(cells: list[str]) -> tuple[str, ...]:
-    return tuple(str(cell).strip() for cell in cells)
+def _require_one_look(export: Export) -> None:
+    """Refuse a file of whose headers two look like one column: which of them it is, nobody can tell."""
+    for name, headers in export.contract.find_by_sight(export.headers).items():
+        if len(headers) > 1:
+            told = " and ".join(f"'{header[:NAMED_CHARACTERS]}'" for header in headers)
+            raise ExportError(
+                f"{export.path}: the headers {told} look like one column, {export.contract.by_name[name].header}. "
+                "Name the right one so, or leave the other out, and deliver the export again."
+            )
 
 
 def _require_headers(export: Export) -> None:

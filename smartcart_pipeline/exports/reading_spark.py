@@ -4,7 +4,7 @@ A Parquet file of typed columns is read by the executors, each a part of it. Wha
 Parquet file with numbers or dates set down as text, is read by DuckDB in the driver and handed over as Parquet.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import narwhals as nw
@@ -13,23 +13,24 @@ from smartcart_pipeline.declaration.contract import KEY, ROW_NUMBER, DeliveredCo
 from smartcart_pipeline.declaration.tables import declare_raw
 from smartcart_pipeline.engines.spark import TYPES, SparkEngine, quoted, text_literal
 from smartcart_pipeline.exports import reading_duckdb
+from smartcart_pipeline.exports.dates import DateReading
 from smartcart_pipeline.exports.inspecting import Export
-from smartcart_pipeline.exports.reading_duckdb import MISSING, DateReading, DateReadings, extra_columns
+from smartcart_pipeline.exports.reading_duckdb import CategoryReading, Readings, extra_columns
 
 Kinds = dict[str, str]
 
 
-def read_export(engine: SparkEngine, export: Export) -> tuple[nw.LazyFrame[Any], DateReadings]:
+def read_export(engine: SparkEngine, export: Export) -> tuple[nw.LazyFrame[Any], Readings]:
     """See `reading.read_export`; where Spark reads the file, it lies in a place that all executors see."""
     kinds = _typed_columns(export) if export.kind == "parquet" else None
     return _read_locally(engine, export) if kinds is None else _read_typed(engine, export, kinds)
 
 
-def _read_locally(engine: SparkEngine, export: Export) -> tuple[nw.LazyFrame[Any], DateReadings]:
-    frame, dates = reading_duckdb.read_export(engine.local, export)
+def _read_locally(engine: SparkEngine, export: Export) -> tuple[nw.LazyFrame[Any], Readings]:
+    frame, readings = reading_duckdb.read_export(engine.local, export)
     path = engine.shared_folder / "raw_customers.parquet"
     engine.local.write(frame, declare_raw(export.contract), path)
-    return nw.from_native(engine.session.read.parquet(str(path))), dates
+    return nw.from_native(engine.session.read.parquet(str(path))), readings
 
 
 def _typed_columns(export: Export) -> Kinds | None:
@@ -39,7 +40,8 @@ def _typed_columns(export: Export) -> Kinds | None:
     file = parquet.ParquetFile(export.path)
     kinds = {f"c{number}": _kind(field.type) for number, field in enumerate(file.schema_arrow)}
     fits = all(kinds[_position(export, column)] in _fitting(column) for column in export.contract.delivered)
-    distinct = len(set(export.headers)) == len(export.headers)
+    # Spark takes names that differ only in case for one.
+    distinct = len({header.lower() for header in export.headers}) == len(export.headers)
     return kinds if fits and distinct and "other" not in kinds.values() and file.metadata.num_rows else None
 
 
@@ -62,13 +64,17 @@ def _fitting(column: DeliveredColumn) -> tuple[str, ...]:
     return kinds.get(column.type, ("integer", "float"))
 
 
-def _read_typed(engine: SparkEngine, export: Export, kinds: Kinds) -> tuple[nw.LazyFrame[Any], DateReadings]:
+def _read_typed(engine: SparkEngine, export: Export, kinds: Kinds) -> tuple[nw.LazyFrame[Any], Readings]:
     """Three steps, each over the columns of the one before: values, typed values, and what could not be typed."""
     extras = extra_columns(export)
+    categories = reading_duckdb.read_categories(engine.local, export)
     read = [*(_position(export, column) for column in export.contract.delivered), *extras]
     headers = [f"{quoted(export.headers[int(name[1:])])} AS {name}" for name in read]
-    present = {column.name: _present(_position(export, column), kinds) for column in export.contract.delivered}
-    typed = {column.name: _typed(column, kinds[_position(export, column)]) for column in export.contract.delivered}
+    present = {column.name: _present(_position(export, column), kinds, column) for column in export.contract.delivered}
+    typed = {
+        column.name: _by_sight(column, _typed(column, kinds[_position(export, column)]), categories)
+        for column in export.contract.delivered
+    }
     numbered = [f"line_number - 1 AS {KEY}"] if ROW_NUMBER in export.contract.columns else []
     frame = (
         engine.session.read.parquet(str(export.path))
@@ -88,15 +94,15 @@ def _read_typed(engine: SparkEngine, export: Export, kinds: Kinds) -> tuple[nw.L
         for column in export.contract.delivered
         if column.type == "DATE"
     }
-    return nw.from_native(frame), dates
+    return nw.from_native(frame), Readings(dates, categories=categories)
 
 
-def _present(name: str, kinds: Kinds) -> str:
+def _present(name: str, kinds: Kinds, column: DeliveredColumn) -> str:
     """The expression for a delivered value; null where it is missing."""
     if kinds[name] == "float":  # "not a number" says that the value is missing
         return f"CASE WHEN NOT isnan({name}) THEN {name} END"
     if kinds[name] == "text":
-        missing = ", ".join(text_literal(word) for word in MISSING)
+        missing = ", ".join(text_literal(word) for word in column.missing)
         return f"CASE WHEN lower(trim({name})) NOT IN ({missing}) THEN trim({name}) END"
     return name
 
@@ -115,6 +121,15 @@ def _typed(column: DeliveredColumn, kind: str) -> str:
     if column.is_rounded:
         return rounded
     return f"CASE WHEN rint({number}) = {number} THEN {rounded} END"
+
+
+def _by_sight(column: DeliveredColumn, typed: str, categories: Mapping[str, CategoryReading]) -> str:
+    """The expression for a typed value, with categories as the contract writes them."""
+    if column.name not in categories:
+        return typed
+    meant = categories[column.name].meant.items()
+    cases = " ".join(f"WHEN {text_literal(text)} THEN {text_literal(category)}" for text, category in meant)
+    return f"CASE {typed} {cases} ELSE {typed} END"
 
 
 def _unreadable(columns: Sequence[DeliveredColumn]) -> str:

@@ -13,10 +13,14 @@ from typing import Any, Literal
 import numpy as np
 
 from smartcart_pipeline.declaration.contract import Contract, DeliveredColumn
+from smartcart_pipeline.declaration.errors import ExportError
 from smartcart_pipeline.engines.duckdb import DuckDBEngine
 from smartcart_pipeline.engines.sql import NO, YES
+from smartcart_pipeline.exports.as_of import day_of_delivery
+from smartcart_pipeline.exports.dates import read_date, settle_dates
 from smartcart_pipeline.exports.inspecting import Export
-from smartcart_pipeline.exports.reading_duckdb import read_export, readings_of
+from smartcart_pipeline.exports.numerals import PLAIN, Delivered, NumberReading, settle_numbers
+from smartcart_pipeline.exports.reading_duckdb import read_export
 
 # Up to so many rows everything is measured in all of them; beyond, kinds and correlations in about so many.
 SAMPLE_ROWS = 50_000
@@ -63,6 +67,8 @@ class Measured:
         emails: Which share of the texts are e-mail addresses.
         padded: Whether numbers begin with zeros, which reading them as numbers would lose.
         reading: How its dates are read.
+        latest: The last year that two digits of a date may stand for.
+        written: How its numbers are written.
         has_time: Whether a time of day stands behind the dates.
         is_numeric_flag: Whether yes and no are 1 and 0.
         why_unread: Why a run cannot read its values; empty where it can.
@@ -90,6 +96,8 @@ class Measured:
     emails: float = 0.0
     padded: bool = False
     reading: str = ""
+    latest: int = 0
+    written: NumberReading = PLAIN
     has_time: bool = False
     is_numeric_flag: bool = False
     why_unread: str = ""
@@ -132,6 +140,7 @@ class Survey:
         unnamed: The places, from 1, of columns without a header.
         repeated: Headers that stand several times.
         engine: Where its rows can be asked for more.
+        skipped: How many lines stand above the header.
     """
 
     rows: int
@@ -141,6 +150,7 @@ class Survey:
     unnamed: tuple[int, ...] = ()
     repeated: tuple[str, ...] = ()
     engine: DuckDBEngine = field(default_factory=DuckDBEngine, repr=False, compare=False)
+    skipped: int = 0
 
     @property
     def is_sample(self) -> bool:
@@ -246,9 +256,9 @@ def survey_export(engine: DuckDBEngine, export: Export) -> Survey:
         f"CREATE OR REPLACE TEMP TABLE sampled AS SELECT * FROM surveyed WHERE {chosen} ORDER BY line_number"
     )
     [(sampled,)] = connection.execute("SELECT count(*) FROM sampled").fetchall()
-    found = [_measure(engine, column) for column in columns]
+    found = [_measure(engine, export, column) for column in columns]
     found = _measure_all_rows(engine, found, "sampled" if rows == sampled else "surveyed")
-    return Survey(rows, malformed, sampled, tuple(_spread(engine, found)), unnamed, repeated, engine)
+    return Survey(rows, malformed, sampled, tuple(_spread(engine, found)), unnamed, repeated, engine, export.skipped)
 
 
 def _name(column: Measured) -> str:
@@ -265,6 +275,7 @@ COUNTED = {
     "bits": f"count(*) FILTER ({NUMBER} IN (0, 1))",
     "yes": f"count(*) FILTER (lower({{v}}) IN {YES})",
     "no": f"count(*) FILTER (lower({{v}}) IN {NO})",
+    "points": "count(*) FILTER (contains({v}, '.'))",
     "padded": "count(*) FILTER (regexp_matches({v}, '^[+-]?0[0-9]'))",
     "decimals": "coalesce(max(length(regexp_extract({v}, '^[+-]?[0-9]*[.]([0-9]*[1-9])0*$', 1))), 0)",
     "length": "coalesce(max(length({v})), 0)",
@@ -276,12 +287,13 @@ COUNTED_OF_TEXTS = {
     # A decimal comma or separators; a sign of money or a unit before or behind.
     "strange": "count(*) FILTER (regexp_matches({v}, '^-?[0-9][0-9. ]*,[0-9]+([.][0-9]+)?$') OR regexp_matches({v}, "
     "'^([^0-9a-zA-Z]|[A-Z]{{3}}) ?-?[0-9][0-9.,]*$|^-?[0-9][0-9.,]* ?([^0-9a-zA-Z+-]|[A-Z]{{3}})$'))",
-    "dates": "count(*) FILTER (regexp_matches({v}, '^[0-9]{{1,4}}[-/.][0-9]{{1,2}}[-/.][0-9]{{2,4}}'))",
+    "dates": "count(*) FILTER (regexp_matches({v}, '^[0-9]{{1,4}}[-/.][0-9]{{1,2}}[-/.][0-9]{{2,4}}|"
+    "^[0-9]{{1,4}}[ .-]+[^ 0-9]{{3,10}}[ ,.-]+[0-9]{{1,4}}$|^[A-Za-z]{{3,9}}[ .-]+[0-9]{{1,2}},? +[0-9]{{4}}$'))",
     "times": "count(*) FILTER (regexp_matches({v}, '[ T][0-9]{{1,2}}:[0-9]{{2}}'))",
 }
 
 
-def _measure(engine: DuckDBEngine, column: Measured) -> Measured:
+def _measure(engine: DuckDBEngine, export: Export, column: Measured) -> Measured:
     """What kind of values a column holds, by the sample."""
     v = _name(column)
     found = _count(engine, COUNTED, v)
@@ -305,7 +317,7 @@ def _measure(engine: DuckDBEngine, column: Measured) -> Measured:
         decimals=found["decimals"],
         has_time=found["times"] > found["present"] / 2,
     )
-    return _tell_kind(engine, known, found)
+    return _tell_kind(Delivered(engine, export.path, "sampled"), known, found, export.separator)
 
 
 def _count(engine: DuckDBEngine, counted: Mapping[str, str], v: str) -> dict[str, Any]:
@@ -314,7 +326,7 @@ def _count(engine: DuckDBEngine, counted: Mapping[str, str], v: str) -> dict[str
     return dict(zip(counted, answers, strict=True))
 
 
-def _tell_kind(engine: DuckDBEngine, column: Measured, found: Mapping[str, Any]) -> Measured:
+def _tell_kind(rows: Delivered, column: Measured, found: Mapping[str, Any], delimiter: str) -> Measured:
     """The column with its kind, by how many of its values are what."""
     present, enough = found["present"], OF_A_KIND * found["present"]
     is_padded = column.padded
@@ -322,12 +334,15 @@ def _tell_kind(engine: DuckDBEngine, column: Measured, found: Mapping[str, Any])
         column = replace(column, kind="flag")
     elif found["bits"] == present and column.distinct > 1 and not is_padded:
         column = replace(column, kind="flag", is_numeric_flag=True)
+    elif found["numbers"] >= enough and not is_padded and found["points"]:
+        # The point may stand between thousands.
+        column = _measure_numbers(rows, column, delimiter)
     elif found["numbers"] >= enough and not is_padded:
         column = replace(column, kind="whole" if found["wholes"] >= enough else "decimal")
     elif found["dates"] > present / 2:
-        column = _measure_dates(engine, column)
+        column = _measure_dates(rows, column)
     elif found["strange"] + found["numbers"] >= enough and not is_padded:
-        column = replace(column, kind="unread", why_unread=UNREAD_NUMBERS)
+        column = _measure_numbers(rows, column, delimiter)
     elif found["numbers"] > present / 2 and column.distinct > FEW_VALUES and not is_padded:
         others = present - found["numbers"]
         column = replace(
@@ -339,31 +354,40 @@ def _tell_kind(engine: DuckDBEngine, column: Measured, found: Mapping[str, Any])
 
 
 EMPTY_THEM = "deliver what is missing as an empty value, and the others as numbers"
-UNREAD_NUMBERS = "looks like numbers with a decimal comma, separators or a unit, which are not read: deliver 1234.56"
+UNREAD_NUMBERS = "looks like numbers, but not all are written in one way: deliver 1234.56"
+UNREAD_DATES = "looks like dates, but not all are written in one way, from 1900 on: deliver 2012-09-04"
 
 
-def _measure_dates(engine: DuckDBEngine, column: Measured) -> Measured:
-    """How the dates of a column are read, as reading itself settles it; month first is not read."""
-    v = _name(column)
-    parsed = readings_of(v)
-    counts = ", ".join(f"count({parsed[reading]})" for reading in ("day-first", "ISO", "month-first"))
-    [(day_first, iso, month_first)] = engine.connection.execute(f"SELECT {counts} FROM sampled").fetchall()
-    if month_first > max(day_first, iso):
-        return replace(
-            column,
-            kind="unread",
-            why_unread="dates that read month first, which are not read: deliver them as day-month-year (04-09-2012) "
-            "or ISO (2012-09-04)",
-        )
-    reading, most = ("ISO", iso) if iso > day_first else ("day-first", day_first)
+def _measure_dates(rows: Delivered, column: Measured) -> Measured:
+    """How the dates of a column are read, as reading itself settles it."""
+    v, declared = _name(column), DeliveredColumn(_name(column), "DATE", "", header=column.header)
+    latest = day_of_delivery(rows.path).year
+    try:
+        reading = settle_dates(rows, declared, v, latest).reading
+    except ExportError:
+        return replace(column, kind="unread", why_unread=UNREAD_DATES)
+    [(most,)] = rows.ask(f"SELECT count({read_date(v, reading, latest)}) FROM {rows.table}")
     if most < OF_A_KIND * column.sampled:
-        return replace(
-            column,
-            kind="unread",
-            why_unread="looks like dates, but not all read as day-month-year (04-09-2012) or ISO (2012-09-04), from "
-            "1900 on",
-        )
-    return replace(column, kind="date", reading=reading)
+        return replace(column, kind="unread", why_unread=UNREAD_DATES)
+    return replace(column, kind="date", reading=reading, latest=latest)
+
+
+def _measure_numbers(rows: Delivered, column: Measured, delimiter: str) -> Measured:
+    """How the numbers of a column are read that are not as SQL writes them, as reading itself settles it."""
+    v, declared = _name(column), DeliveredColumn(_name(column), "DOUBLE", "", header=column.header)
+    try:
+        written = settle_numbers(rows, [(declared, v)], delimiter)[_name(column)]
+    except ExportError as error:
+        return replace(column, kind="unread", why_unread=str(error).removeprefix(f"{rows.path}: "))
+    number = f"TRY_CAST({written.number(v)} AS DOUBLE)"
+    [(numbers, wholes, decimals)] = rows.ask(
+        f"SELECT count({number}), count(*) FILTER ({number} = round({number})), "
+        f"coalesce(max(length(regexp_extract({written.number(v)}, '[.]([0-9]*[1-9])0*$', 1))), 0) FROM {rows.table}"
+    )
+    if numbers < OF_A_KIND * column.sampled:
+        return replace(column, kind="unread", why_unread=UNREAD_NUMBERS)
+    kind: Kind = "whole" if wholes >= OF_A_KIND * column.sampled else "decimal"
+    return replace(column, kind=kind, written=written, decimals=decimals)
 
 
 def _measure_all_rows(engine: DuckDBEngine, columns: list[Measured], table: str) -> list[Measured]:
@@ -416,15 +440,18 @@ def _readable(column: Measured) -> str:
     v = _name(column)
     match column.kind:
         case "whole":
-            return f"CASE WHEN TRY_CAST({v} AS BIGINT) = TRY_CAST({v} AS DOUBLE) THEN TRY_CAST({v} AS BIGINT) END"
+            number = column.written.number(v)
+            whole = f"TRY_CAST({number} AS BIGINT)"
+            return f"CASE WHEN {whole} = TRY_CAST({number} AS DOUBLE) THEN {whole} END"
         case "decimal":
-            return f"CASE WHEN {_is_number(v)} THEN TRY_CAST({v} AS DOUBLE) END"
+            number = column.written.number(v)
+            return f"CASE WHEN {_is_number(number)} THEN TRY_CAST({number} AS DOUBLE) END"
         case "flag" if column.is_numeric_flag:
             return f"CASE WHEN TRY_CAST({v} AS DOUBLE) IN (0, 1) THEN CAST(TRY_CAST({v} AS DOUBLE) AS BIGINT) END"
         case "flag":
             return f"CASE WHEN lower({v}) IN {YES} THEN 1 WHEN lower({v}) IN {NO} THEN 0 END"
         case "date":
-            return readings_of(v)[column.reading]
+            return read_date(v, column.reading, column.latest)
         case _:
             return v
 

@@ -8,38 +8,24 @@ those need no such process.
 """
 
 import json
-import os
 import signal
 import subprocess
 import sys
-import tempfile
-import weakref
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from smartcart_pipeline.declaration.errors import ExportError, HomeError
+from smartcart_pipeline.declaration.errors import ExportError
+from smartcart_pipeline.exports.header import HEAD_LINES
+from smartcart_pipeline.exports.nameless import NamelessFile, unwritable
 
 # A full sheet of 1,048,576 customers takes 1.9 GB and 40 seconds.
 MEMORY_BYTES = 3_000_000_000
 SECONDS = 300
+# So long may the lines be, taken together, among which the header is.
+HEAD_CHARACTERS = 1 << 20
 
 PROGRAM = Path(__file__).with_name("workbook_cells.py")
-
-
-class Cells:
-    """Rows of a workbook as a CSV file without a name, which is gone with whoever holds it.
-
-    Attributes:
-        path: Where it can be read as long as this is held.
-    """
-
-    def __init__(self) -> None:
-        """Make it, empty."""
-        self.descriptor, named = tempfile.mkstemp(prefix="smartcart-")
-        Path(named).unlink()
-        self.path = Path(f"/dev/fd/{self.descriptor}")
-        weakref.finalize(self, os.close, self.descriptor)
 
 
 @dataclass(frozen=True)
@@ -47,14 +33,14 @@ class Workbook:
     """The first sheet of a workbook that holds anything.
 
     Attributes:
-        headers: Its first line, as texts without surrounding space.
-        rows: How many lines follow, up to the last that is not blank.
-        cells: Line number and cells of each of them that is not blank, as a CSV file without a header.
+        head: Its first lines, as texts without surrounding space: the header is among them.
+        lines: How many lines it has, up to the last that is not blank.
+        cells: Line number and cells of each line that is not blank, as a CSV file without a header.
     """
 
-    headers: tuple[str, ...]
-    rows: int
-    cells: Cells
+    head: tuple[tuple[str, ...], ...]
+    lines: int
+    cells: NamelessFile
 
 
 def read_workbook(path: Path) -> Workbook:
@@ -70,10 +56,10 @@ def read_workbook(path: Path) -> Workbook:
         ExportError: If it cannot be opened, no sheet holds anything, or reading it takes too much.
         HomeError: If there is no room for what was read.
     """
-    cells = Cells()
+    cells = NamelessFile()
     found = find_spec("python_calamine")
     library = Path((found and found.origin) or "").absolute().parents[1]
-    limits = [str(MEMORY_BYTES), str(SECONDS)]
+    limits = [str(MEMORY_BYTES), str(SECONDS), str(HEAD_LINES), str(HEAD_CHARACTERS)]
     try:
         done = subprocess.run(  # noqa: S603  (a program of ours)
             [sys.executable, "-I", "-S", PROGRAM, library, path.absolute(), cells.path, *limits],
@@ -94,14 +80,19 @@ def read_workbook(path: Path) -> Workbook:
         )
     said = json.loads(done.stdout)
     if "unwritten" in said:
-        raise HomeError(f"{tempfile.gettempdir()}: cannot be written ({said['unwritten']}). Make room there.")
+        raise unwritable(said["unwritten"])
     if "error" in said:
         raise ExportError(
             f"{path}: the Excel workbook cannot be opened ({said['error']}). Save it again and deliver it."
         )
-    if said["header"] is None:
+    if said["is_long"]:
+        raise ExportError(
+            f"{path}: the first line is longer than {HEAD_CHARACTERS:,} characters. "
+            "Deliver the columns of the contract, and few others."
+        )
+    if not said["head"]:
         raise ExportError(f"{path}: the Excel workbook holds no rows. Deliver one with a header row and customers.")
-    return Workbook(tuple(said["header"]), said["rows"], cells)
+    return Workbook(tuple(map(tuple, said["head"])), said["lines"], cells)
 
 
 def _say_end(code: int) -> str:

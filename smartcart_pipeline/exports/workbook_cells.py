@@ -1,29 +1,33 @@
 """The cells of a workbook as a CSV file. A program of its own: `workbook` runs it, with limits, and nothing imports it.
 
 It knows nothing of the package, so that it starts within milliseconds. Arguments: where python_calamine is, the
-workbook, the CSV file to write, and the most bytes of memory and seconds of processor to take. On standard output it
-says as JSON how many rows there are, and what the header is; or why the workbook cannot be opened.
+workbook, the CSV file to write, the most bytes of memory and seconds of processor to take, and how many lines and
+characters to tell. On standard output it says as JSON how many lines there are, and what the first of them hold, where
+the header is; or why the workbook cannot be opened.
 """
 
 import csv
 import json
 import resource
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 
-def main(library: str, source: str, target: str, memory: str, seconds: str) -> None:
+def main(library: str, source: str, target: str, memory: str, seconds: str, head: str, characters: str) -> None:
     """Read a workbook.
 
     Args:
         library: The folder of python_calamine.
         source: The workbook.
-        target: The CSV file: line number and cells of each row that is not blank, without the header.
+        target: The CSV file: line number and cells of each row that is not blank.
         memory: Bytes of memory to take at most.
         seconds: Seconds of processor to take at most.
+        head: How many rows to tell at most.
+        characters: How many characters they may have, taken together.
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_AS, (int(memory), int(memory)))
@@ -34,10 +38,13 @@ def main(library: str, source: str, target: str, memory: str, seconds: str) -> N
     said: dict[str, Any] = {}
     try:
         rows = _rows(source)
-        header = next(rows, None)
-        said["header"] = None if header is None else [str(cell).strip() for cell in header]
-        with Path(target).open("w", newline="", encoding="utf-8") as file:
-            said["rows"] = _write(rows, csv.writer(file, quoting=csv.QUOTE_ALL, lineterminator="\n"))
+        first = list(islice(rows, int(head)))
+        said["head"] = _head(first, int(characters))
+        said["is_long"] = bool(first) and not said["head"]
+        if said["head"]:
+            with Path(target).open("w", newline="", encoding="utf-8") as file:
+                lines = chain(first, rows)
+                said["lines"] = _write(lines, csv.writer(file, quoting=csv.QUOTE_ALL, lineterminator="\n"))
     except CalamineError as error:
         said["error"] = str(error)
     except OSError as error:
@@ -60,13 +67,24 @@ def _rows(source: str) -> Iterator[list[Any]]:
                 return
 
 
+def _head(rows: Sequence[list[Any]], characters: int) -> list[list[str]]:
+    """As many of the rows as have no more characters than that."""
+    head = []
+    for row in rows:
+        characters -= sum(len(cell) if isinstance(cell, str) else 1 for cell in row)
+        if characters < 0:
+            break
+        head.append([str(cell).strip() for cell in row])
+    return head
+
+
 def _write(rows: Iterator[list[Any]], file: Any) -> int:
-    last = 1
-    for number, row in enumerate(rows, start=2):
-        if any(cell != "" for cell in row):
+    last = 0
+    for number, row in enumerate(rows, start=1):
+        if any(not isinstance(cell, str) or cell.strip() for cell in row):
             file.writerow([number, *map(_text, row)])
             last = number
-    return last - 1
+    return last
 
 
 def _text(cell: object) -> str:

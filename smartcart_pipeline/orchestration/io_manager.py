@@ -17,7 +17,7 @@ from smartcart_pipeline.storage.lake import Lake, Stored
 
 # What people should know although nothing failed, in the metadata of the step that found it.
 NOTE = "note"
-# Which columns came under which of their synonyms.
+# Which columns came under which of their synonyms, or under a header that looks like one of their names.
 SYNONYMS = "synonyms"
 # How many rows an export holds, in the metadata of the table that keeps it.
 DELIVERED_ROWS = "delivered_rows"

@@ -6,13 +6,14 @@ reason. What holds is one expression; reasons are put into words only for the fe
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from functools import reduce
 from math import floor
 from operator import and_
 from typing import Any
 
 import narwhals as nw
+import numpy as np
 from narwhals.typing import FrameT
 
 from smartcart_pipeline.declaration.columns import TYPES, WHOLE
@@ -25,6 +26,7 @@ from smartcart_pipeline.segmentation.features import is_one_of, make_features
 from smartcart_pipeline.segmentation.hands import Counting
 
 REPEATED = "repeated_id"
+A_YEAR = timedelta(days=366)
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,62 @@ def judge_export(raw: FrameT, contract: Contract, hands: Counting) -> FrameT:
     """
     repeats = hands.keep(find_repeats(raw, contract)) if hands.count_repeats(raw, [KEY]) else None
     return judge_customers(raw, repeats, contract)
+
+
+def count_days(judged: FrameT, newest: str) -> FrameT:
+    """Count the accepted rows of each day of a column, of which there are few.
+
+    Args:
+        judged: Rows from `judge_customers`.
+        newest: The column of dates.
+
+    Returns:
+        One row a day: `day` (Date) and `customers` (Int64).
+    """
+    accepted = judged.filter(nw.col("is_accepted") & ~nw.col(newest).is_null())
+    return accepted.group_by(nw.col(newest).cast(nw.Date).alias("day")).agg(nw.len().cast(nw.Int64).alias("customers"))
+
+
+def find_newest(days: Rows) -> tuple[date | None, Rows]:
+    """The newest day, but for days so far beyond all others that they can only be mistakes.
+
+    A customer who joined in 2099 would make everybody else decades older. A day is far beyond that lies later than all
+    but a hundredth of the customers by more than these are apart themselves, and by more than a year.
+
+    Args:
+        days: Rows from `count_days`.
+
+    Returns:
+        The day, None of no rows; and the rows that are far beyond it.
+    """
+    if not days:
+        return None, []
+    ordered = sorted(days, key=lambda row: row["day"])
+    upto = np.cumsum([row["customers"] for row in ordered])
+    first, last = (ordered[int(np.searchsorted(upto, share * upto[-1]))]["day"] for share in (0.01, 0.99))
+    limit = last + max(last - first, A_YEAR)
+    return max(row["day"] for row in ordered if row["day"] <= limit), [row for row in ordered if row["day"] > limit]
+
+
+def tell_far_beyond(header: str, newest: date | None, beyond: Rows) -> str:
+    """Say which days are not believed.
+
+    Args:
+        header: The header of their column.
+        newest: The newest day that is.
+        beyond: Rows from `find_newest`.
+
+    Returns:
+        A sentence; none of none.
+    """
+    if not beyond:
+        return ""
+    customers = sum(row["customers"] for row in beyond)
+    days = f"is {beyond[0]['day']}" if len(beyond) == 1 else f"lies from {beyond[0]['day']} to {beyond[-1]['day']}"
+    return (
+        f"{header} {days} for {customers:,} customer{'' if customers == 1 else 's'}, far beyond {newest}, the newest "
+        "of all others: probably a mistake. These rows are refused, and nobody is counted to such a day."
+    )
 
 
 def summarise_accepted(judged: FrameT, newest: str | None, imputed: str | None) -> FrameT:

@@ -337,7 +337,7 @@ WRONG_CONTRACTS: dict[str, tuple[Change, str]] = {
         column(
             "income", quality=[{"metric": "missingValues", "mustBe": 0, "arguments": {"missingValues": ["", "-9"]}}]
         ),
-        "(income).quality[1].arguments.missingValues: '-9' counts as a value here: only an empty one, na, n/a, nan",
+        "(income).quality[1].arguments.missingValues: '-9' counts as a value here: only an empty one, -, ?, na",
     ),
     "a rule with a pattern": (
         column("education", quality=[{"metric": "invalidValues", "mustBe": 0, "arguments": {"pattern": "^A"}}]),

@@ -429,15 +429,25 @@ def test_what_is_no_table_of_customers_is_refused(engine: DuckDBEngine, tmp_path
     assert few.notes[0] == "30 customers are few to find segments among: 200 or more are better."
 
 
+def test_where_the_header_was_found_is_told(engine: DuckDBEngine, tmp_path: Path):
+    path = put_csv(tmp_path / "export.csv", telephone_company())
+    plain = draft_declaration(engine, path)
+    path.write_text("Customers of ACME\n\n" + path.read_text())
+    found = draft_declaration(engine, path)
+    told = "The header was found in line 3: what stands above it describes no customer."
+    assert found.notes == (told, *plain.notes)
+    assert found.recipe == plain.recipe
+
+
 def test_where_nothing_describes_a_customer_it_says_so(engine: DuckDBEngine, tmp_path: Path):
     nothing = {"id": range(ROWS), "email": [f"a{row}@x.org" for row in range(ROWS)], "country": ["NO"] * ROWS}
     with pytest.raises(ExportError, match=r"nothing describes a customer.*id \(id\).*country \(constant\)"):
         draft(engine, tmp_path, nothing)
     with pytest.raises(ExportError, match="too little describes a customer: 1 column is left"):
         draft(engine, tmp_path, {"id": range(ROWS), "spent": PLAIN["spent"]})
-    commas = {"spent": PLAIN["spent"], "paid": [f"{row},5" for row in range(ROWS)]}
-    with pytest.raises(ExportError, match=r"paid \(not readable: looks like numbers with a decimal comma"):
-        draft(engine, tmp_path, commas)
+    unsaid = {"spent": PLAIN["spent"], "paid": [f"{row % 9 + 1}.250" for row in range(ROWS)]}
+    with pytest.raises(ExportError, match=r"paid \(not readable: nothing says whether '1\.250' in column paid"):
+        draft(engine, tmp_path, unsaid)
     twice = tmp_path / "twice.csv"
     twice.write_text("spent,a,a\n" + "".join(f"{row % 7},{row % 5},{row % 3}\n" for row in range(ROWS)))
     with pytest.raises(ExportError, match=r"header stands several times are not looked at \(a\)"):
@@ -557,17 +567,21 @@ def test_a_nearly_unique_id_says_where_it_repeats(engine: DuckDBEngine, tmp_path
         ("town", [f"t{row % 12}" for row in range(ROWS)], "feature", "category", "12 values in 12 groups"),
         ("town", [f"t{row % 13}" for row in range(ROWS)], "left out", "too many values", "13 different values"),
         ("region_code", cycle(1, 2, 3), "feature", "category", "stand for kinds"),
-        ("price", cycle("1,50", "2,75", "1.003,20"), "left out", "not readable", "deliver 1234.56"),
-        ("price", cycle("$12.50", "$3", "$1,200"), "left out", "not readable", "deliver 1234.56"),
+        ("price", cycle("1,50", "2,75", "1.003,20"), "feature", "money", "1.5 to 1,003"),
+        ("price", cycle("$12.50", "$3", "$1,200"), "feature", "money", "3 to 1,200"),
+        ("price", cycle("1.250", "2.750"), "left out", "not readable", "nothing says whether '2.750'"),
+        ("price", cycle("1,50", "2.75", "3,25"), "left out", "not readable", "written in two ways"),
         (
             "rooms",
-            [*numbers(4, 90)[:195], *["?"] * 5],
+            [*numbers(4, 90)[:195], *["??"] * 5],
             "left out",
             "not readable",
             "mostly numbers, but 5 values are none",
         ),
         ("rooms", cycle("1", "2", "3+"), "feature", "category", "3 values in 3 groups"),
-        ("seen", cycle("12/31/2023", "01/15/2023", "02/28/2022"), "left out", "not readable", "month first"),
+        ("seen", cycle("12/31/2023", "01/15/2023", "02/28/2022"), "feature", "date", "month"),
+        ("seen", cycle("31 Dec 2023", "15 Jan 2023"), "feature", "date", "2023"),
+        ("seen", cycle("12/31/2023", "31/12/2023"), "left out", "not readable", "not all are written in one way"),
         ("seen", [f"{1 + row % 28}.{1 + row % 12}.2023" for row in range(ROWS)], "feature", "date", "day-month-year"),
         ("next_visit", [f"2025-01-{1 + row % 28:02d}" for row in range(ROWS)], "left out", "date", "lie ahead"),
         ("seen", [f"2023-01-{1 + row % 28:02d}" for row in range(190)] + [""] * 10, "left out", "date", "cannot be"),

@@ -17,7 +17,14 @@ from smartcart_pipeline.declaration.columns import snake_case
 from smartcart_pipeline.declaration.contract import Contract
 from smartcart_pipeline.declaration.errors import CallError, ExportError, FaultError, HomeError
 from smartcart_pipeline.exports.csv_text import CHUNK, strange_lines
-from smartcart_pipeline.exports.inspecting import Export, find_synonyms, hash_content, inspect_export
+from smartcart_pipeline.exports.inspecting import (
+    Export,
+    find_by_sight,
+    find_synonyms,
+    hash_content,
+    inspect_export,
+    tell_by_sight,
+)
 from smartcart_pipeline.storage.arrivals import arrivals, find_export, tell_left_alone
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline_tests.declared import BEHAVIOURAL, CONTRACT
@@ -264,7 +271,6 @@ def test_a_table_of_something_else_is_no_customer_export(tmp_path: Path, write):
     ("found", "named"),
     [
         ("Incomes", "Income (nearest name found: 'Incomes')"),
-        ("income", "Income (nearest name found: 'income')"),
         ("Yearly_Income", "Income (nearest name found: 'Yearly_Income')"),
         ("Zip", "Income"),
     ],
@@ -360,19 +366,112 @@ def test_a_synonym_that_stands_twice_is_named(tmp_path: Path):
         inspect_export(path, GERMAN)
 
 
-@pytest.mark.parametrize("compress", [bytes, gzip.compress])
-def test_utf_16_is_refused(tmp_path: Path, compress):
-    content = compress(line().encode("utf-16"))
-    assert refusal(put(tmp_path / "export.csv", content)) == (
-        "the text is UTF-16. Save it as UTF-8 and deliver it again."
+# Headers by sight
+
+
+WRITERS = [
+    lambda path, headers: put(path, line(headers=headers, delimiter=";")),
+    put_parquet,
+    lambda path, headers: put_workbook(path, [headers]),
+]
+
+
+def spaced(header: str) -> str:
+    return header.replace("_", " ").upper()
+
+
+@pytest.mark.parametrize("write", WRITERS)
+@pytest.mark.parametrize(
+    "changed",
+    [
+        str.lower,
+        str.upper,
+        spaced,
+        lambda header: header.replace("_", "-"),
+        lambda header: f"({header[0]} {header[1:]}).",
+    ],
+)
+def test_headers_that_look_alike_are_those_of_the_contract(tmp_path: Path, changed, write):
+    headers = tuple(changed(header) for header in HEADERS)
+    export = inspect(write(tmp_path / "export", headers))
+    assert tuple(column.header for column in export.contract.columns) == headers
+    assert export.further == ()
+    differ = {usual: found for usual, found in zip(HEADERS, headers, strict=True) if usual != found}
+    assert find_by_sight(export, BEHAVIOURAL.contract) == differ
+    # Whoever knows only these, as a later step of a run does, names the columns in the same way.
+    known = find_synonyms(export, BEHAVIOURAL.contract).values()
+    assert BEHAVIOURAL.contract.as_delivered(known) == export.contract
+
+
+def test_accents_make_no_difference(tmp_path: Path):
+    contract = with_synonyms(year_birth=("Année de naissance",), income=("Größe des Einkommens",))
+    headers = renamed(Year_Birth="annee_de_naissance", Income="GRÖSSE DES EINKOMMENS")
+    export = inspect_export(put(tmp_path / "export.csv", line(headers=headers)), contract)
+    assert export.further == ()
+    assert tell_by_sight(export, contract) == (
+        "Read by sight: 'annee_de_naissance' for Year_Birth, 'GRÖSSE DES EINKOMMENS' for Income."
     )
 
 
-def test_windows_1252_is_refused_where_it_differs_from_latin_1(tmp_path: Path):
-    content = (line("Name") + "O’Brien\n").encode("windows-1252")  # noqa: RUF001
-    assert refusal(put(tmp_path / "export.csv", content)) == (
-        "the text is neither UTF-8 nor Latin-1 (it may be Windows-1252). Save it as UTF-8 and deliver it again."
+def test_of_headers_read_by_sight_the_first_are_told(tmp_path: Path):
+    export = inspect(put(tmp_path / "export.csv", line(headers=tuple(map(spaced, HEADERS)))))
+    assert tell_by_sight(export, BEHAVIOURAL.contract) == (
+        "Read by sight: 'YEAR BIRTH' for Year_Birth, 'EDUCATION' for Education, 'MARITAL STATUS' for Marital_Status, …"
     )
+
+
+def test_of_headers_as_they_should_be_and_synonyms_nothing_is_told(tmp_path: Path):
+    export = inspect_export(put(tmp_path / "export.csv", line(headers=renamed(Income="Earnings"))), GERMAN)
+    assert tell_by_sight(export, GERMAN) is None
+
+
+@pytest.mark.parametrize(
+    ("headers", "counts"),
+    [
+        (("income", "Income"), "Income"),
+        (("INCOME", "Earnings"), "Earnings"),
+        (("earnings", "Einkommen"), "Einkommen"),
+        (("earnings", "Tag"), "earnings"),
+    ],
+)
+def test_what_is_exact_counts_before_what_looks_alike(tmp_path: Path, headers: tuple[str, str], counts: str):
+    path = put(tmp_path / "export.csv", line(headers[1], headers=renamed(Income=headers[0])))
+    export = inspect_export(path, GERMAN)
+    assert export.contract.by_name["income"].header == counts
+    assert {export.headers[number] for number in export.further} == {*headers} - {counts}
+
+
+@pytest.mark.parametrize("write", WRITERS)
+def test_two_headers_that_look_like_one_column_are_named(tmp_path: Path, write):
+    message = refusal(write(tmp_path / "export", (*renamed(Year_Birth="Year Birth"), "year-birth")))
+    assert message == (
+        "the headers 'Year Birth' and 'year-birth' look like one column, Year_Birth. "
+        "Name the right one so, or leave the other out, and deliver the export again."
+    )
+
+
+def test_a_header_by_sight_that_stands_twice_is_named(tmp_path: Path):
+    path = put(tmp_path / "export.csv", line("year birth", headers=renamed(Year_Birth="year birth")))
+    assert refusal(path).startswith("column year birth stands 2 times in the header.")
+
+
+@pytest.mark.parametrize(("found", "is_read"), [("Income", True), ("INCOME", False), ("in come", False)])
+def test_a_header_that_looks_like_two_columns_is_neither_unless_exact(tmp_path: Path, found: str, is_read: bool):
+    """As where a contract has columns whose headers differ only so."""
+    columns = tuple(replace(one, header="income") if one.header == "Recency" else one for one in CONTRACT)
+    contract = replace(BEHAVIOURAL.contract, columns=columns)
+    path = put(tmp_path / "export.csv", line(headers=renamed(Recency="income", Income=found)))
+    if is_read:
+        assert inspect_export(path, contract).further == ()
+    else:
+        with pytest.raises(ExportError, match=rf"is missing: Income \(nearest name found: '{found}'\)"):
+            inspect_export(path, contract)
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_headers_by_sight_tell_the_delimiter(tmp_path: Path, delimiter: str):
+    export = inspect(put(tmp_path / "export.txt", line(delimiter=delimiter, headers=tuple(map(spaced, HEADERS)))))
+    assert export.delimiter == delimiter
 
 
 # Without the time of day, which would give the tests below other names in each process that collects them.

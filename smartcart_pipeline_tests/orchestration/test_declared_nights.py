@@ -387,6 +387,32 @@ def test_a_column_that_came_under_a_synonym_is_told_by_it(tmp_path: Path):
     assert event.asset_materialization.metadata["synonyms"].value == {"Recency": "Days ago"}
 
 
+def test_what_was_read_by_sight_is_told_in_a_note(tmp_path: Path):
+    home = Home(tmp_path / "home")
+    home.root.mkdir()
+    frame = pd.read_csv(SAMPLE, dtype=str, keep_default_na=False)
+    frame.loc[4, "Recency"] = "soon"
+    frame["Marital_Status"] = frame["Marital_Status"].str.lower()
+    frame["Response"] = frame["Response"].map({"1": "yes", "0": "no"})
+    frame.rename(columns={"Recency": "re-cency", "ID": "Id"}).to_csv(tmp_path / "export.csv", index=False)
+    run_job(home, {"input": str(tmp_path / "export.csv")}, quiet=True)
+    assert ask(home, "SELECT detail FROM rejected_customers WHERE line_number = 6") == [
+        ("re-cency is 'soon': expected a whole number up to 32,767",),
+    ]
+    with open_records(home) as instance:
+        event = instance.get_latest_materialization_event(dg.AssetKey("raw_customers"))
+    assert event
+    assert event.asset_materialization
+    metadata = event.asset_materialization.metadata
+    assert metadata["synonyms"].value == {"ID": "Id", "Recency": "re-cency"}
+    assert metadata["categories_by_sight"].value["Marital_Status"]["married"] == "Married"
+    note = str(metadata["note"].value)
+    assert note.startswith("Read by sight: 'Id' for ID, 're-cency' for Recency. Read by sight in Marital_Status: '")
+    scored = smartcart("score", tmp_path / "export.csv", "--home", home.root, "--output", tmp_path / "scores.csv")
+    assert scored.returncode == 0, scored.stderr
+    assert "Line 6: re-cency is not a number." in scored.stderr
+
+
 def test_definitions_load_with_a_wrong_declaration_and_every_run_says_what_is_wrong(tmp_path: Path):
     home = declare(tmp_path / "home")
     (home.root / "recipe.yaml").write_text("recipe: {name: ours}\n", encoding="utf-8")

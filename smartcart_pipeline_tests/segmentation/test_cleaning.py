@@ -16,14 +16,17 @@ from hypothesis import strategies as st
 
 from smartcart_pipeline.declaration.declaration import Declaration, declare
 from smartcart_pipeline.declaration.errors import ExportError
+from smartcart_pipeline.segmentation import Rows
 from smartcart_pipeline.segmentation.cleaning import (
     clean_customers,
+    find_newest,
     find_repeats,
     forget_placeholders,
     judge_customers,
     reject_customers,
     require_customers,
     summarise_accepted,
+    tell_far_beyond,
     tell_faults,
     tell_lines,
 )
@@ -609,3 +612,44 @@ def test_without_the_customer_where_the_recipe_refuses_what_is_unknown(as_frame:
         (2, "missing_value", "Income is missing")
     ]
     assert [row["customer_id"] for row in rows(clean_customers(judged, AS_OF, {}, declaration))] == [3]
+
+
+# The newest day
+
+
+def counted(*days: tuple[date, int]) -> Rows:
+    return [{"day": day, "customers": customers} for day, customers in days]
+
+
+TWO_YEARS = counted(*((date(2012, 7, 30) + timedelta(days=number), 3) for number in range(700)))
+
+
+def test_the_newest_day_is_the_newest_of_all():
+    assert find_newest(TWO_YEARS) == (date(2014, 6, 29), [])
+    assert find_newest(list(reversed(TWO_YEARS))) == (date(2014, 6, 29), [])
+    assert find_newest([]) == (None, [])
+    assert find_newest(counted((date(2014, 6, 29), 1))) == (date(2014, 6, 29), [])
+
+
+@pytest.mark.parametrize("day", [date(2099, 1, 1), date(2019, 1, 1)])
+def test_a_day_far_beyond_all_others_is_not_believed(day: date):
+    newest, beyond = find_newest([*TWO_YEARS, *counted((day, 1))])
+    assert (newest, beyond) == (date(2014, 6, 29), counted((day, 1)))
+    assert tell_far_beyond("Dt_Customer", newest, beyond) == (
+        f"Dt_Customer is {day} for 1 customer, far beyond 2014-06-29, the newest of all others: probably a mistake. "
+        "These rows are refused, and nobody is counted to such a day."
+    )
+
+
+@pytest.mark.parametrize(
+    "days",
+    [
+        pytest.param(counted((date(2014, 1, 1), 1), (date(2014, 12, 31), 1)), id="a year apart"),
+        pytest.param([*TWO_YEARS, *counted((date(2016, 1, 1), 1))], id="a newcomer after a quiet time"),
+        pytest.param([*counted((date(1985, 1, 1), 1)), *TWO_YEARS], id="a customer from the beginning"),
+        pytest.param([*TWO_YEARS, *counted((date(2020, 1, 1), 100))], id="many who came later"),
+    ],
+)
+def test_what_may_well_be_is_believed(days: Rows):
+    assert find_newest(days) == (days[-1]["day"], [])
+    assert tell_far_beyond("Dt_Customer", days[-1]["day"], []) == ""

@@ -1,18 +1,35 @@
 """The export as it was delivered. What is wrong with a row is judged later, in `prepare`."""
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 import dagster as dg
 import narwhals as nw
 
-from smartcart_pipeline.declaration import contract
+from smartcart_pipeline.declaration import contract, matching
 from smartcart_pipeline.declaration.declaration import Declaration
 from smartcart_pipeline.engines.engine import Engine
-from smartcart_pipeline.exports import as_of, inspecting, reading_duckdb
+from smartcart_pipeline.exports import (
+    as_of,
+    csv_text,
+    dates,
+    header,
+    inspecting,
+    numerals,
+    reading_duckdb,
+    transcoding,
+)
 from smartcart_pipeline.exports.as_of import day_of_delivery, stated_day
-from smartcart_pipeline.exports.inspecting import find_synonyms, inspect_export, tell_left_out
-from smartcart_pipeline.exports.reading import read_export
+from smartcart_pipeline.exports.inspecting import (
+    find_synonyms,
+    inspect_export,
+    tell_by_sight,
+    tell_left_out,
+    tell_skipped,
+)
+from smartcart_pipeline.exports.reading import read_export, tell_defaults, tell_numbers
+from smartcart_pipeline.exports.reading_duckdb import Readings
 from smartcart_pipeline.orchestration.assets import makes
 from smartcart_pipeline.orchestration.faults import naming_the_fault
 from smartcart_pipeline.orchestration.io_manager import DELIVERED_ROWS, NOTE, SYNONYMS
@@ -25,11 +42,26 @@ from smartcart_pipeline.storage.models import Record, read_record
 
 # So many new columns are named at once.
 NAMED = 5
+# Which texts were read as categories that are written otherwise, in the metadata, and so many of a column at most.
+CATEGORIES, SHOWN = "categories_by_sight", 100
 
 
 @makes(
     "ingest",
-    {"raw_customers": (as_of, contract, inspecting, reading_duckdb)},
+    {
+        "raw_customers": (
+            as_of,
+            contract,
+            csv_text,
+            dates,
+            header,
+            inspecting,
+            matching,
+            numerals,
+            reading_duckdb,
+            transcoding,
+        )
+    },
     after=("declared_columns", "declared_features"),
 )
 def raw_customers(
@@ -49,8 +81,15 @@ def raw_customers(
         delivered_on = day_of_delivery(export.path)
         stated = stated_day(settings.as_of or declaration.recipe.as_of, export.path, delivered_on)
         require_space(home, export.rows, settings.copied_rows)
-        frame, dates = read_export(engine, export)
-        notes = [*_tell_new(frame, lake, read_record(home)), *([tell_left_out(export)] if export.left_out else [])]
+        frame, readings = read_export(engine, export)
+        notes = [
+            *([tell_skipped(export)] if export.skipped else []),
+            *tell_defaults(export, readings),
+            *_tell_new(frame, lake, read_record(home)),
+            *([tell_left_out(export)] if export.left_out else []),
+            *([by_sight] if (by_sight := tell_by_sight(export, declaration.contract)) else []),
+            *(each.evidence for each in readings.categories.values()),
+        ]
     synonyms = find_synonyms(export, declaration.contract)
     yield dg.Output(
         frame,
@@ -58,17 +97,24 @@ def raw_customers(
         metadata={
             **({NOTE: " ".join(notes)} if notes else {}),
             **({SYNONYMS: dg.MetadataValue.json(synonyms)} if synonyms else {}),
+            **({CATEGORIES: dg.MetadataValue.json(_shorten(readings))} if readings.categories else {}),
             "export": dg.MetadataValue.path(export.path),
             "content_hash": export.content_hash,
             DELIVERED_ROWS: export.rows,
             "format": export.format,
             "delivered_on": str(delivered_on),
             "as_of_stated": str(stated or f"the newest {declaration.newest_day}"),
-            "date_reading": "; ".join(dict.fromkeys(each.reading for each in dates.values())),
-            "date_evidence": " ".join(each.evidence for each in dates.values()),
+            "date_reading": "; ".join(dict.fromkeys(each.reading for each in readings.dates.values())),
+            "date_evidence": " ".join(each.evidence for each in readings.dates.values()),
+            **({"number_evidence": told} if (told := tell_numbers(readings)) else {}),
         },
         data_version=dg.DataVersion(export.content_hash[:12]),
     )
+
+
+def _shorten(readings: Readings) -> dict[str, dict[str, str]]:
+    """Which texts were read as which categories, by header; the first of them."""
+    return {each.header: dict(islice(each.meant.items(), SHOWN)) for each in readings.categories.values()}
 
 
 def _tell_new(frame: nw.LazyFrame[Any], lake: Lake, record: Record) -> Iterator[str]:

@@ -59,14 +59,17 @@ def cleaning_rules(
         refused = cleaning.reject_customers(judged, None, declaration).sort("line_number").head(3)
         faults = [] if accepted[0]["customers"] else cleaning.tell_faults(engine.rows(refused), declaration)
         cleaning.require_customers(accepted[0]["customers"], medians, faults, declaration.contract)
+        believed, beyond = cleaning.find_newest(engine.rows(cleaning.count_days(judged, newest)) if newest else [])
         found = find_day(
             settings.as_of or declaration.recipe.as_of,
             Path(delivered["export"]),
             date.fromisoformat(delivered["delivered_on"]),
-            accepted[0]["newest"],
+            believed,
             declaration.newest_day,
         )
     day = found.day
+    far = cleaning.tell_far_beyond(declaration.newest_day, believed, beyond)
+    notes = [note for note in (found.note, far) if note]
     cleaned = cleaning.clean_customers(judged, day, medians, declaration)
     rejected = cleaning.reject_customers(judged, day, declaration)
     maxima = {f"max_{limit.on}": limit.maximum for limit in declaration.recipe.limits if limit.maximum is not None}
@@ -78,7 +81,7 @@ def cleaning_rules(
             "as_of_date": str(day),
             "as_of_found": found.how,
             **named,
-            **({NOTE: found.note} if found.note else {}),
+            **({NOTE: " ".join(notes)} if notes else {}),
         },
     )
     yield dg.Output(rejected.sort("line_number"), "rejected_customers")
