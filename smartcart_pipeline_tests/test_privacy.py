@@ -100,7 +100,7 @@ def test_a_night_records_prints_and_shows_none_of_them(
     assert found_in(records(home), ALL) == []
     # Short numbers stand in the page by chance.
     assert found_in(home.report.read_text(), [*(secret for secret in BAD if len(secret) > 7), NAME]) == []
-    assert "Line 2: The line has more values than the header" in home.report.read_text()
+    assert "The line has more values than the header: line 2" in home.report.read_text()
     with open_warehouse(home.warehouse) as warehouse:
         [(checked,)] = warehouse.sql("SELECT string_agg(found, ' ') FROM checks").fetchall()
     assert found_in(checked, ALL) == []
@@ -117,7 +117,7 @@ def test_scoring_tells_lines_and_columns_and_keeps_the_values_in_its_file(
 ) -> None:
     done = smartcart("score", export, "--home", home.root, "--output", tmp_path / "scores.csv")
     assert done.returncode == 0, done.stderr
-    assert "Line 2: The line has more values than the header. Line 3: ID is not a number." in done.stderr
+    assert "The line has more values than the header: line 2. ID is not a number: line 3, written like 'xxx" in done.stderr
     assert found_in(done.stdout + done.stderr, ALL) == []
     kept = (tmp_path / "scores.csv.rejected.csv").read_text()
     assert found_in(kept, BAD) == BAD
@@ -162,8 +162,8 @@ def text_of_no_encoding(path: Path) -> None:
 
 
 FAULTY: list[tuple[Callable[[Path], None], str]] = [
-    (too_many, "Line 2: The line has more values than the header. Line 3: ID is not a number. Line 4: Year_"),
-    (no_good_line, "Line 2: The line has more values than the header."),
+    (too_many, "The line has more values than the header: line 2. ID is not a number: line 3, written like 'xxx"),
+    (no_good_line, "The line has more values than the header: line 2."),
     (no_dates, "no value of column Dt_Customer can be read as a date: see line 2."),
     (no_header, "expected columns"),
     (an_open_quote, "a quotation mark opens near line"),

@@ -157,10 +157,12 @@ def score(
     scores = score_file(find_publication(Home(home.resolve()), as_of_run), file, output, format)
     rejected = sum(scores.rejected.values())
     typer.echo(f"{scores.customers:,} customers scored by model {scores.model_version}", err=True)
+    for note in scores.notes:
+        typer.echo(f"Note: {note}", err=True)
     if rejected:
         reasons = ", ".join(f"{reason} {rows:,}" for reason, rows in scores.rejected.items())
         where = f" All of them: {scores.rejected_path}" if scores.rejected_path else ""
-        typer.echo(f"{rejected:,} rows rejected: {reasons}. {scores.examples}{where}", err=True)
+        typer.echo(f"{rejected:,} rows rejected: {reasons}. {scores.causes}{where}", err=True)
 
 
 @app.command()

@@ -16,13 +16,14 @@ from smartcart_pipeline.declaration.errors import CallError, ExportError, HomeEr
 from smartcart_pipeline.declaration.tables import declare_tables
 from smartcart_pipeline.engines.duckdb import BATCH, DuckDBEngine
 from smartcart_pipeline.exports.inspecting import inspect_export
-from smartcart_pipeline.exports.reading import read_export
+from smartcart_pipeline.exports.reading import read_export, tell_reading
 from smartcart_pipeline.segmentation.cleaning import (
+    count_causes,
     forget_placeholders,
     judge_export,
+    name_causes,
     reject_customers,
-    tell_faults,
-    tell_lines,
+    tell_causes,
 )
 from smartcart_pipeline.segmentation.model import SegmentModel, read_model, score_customers
 from smartcart_pipeline.storage.home import put_in_place
@@ -30,8 +31,6 @@ from smartcart_pipeline.storage.questions import WRITERS
 from smartcart_pipeline.storage.warehouse import open_warehouse
 
 STANDARD_OUTPUT = "-"
-# Rejected rows whose faults are told at once.
-NAMED_ROWS = 3
 
 
 @dataclass(frozen=True)
@@ -42,15 +41,17 @@ class Scores:
         model_version: The model that scored it.
         customers: How many customers were put into segments.
         rejected: How many rows were rejected, by reason, the most frequent first.
-        examples: What is wrong with the first of them.
+        causes: What is wrong with them.
         rejected_path: The file of rejected rows, where there are any and the output is a file.
+        notes: What people should know of how the file was read.
     """
 
     model_version: str
     customers: int
     rejected: dict[str, int]
-    examples: str
+    causes: str
     rejected_path: Path | None
+    notes: list[str]
 
 
 def published_model(publication: Path) -> tuple[str, SegmentModel]:
@@ -138,12 +139,12 @@ def score_file(publication: Path, file: Path, output: str, named_format: str | N
 
 def _score(
     engine: DuckDBEngine, model: SegmentModel, file: Path, target: Path | None, chosen: str, folder: Path
-) -> tuple[int, dict[str, int], str, Path | None]:
+) -> tuple[int, dict[str, int], str, Path | None, list[str]]:
     """Score a file: what `Scores` says of it, but for the model's version."""
     export = inspect_export(file, model.declaration.contract)
     declaration = model.declaration.as_delivered(export.headers)
     tables, contract = declare_tables(declaration), declaration.contract
-    read, _ = read_export(engine, export)
+    read, readings = read_export(engine, export)
     delivered = engine.write(read, tables["raw_customers"], folder / "raw.parquet").rows
     # Several passes follow, and reading text as numbers and dates is the dearest part of each.
     delivered_rows = forget_placeholders(engine.scan(folder / "raw.parquet", "raw_customers"), declaration.recipe)
@@ -151,15 +152,16 @@ def _score(
     refused = reject_customers(judged, model.as_of_date, declaration, newcomers=True).sort("line_number")
     rejects = engine.write(refused, tables["rejected_customers"], folder / "rejected.parquet").rows
     rejected = engine.scan(folder / "rejected.parquet", "rejected_customers")
-    examples = tell_lines(tell_faults(engine.rows(rejected.head(NAMED_ROWS)), declaration))
+    causes = tell_causes(name_causes(engine.rows(count_causes(rejected, declaration))[0], declaration))
     rejected_path = _write_rejected(rejected, rejects, target)
     if rejects == delivered:
-        raise ExportError(f"{file}: not one row could be scored. {examples} Correct the file.")
+        raise ExportError(f"{file}: not one row could be scored. {causes} Correct the file.")
     scored = score_customers(judged, model).filter(~nw.col("segment_id").is_null())
     # As in the table `clusters`.
     narrow = [nw.col(name).cast(nw.Float32) for name in ("distance", "margin")]
     _write(scored.with_columns(*narrow), target, chosen, folder)
-    return delivered - rejects, _count_reasons(engine, rejected), examples, rejected_path
+    notes = tell_reading(export, readings, model.declaration.contract)
+    return delivered - rejects, _count_reasons(engine, rejected), causes, rejected_path, notes
 
 
 def _require_places(file: Path, target: Path | None) -> None:

@@ -191,6 +191,13 @@ def _as_delivered(column: DeliveredColumn, headers: Collection[str], by_sight: t
     return column if found == column.header else replace(column, header=found)
 
 
+# What is wrong with a line that is no row.
+REPEATED_HEADER = "The line repeats the header"
+TOO_MANY_VALUES = "The line has more values than the header"
+MISPLACED_QUOTE = "The line has a quotation mark in the wrong place"
+TOO_LONG = "The line is longer than 2,000,000 bytes"
+NOT_READ = "The line cannot be read"
+LINE_FAULTS = (REPEATED_HEADER, TOO_MANY_VALUES, MISPLACED_QUOTE, TOO_LONG, NOT_READ)
 LINE_COLUMNS: tuple[Column, ...] = (
     Column(
         "line_number", "BIGINT", "Line of the export that held the row; the first customer stands on line 2.", minimum=1

@@ -4,8 +4,10 @@ What only documents is read over. What is a promise about data and is not held i
 on a rule that is not looked at.
 """
 
+import copy
 import difflib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +120,26 @@ def build_contract(path: Path, found: dict[str, Any]) -> tuple[Contract, list[st
     key = next((part.name for table in tables[:1] for part in table.properties or [] if part.primaryKey), None) or ""
     numbered = () if key else (ROW_NUMBER,)
     return Contract(standard.name or "", (*numbered, *columns), key, _plain(found)), faults
+
+
+def with_texts_for_key(contract: Contract) -> Contract:
+    """A contract by which customers are known by texts.
+
+    Args:
+        contract: One that has a key.
+
+    Returns:
+        The same, but for the key's type and what is promised of numbers only.
+    """
+    said = copy.deepcopy(dict(contract.source))
+    for part in said["schema"][0]["properties"]:
+        if part.get("primaryKey"):
+            for of_numbers in ("physicalType", "logicalTypeOptions", "customProperties"):
+                part.pop(of_numbers, None)
+            part["logicalType"] = "string"
+    found, _ = build_contract(Path(contract.name), said)
+    columns = tuple(found.key if column.name == KEY else column for column in contract.columns)
+    return replace(contract, columns=columns, source=said)
 
 
 def _read_standard(path: Path, found: dict[str, Any]) -> tuple[Any, list[str]]:

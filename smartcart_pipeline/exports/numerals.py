@@ -4,8 +4,10 @@
 from one value; all values together, and the other columns of the file, mostly can. Where they cannot, nobody guesses.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -18,12 +20,23 @@ from smartcart_pipeline.engines.sql import literal
 
 # Spaces that do not break a line, thin ones, and the apostrophe of typesetters: each stands for the plain one.
 SPACES, APOSTROPHES = "\u00a0\u202f\u2009\u2007", "\u2019"
+PLAINER = " " * len(SPACES) + "'"
+# Unicode's signs of money, the planes beyond the first left out.
+SIGNS = (
+    "$\u00a2-\u00a5\u058f\u060b\u07fe\u07ff\u09f2\u09f3\u09fb\u0af1\u0bf9\u0e3f\u17db\u20a0-\u20c0\ua838\ufdfc\ufe69\uff04\uffe0\uffe1"
+    "\uffe5\uffe6"
+)
+MINUS = "\u2212"
 # What may stand before or behind a number: a sign of money, its code or name, a percent sign.
-MONEY = r"(?:\p{Sc}|[A-Z]{2,3}\$?|[A-Z]\$|kr\.?|z\x{142}|Fr\.|Rs\.?)"
+MONEY = f"(?:[{SIGNS}]|[A-Z]{{2,3}}[$]?|[A-Z][$]|kr[.]?|z\u0142|Fr[.]|Rs[.]?)"
 # Of a column's values at least so many must be written alike: a run refuses the rows of the others.
 ALIKE = 0.995
 # Signs that say what a number is of.
-UNIT = r"\p{Sc}|%"
+UNIT = re.compile(f"[{SIGNS}%]")
+# How a number may begin or end that is less than zero.
+NEGATIVE = f"^[^0-9]*[-({MINUS}]|-$"
+# So many kinds of texts of a column are looked at, the most frequent first: numbers have few, however many they are.
+MOST_SHAPES = 10_000
 
 
 @dataclass(frozen=True)
@@ -77,20 +90,40 @@ class NumberReading:
         """
         if self.is_plain:
             return text
-        plain = f"translate({text}, {literal(SPACES + APOSTROPHES)}, {literal(' ' * len(SPACES) + chr(39))})"
-        digits = f"regexp_extract({plain}, {literal(self._pattern())}, 1)"
+        plain = f"translate({text}, {literal(SPACES + APOSTROPHES)}, {literal(PLAINER)})"
+        digits = f"regexp_extract({plain}, {literal(f'^{self._pattern}$')}, 1)"
         bare = f"replace(replace({digits}, {literal(self.grouping or ' ')}, ''), {literal(self.decimal)}, '.')"
-        is_negative = f"regexp_matches({plain}, '^[^0-9]*[-(\u2212]|-$')"
+        is_negative = f"regexp_matches({plain}, {literal(NEGATIVE)})"
         return f"CASE WHEN {digits} <> '' THEN CASE WHEN {is_negative} THEN '-' ELSE '' END || {bare} END"
 
+    def read(self, text: str) -> float | None:
+        """Read a text, as `number` has SQL read it.
+
+        Args:
+            text: The text, without surrounding space.
+
+        Returns:
+            The number; None where it is none.
+        """
+        plain = text.translate(str.maketrans(SPACES + APOSTROPHES, PLAINER))
+        if not (found := self._compiled.fullmatch(plain)):
+            return None
+        number = float(found[1].replace(self.grouping or " ", "").replace(self.decimal, "."))
+        return -number if re.search(NEGATIVE, plain) else number
+
+    @cached_property
+    def _compiled(self) -> re.Pattern[str]:
+        return re.compile(self._pattern)
+
+    @property
     def _pattern(self) -> str:
         """The texts that are numbers of this kind; what is captured is the number without its sign."""
         decimal, grouping = (f"[{mark}]" for mark in (self.decimal, self.grouping or " "))
         grouped = rf"|[1-9][0-9]{{0,2}}(?:{grouping}[0-9]{{2,3}})*{grouping}[0-9]{{3}}" if self.grouping else ""
         number = rf"((?:[0-9]+{grouped})(?:{decimal}[0-9]*)?(?:[eE][-+]?[0-9]+)?|{decimal}[0-9]+)"
-        sign, money = r"[-+\x{2212}]", f"(?:{MONEY} *)?"
+        sign, money = f"[-+{MINUS}]", f"(?:{MONEY} *)?"
         # A sign stands before the money or behind it, not twice.
-        return rf"^\(?(?:{sign} *{money}|{money}{sign}?){number} *(?:{MONEY}|%)?\)?-?$"
+        return rf"\(?(?:{sign} *{money}|{money}{sign}?){number} *(?:{MONEY}|%)?\)?-?"
 
 
 PLAIN = NumberReading()
@@ -129,18 +162,42 @@ def count_few(present: int) -> float:
 
 
 @dataclass(frozen=True)
+class _Shape:
+    """Texts of a column that differ in nothing but their digits from 1 to 9.
+
+    Attributes:
+        text: One of them, in which each of these is a 9: every reading makes of it what it makes of all.
+        values: How many there are.
+        plain: How many of them SQL reads as they are.
+        line: Where the first stands.
+        example: What stands there.
+    """
+
+    text: str
+    values: int
+    plain: int
+    line: int
+    example: str
+
+
+@dataclass(frozen=True)
 class _Tally:
     """What one reading makes of a column.
 
     Attributes:
         reading: The reading.
+        numbers: The numbers that it makes, by the texts of their shapes.
         read: How many values it reads.
-        marked: How many of these have a point or a comma.
     """
 
     reading: NumberReading
+    numbers: Mapping[str, float]
     read: int
-    marked: int
+
+    @property
+    def is_marked(self) -> bool:
+        """Whether a number that it reads has a point or a comma."""
+        return any("." in text or "," in text for text in self.numbers)
 
 
 @dataclass(frozen=True)
@@ -149,17 +206,23 @@ class _Column:
 
     Attributes:
         delivered: The column.
-        text: The expression for its text.
         present: How many values there are.
-        plain: How many of them SQL reads as they are.
-        best: What the readings that read most make of it, the likelier first.
+        shapes: What they look like.
+        tallies: What each reading makes of them.
     """
 
     delivered: DeliveredColumn
-    text: str
     present: int
-    plain: int
-    best: tuple[_Tally, ...]
+    shapes: tuple[_Shape, ...]
+    tallies: tuple[_Tally, ...]
+
+    @cached_property
+    def best(self) -> list[_Tally]:
+        """What the readings that read most make of it, the likelier first; what is declared outweighs them."""
+        written = self.delivered.written
+        asked = [tally for tally in self.tallies if not written or tally.reading == read_example(written)]
+        most = max(tally.read for tally in asked)
+        return [tally for tally in asked if tally.read == most]
 
 
 def settle_numbers(
@@ -181,16 +244,16 @@ def settle_numbers(
     odd = _find_odd(rows, columns)
     settled = {column.name: PLAIN for column, _ in columns}
     looked_at = [_look_at(rows, column, text) for column, text in columns if column.name in odd]
-    decided = [each for each in looked_at if not _differing(rows, each.text, each.best)]
-    settled |= {each.delivered.name: _settle(rows, each, each.best[0]) for each in decided}
+    decided = [each for each in looked_at if not _differing(each.best)]
+    settled |= {each.delivered.name: _settle(rows.path, each, each.best[0]) for each in decided}
     # One system wrote the file: what its other columns prove holds for a column that proves nothing.
-    proven = {each.best[0].reading.decimal for each in decided if each.best[0].marked}
+    proven = {each.best[0].reading.decimal for each in decided if each.best[0].is_marked}
     for each in looked_at:
         if each not in decided:
-            fitting = _narrow(rows, each, proven, delimiter)
-            if other := _differing(rows, each.text, fitting):
-                raise ExportError(_tell_undecided(rows, each, (fitting[0].reading, other.reading)))
-            settled[each.delivered.name] = _settle(rows, each, fitting[0])
+            fitting = _narrow(each, proven, delimiter)
+            if other := _differing(fitting):
+                raise ExportError(_tell_undecided(rows.path, each, fitting[0], other))
+            settled[each.delivered.name] = _settle(rows.path, each, fitting[0])
     return settled
 
 
@@ -212,100 +275,101 @@ def _is_whole(column: DeliveredColumn) -> bool:
 
 
 def _look_at(rows: Delivered, column: DeliveredColumn, text: str) -> _Column:
-    """Count what each reading reads of a column."""
-    numbers = [_number(reading, text, column) for reading in READINGS]
-    marked = f"regexp_matches({text}, '[.,]')"
-    asked = ", ".join(f"count({number}), count(CASE WHEN {marked} THEN {number} END)" for number in numbers)
-    [(present, plain, *counts)] = rows.ask(
-        f"SELECT count({text}), count(TRY_CAST({text} AS DOUBLE)), {asked} FROM {rows.table}"
+    """Find out what the values of a column look like, and what each reading makes of that."""
+    shape = f"translate({text}, '12345678', '99999999')"
+    found = rows.ask(
+        f"SELECT {shape} AS shape, count(*) AS n, count(TRY_CAST({text} AS DOUBLE)), min(line_number), "
+        f"arg_min({text}, line_number), sum(n) OVER () FROM {rows.table} WHERE {text} IS NOT NULL "
+        f"GROUP BY shape ORDER BY n DESC, shape LIMIT {MOST_SHAPES}"
     )
-    tallies = [_Tally(*each) for each in zip(READINGS, counts[::2], counts[1::2], strict=True)]
-    if column.written:
-        tallies = [tally for tally in tallies if tally.reading == read_example(column.written)]
-    most = max(tally.read for tally in tallies)
-    return _Column(column, text, present, plain, tuple(tally for tally in tallies if tally.read == most))
+    shapes = tuple(_Shape(*each[:-1]) for each in found)
+    tallies = tuple(_count(reading, shapes, _is_whole(column)) for reading in READINGS)
+    return _Column(column, int(found[0][-1]), shapes, tallies)
 
 
-def _number(reading: NumberReading, text: str, column: DeliveredColumn) -> str:
-    """The expression for the number that a reading makes of a value; null of none, or of decimals in a whole column."""
-    number = f"TRY_CAST({reading.number(text)} AS DOUBLE)"
-    return f"CASE WHEN {number} = round({number}) THEN {number} END" if _is_whole(column) else number
+def _count(reading: NumberReading, shapes: Sequence[_Shape], is_whole: bool) -> _Tally:
+    """Count what a reading reads; a column of whole numbers has none with decimals."""
+    read = {shape.text: reading.read(shape.text) for shape in shapes}
+    numbers = {text: number for text, number in read.items() if number is not None and not (is_whole and number % 1)}
+    return _Tally(reading, numbers, sum(shape.values for shape in shapes if shape.text in numbers))
 
 
-def _differing(rows: Delivered, text: str, tallies: Sequence[_Tally]) -> _Tally | None:
+def _differing(tallies: Sequence[_Tally]) -> _Tally | None:
     """The first of some readings that makes another number of a value than the very first does."""
-    if len(tallies) < 2:
-        return None
-    first, *others = [f"TRY_CAST({tally.reading.number(text)} AS DOUBLE)" for tally in tallies]
-    asked = ", ".join(f"bool_or({first} <> {other})" for other in others)
-    [found] = rows.ask(f"SELECT {asked} FROM {rows.table}")
-    return next((tally for tally, differs in zip(tallies[1:], found, strict=True) if differs), None)
+    first, *others = tallies
+    return next((other for other in others if _where_they_differ(first, other)), None)
 
 
-def _narrow(rows: Delivered, column: _Column, proven: set[str], delimiter: str) -> Sequence[_Tally]:
+def _where_they_differ(one: _Tally, other: _Tally) -> set[str]:
+    both = one.numbers.keys() & other.numbers.keys()
+    return {text for text in both if one.numbers[text] != other.numbers[text]}
+
+
+def _narrow(column: _Column, proven: set[str], delimiter: str) -> Sequence[_Tally]:
     """The readings that go with the rest of the file."""
     if len(proven) == 1 and (fitting := [tally for tally in column.best if tally.reading.decimal in proven]):
         return fitting
-    [(has_commas,)] = rows.ask(f"SELECT bool_or(contains({column.text}, ',')) FROM {rows.table}")
-    if delimiter == "," and has_commas:
+    if delimiter == "," and any("," in shape.text for shape in column.shapes):
         # Whoever writes decimals with a comma separates values by something else.
         return [tally for tally in column.best if tally.reading.decimal == "."] or column.best
     return column.best
 
 
-def _settle(rows: Delivered, column: _Column, tally: _Tally) -> NumberReading:
+def _settle(path: Path, column: _Column, tally: _Tally) -> NumberReading:
     """The reading of a column, unless too many of its values are written in another way."""
-    if tally.read == column.plain and (tally.reading.decimal, tally.reading.grouping) == (".", ""):
+    plain = sum(shape.plain for shape in column.shapes)
+    if tally.read == plain and (tally.reading.decimal, tally.reading.grouping) == (".", ""):
         return PLAIN
     few = count_few(column.present)
-    _require_alike(rows, column, tally, few)
-    _require_one_unit(rows, column, few)
+    _require_alike(path, column, tally, few)
+    _require_one_unit(path, column, few)
     header, example = column.delivered.header, tally.reading.example
     return replace(
         tally.reading, evidence=f"{tally.read:,} of {column.present:,} values of {header} read like {example}."
     )
 
 
-def _require_alike(rows: Delivered, column: _Column, tally: _Tally, few: float) -> None:
-    number = _number(tally.reading, column.text, column.delivered)
-    for other in READINGS:
-        only = f"{_number(other, column.text, column.delivered)} IS NOT NULL AND {number} IS NULL"
-        [(count, line, value)] = rows.ask(
-            f"SELECT count(*), min(line_number), arg_min({column.text}, line_number) FROM {rows.table} WHERE {only}"
-        )
-        if count > few:
+def _require_alike(path: Path, column: _Column, tally: _Tally, few: float) -> None:
+    for other in column.tallies:
+        only = [shape for shape in column.shapes if shape.text in other.numbers and shape.text not in tally.numbers]
+        if (count := sum(shape.values for shape in only)) > few:
+            first = min(only, key=lambda shape: shape.line)
             raise ExportError(
-                f"{rows.path}: the numbers in column {column.delivered.header} are written in two ways: {tally.read:,} "
-                f"of {column.present:,} read like {tally.reading.example}, and {count:,} only like {other.example} "
-                f"(line {line:,}: {value!r}). Deliver them all in one way."
+                f"{path}: the numbers in column {column.delivered.header} are written in two ways: {tally.read:,} of "
+                f"{column.present:,} read like {tally.reading.example}, and {count:,} only like "
+                f"{other.reading.example} (line {first.line:,}: {first.example!r}). Deliver them all in one way."
             )
 
 
-def _require_one_unit(rows: Delivered, column: _Column, few: float) -> None:
+def _require_one_unit(path: Path, column: _Column, few: float) -> None:
     """Refuse amounts in several currencies, and shares beside numbers in per cent: they cannot be compared."""
-    units = rows.ask(
-        f"SELECT regexp_extract({column.text}, {literal(UNIT)}) AS unit, count(*) AS n, min(line_number) "
-        f"FROM {rows.table} WHERE {column.text} IS NOT NULL GROUP BY unit HAVING n > {few} ORDER BY n DESC, unit"
-    )
-    named = [unit for unit in units if unit[0]]
+    by_unit: dict[str, list[_Shape]] = {}
+    for shape in column.shapes:
+        found = UNIT.search(shape.text)
+        by_unit.setdefault(found[0] if found else "", []).append(shape)
+    units = [
+        (unit, sum(shape.values for shape in shapes), min(shape.line for shape in shapes))
+        for unit, shapes in by_unit.items()
+    ]
+    units = sorted((each for each in units if each[1] > few), key=lambda each: (-each[1], each[0]))
+    named = [unit for unit, *_ in units if unit]
     # Where some amounts have their sign and others none, it is the same one.
-    if len(named) > 1 or (len(units) > 1 and any(unit == "%" for unit, *_ in named)):
+    if len(named) > 1 or (len(units) > 1 and "%" in named):
         told = " and ".join(f"{count:,} with {unit or 'none'} (line {line:,})" for unit, count, line in units)
         raise ExportError(
-            f"{rows.path}: the numbers in column {column.delivered.header} have different signs: {told}. They cannot "
+            f"{path}: the numbers in column {column.delivered.header} have different signs: {told}. They cannot "
             "be compared: deliver them all in one unit."
         )
 
 
-def _tell_undecided(rows: Delivered, column: _Column, readings: tuple[NumberReading, NumberReading]) -> str:
-    numbers = [f"TRY_CAST({reading.number(column.text)} AS DOUBLE)" for reading in readings]
-    [(line, value, one, other)] = rows.ask(
-        f"SELECT line_number, {column.text}, {', '.join(numbers)} FROM {rows.table} "
-        f"WHERE {numbers[0]} <> {numbers[1]} ORDER BY line_number LIMIT 1"
-    )
+def _tell_undecided(path: Path, column: _Column, one: _Tally, other: _Tally) -> str:
+    differing = _where_they_differ(one, other)
+    first = min((shape for shape in column.shapes if shape.text in differing), key=lambda shape: shape.line)
+    readings = (one.reading, other.reading)
+    numbers = " or ".join(f"{reading.read(first.example):.10g}" for reading in readings)
     return (
-        f"{rows.path}: nothing says whether {value!r} in column {column.delivered.header} (line {line:,}) is "
-        f"{one:.10g} or {other:.10g}: all {column.present:,} values can be read both ways. Say in the contract how "
+        f"{path}: nothing says whether {first.example!r} in column {column.delivered.header} (line {first.line:,}) is "
+        f"{numbers}: all {column.present:,} values can be read both ways. Say in the contract how "
         f"they are written (customProperties: [{{property: {NUMBER_FORMAT}, value: '{readings[0].example}'}}], or "
         f"'{readings[1].example}'), or deliver them without marks between thousands."
     )

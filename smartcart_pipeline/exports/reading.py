@@ -4,11 +4,12 @@ from typing import Any
 
 import narwhals as nw
 
+from smartcart_pipeline.declaration.contract import Contract
 from smartcart_pipeline.engines.duckdb import DuckDBEngine
 from smartcart_pipeline.engines.engine import Engine
 from smartcart_pipeline.exports import reading_duckdb
 from smartcart_pipeline.exports.dates import HOW_TO_SAY
-from smartcart_pipeline.exports.inspecting import Export
+from smartcart_pipeline.exports.inspecting import Export, tell_by_sight, tell_left_out, tell_skipped
 from smartcart_pipeline.exports.reading_duckdb import Readings
 
 
@@ -35,6 +36,27 @@ def read_export(engine: Engine, export: Export) -> tuple[nw.LazyFrame[Any], Read
     if not isinstance(engine, SparkEngine):
         raise TypeError(f"no reader is known for {type(engine).__name__}")
     return reading_spark.read_export(engine, export)
+
+
+def tell_reading(export: Export, readings: Readings, contract: Contract) -> list[str]:
+    """All that people should know of how a file was read.
+
+    Args:
+        export: The file.
+        readings: How its columns are read.
+        contract: The contract, with the usual headers.
+
+    Returns:
+        Sentences; none of a file that is just as the contract says.
+    """
+    by_sight = tell_by_sight(export, contract)
+    return [
+        *([tell_skipped(export)] if export.skipped else []),
+        *tell_defaults(export, readings),
+        *([tell_left_out(export)] if export.left_out else []),
+        *([by_sight] if by_sight else []),
+        *(each.evidence for each in readings.categories.values()),
+    ]
 
 
 def tell_numbers(readings: Readings) -> str:

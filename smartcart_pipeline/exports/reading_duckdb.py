@@ -9,7 +9,17 @@ from typing import Any
 
 import narwhals as nw
 
-from smartcart_pipeline.declaration.contract import KEY, MISSING, ROW_NUMBER, DeliveredColumn
+from smartcart_pipeline.declaration.contract import (
+    KEY,
+    MISPLACED_QUOTE,
+    MISSING,
+    NOT_READ,
+    REPEATED_HEADER,
+    ROW_NUMBER,
+    TOO_LONG,
+    TOO_MANY_VALUES,
+    DeliveredColumn,
+)
 from smartcart_pipeline.declaration.errors import ExportError
 from smartcart_pipeline.declaration.matching import match_categories
 from smartcart_pipeline.engines.duckdb import BATCH, DuckDBEngine
@@ -31,14 +41,13 @@ FAULT_BYTES, KEPT_BYTES = 1_000, 10_000
 MAX_FAULT_BYTES = 300_000_000
 # Dates as the cells of a workbook are told, and texts in which day or month comes first.
 ISO_DATE, ORDERED_DATE = r"^\d{4}-\d{2}-\d{2}$", r"^\d{1,2}[-/. ]+\d{1,2}[-/. ]+\d{2,4}\b"
-REPEATED = "The line repeats the header"
 # A byte order mark, and what does not count around a header.
 MARK, STRIPPED = "chr(65279)", "' ' || chr(65279)"
 # What is wrong with a line that cannot be put into columns, by the kind of DuckDB's error.
 MALFORMED = {
-    "TOO MANY COLUMNS": "The line has more values than the header",
-    "UNQUOTED VALUE": "The line has a quotation mark in the wrong place",
-    "LINE SIZE OVER MAXIMUM": "The line is longer than 2,000,000 bytes",
+    "TOO MANY COLUMNS": TOO_MANY_VALUES,
+    "UNQUOTED VALUE": MISPLACED_QUOTE,
+    "LINE SIZE OVER MAXIMUM": TOO_LONG,
 }
 
 
@@ -256,7 +265,7 @@ def _keep_malformed(engine: DuckDBEngine) -> None:
     engine.connection.execute(
         "CREATE OR REPLACE TEMP TABLE malformed_lines AS "
         "SELECT CAST(line AS BIGINT) AS line, any_value(CASE CAST(error_type AS VARCHAR) "
-        f"{kinds} ELSE 'The line cannot be read' END || ': ' || ltrim(csv_line, chr(10) || chr(13))) AS malformed "
+        f"{kinds} ELSE {literal(NOT_READ)} END || ': ' || ltrim(csv_line, chr(10) || chr(13))) AS malformed "
         "FROM reject_errors GROUP BY line"
         if rejects
         else "CREATE OR REPLACE TEMP TABLE malformed_lines (line BIGINT, malformed VARCHAR)"
@@ -319,7 +328,7 @@ def _set_apart(engine: DuckDBEngine, export: Export, source: str, table: str, na
     return (
         f"SELECT * FROM ({source}) WHERE malformed IS NOT NULL OR NOT {candidate} "
         f"OR NOT (({is_blank}) OR coalesce({repeats}, false)) UNION ALL "
-        f"SELECT line_number, {nothing}, {literal(REPEATED)} AS malformed FROM ({source}) "
+        f"SELECT line_number, {nothing}, {literal(REPEATED_HEADER)} AS malformed FROM ({source}) "
         f"WHERE {candidate} AND {repeats}"
     )
 

@@ -66,7 +66,7 @@ def look_at_text(path: Path, gzipped: bool) -> Text:
         start = text.read(START)
     if start.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
         raise ExportError(f"{path}: the text is UTF-32. Save it as UTF-8 and deliver it again.")
-    if codec := _find_utf16(start):
+    if codec := find_utf16(start):
         return copy_text(path, gzipped, codec)
     survey = survey_text(path, read_pieces(path, gzipped))
     # Latin-1 has no letters there: a text that has is of another encoding, most likely Windows-1252.
@@ -74,7 +74,15 @@ def look_at_text(path: Path, gzipped: bool) -> Text:
     return Text("cp1252" if is_windows else survey.encoding, survey)
 
 
-def _find_utf16(start: bytes) -> str | None:
+def find_utf16(start: bytes) -> str | None:
+    """Whether a text is UTF-16.
+
+    Args:
+        start: Its first `START` bytes.
+
+    Returns:
+        Python's name of the codec; None where it is another encoding.
+    """
     if start.startswith(codecs.BOM_UTF16_LE):
         return "utf-16-le"
     if start.startswith(codecs.BOM_UTF16_BE):

@@ -22,7 +22,7 @@ from smartcart_pipeline.engines.engine import Engine, Span, Written
 from smartcart_pipeline.orchestration.faults import AT_FAULT
 from smartcart_pipeline.orchestration.settings import Settings
 from smartcart_pipeline.segmentation import components, drivers, sensitive
-from smartcart_pipeline.segmentation.cleaning import tell_faults, tell_lines
+from smartcart_pipeline.segmentation.cleaning import count_causes, name_causes, tell_causes
 from smartcart_pipeline.segmentation.features import is_one_of
 from smartcart_pipeline.segmentation.history import membership_on
 from smartcart_pipeline.storage.lake import Lake
@@ -215,18 +215,17 @@ def _few_rejected(lake: Lake, max_rejected_share: float) -> Verdict:
     by_reason = lake.engine.rows(
         lake.read("rejected_customers")
         .group_by("reason")
-        .agg(nw.len().alias("rows"), nw.col("line_number").min().alias("line_number"))
+        .agg(nw.len().alias("rows"))
         .sort("rows", "reason", descending=[True, False])
     )
-    reasons = ", ".join(f"{row['reason']} {row['rows']:,}" for row in by_reason)
     share = rejected / raw if raw else 0.0
     passed = share <= max_rejected_share
     description = f"{rejected:,} of {raw:,} rows rejected ({share:.1%}; limit {max_rejected_share:.1%})"
     if not passed:
-        first = lake.engine.rows(lake.read("rejected_customers").sort("line_number").head(3))
+        [counted] = lake.engine.rows(count_causes(lake.read("rejected_customers"), lake.declaration))
         description += (
-            f": {reasons}. {tell_lines(tell_faults(first, lake.declaration))} Correct the export and deliver it again, "
-            f"or raise max_rejected_share. All refused rows with their reasons: {lake.path('rejected_customers')}"
+            f". {tell_causes(name_causes(counted, lake.declaration))} Correct the export and deliver it again, or "
+            f"raise max_rejected_share. All refused rows with their reasons: {lake.path('rejected_customers')}"
         )
     return Verdict(
         passed,

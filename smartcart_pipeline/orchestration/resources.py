@@ -8,15 +8,18 @@ from typing import Any
 
 import dagster as dg
 
-from smartcart_pipeline.declaration.declaration import Declaration, read_declaration
-from smartcart_pipeline.declaration.errors import HomeError
+from smartcart_pipeline.declaration.declaration import CONTRACT_FILE, Declaration, read_declaration
+from smartcart_pipeline.declaration.errors import CallError, HomeError
 from smartcart_pipeline.engines import apart
 from smartcart_pipeline.engines.duckdb import MEMORY_LIMIT, DuckDBEngine
 from smartcart_pipeline.engines.engine import Engine
+from smartcart_pipeline.exports.ids import settle_key
 from smartcart_pipeline.orchestration.io_manager import lake_io_manager
 from smartcart_pipeline.orchestration.settings import Settings, read_home
+from smartcart_pipeline.storage.arrivals import find_export
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.lake import Lake
+from smartcart_pipeline.storage.models import read_record, read_version
 from smartcart_pipeline.storage.run_lock import hold
 
 SPARK_MASTER = "SMARTCART_SPARK_MASTER"
@@ -80,8 +83,21 @@ def _spark_engine(config: Mapping[str, Any], home: Home, local: DuckDBEngine) ->
 @dg.resource(required_resource_keys={"home", "settings"})
 def declaration(context: dg.InitResourceContext) -> Declaration:
     """What this run goes by; where the home's files are wrong, the run says so and does nothing else."""
-    settings = context.resources.settings
-    return read_declaration(context.resources.home.root, settings.recipe, settings.segments)
+    settings, home = context.resources.settings, context.resources.home
+    declared = read_declaration(home.root, settings.recipe, settings.segments)
+    # What a company's own contract says of ids holds; SmartCart's is only where to begin.
+    return declared if (home.root / CONTRACT_FILE).is_file() else _settle_key(declared, home, settings.input)
+
+
+def _settle_key(declared: Declaration, home: Home, named: str | None) -> Declaration:
+    try:
+        export = find_export(home, named)
+    except CallError:
+        # Whoever reads it says so.
+        return declared
+    record = read_record(home)
+    before = read_version(home, record, record.last.version).model.declaration if record.last else None
+    return settle_key(declared, export, before)
 
 
 @dg.resource(required_resource_keys={"declaration", "engine", "home"})

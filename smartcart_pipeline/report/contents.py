@@ -36,6 +36,7 @@ from smartcart_pipeline.report.wording import (
     worth_share,
 )
 from smartcart_pipeline.segmentation import Rows
+from smartcart_pipeline.segmentation.cleaning import tell_where
 from smartcart_pipeline.segmentation.components import NAMES
 
 # The sections, in their order, and what each is called in the list of contents; those that a declaration names are
@@ -263,13 +264,18 @@ def put_together(findings: Findings) -> dict[str, Any]:
         "few": tell_few(findings),
         "checks": findings.checks,
         "rejected": [row | {"meaning": meanings[row["reason"]]} for row in findings.rejected],
-        "examples": findings.examples,
+        "causes": [(row["cause"], _tell_where(row)) for row in findings.causes],
         "provenance": [
             (label, _plain(findings.publication[name]))
             for name, label in PROVENANCE.items()
             if name in findings.publication
         ],
     }
+
+
+def _tell_where(cause: Row) -> Sentence:
+    told, rows = tell_where(cause), Figure(cause["rows"], ",", f"rejected.rows[{cause['cause']}]")
+    return (rows, told.removeprefix(str(rows))) if cause["rows"] > 1 else (told,)
 
 
 def tell_fenced(findings: Findings) -> list[Sentence]:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import narwhals as nw
+
 from smartcart_pipeline.declaration.contract import KEY
 from smartcart_pipeline.declaration.declaration import Declaration, read_declared
 from smartcart_pipeline.declaration.errors import HomeError
@@ -13,13 +15,11 @@ from smartcart_pipeline.declaration.recipe import Business, Recipe, share_name
 from smartcart_pipeline.engines.duckdb import DuckDBEngine
 from smartcart_pipeline.engines.sql import literal, see_all
 from smartcart_pipeline.segmentation import Rows
-from smartcart_pipeline.segmentation.cleaning import tell_faults
+from smartcart_pipeline.segmentation.cleaning import count_causes, name_causes
 from smartcart_pipeline.segmentation.model import read_model
 
 if TYPE_CHECKING:
     import duckdb
-
-EXAMPLES = 5
 
 Row = dict[str, Any]
 # By segment and feature.
@@ -53,7 +53,7 @@ class Findings:
         loadings: One row a component and feature.
         imputed: Customers of whom a value was missing, by column.
         rejected: One row a reason.
-        examples: The first refused lines.
+        causes: What is wrong with refused rows, the most frequent first, from `name_causes`.
         checks: One row a check.
         night: Tonight's row of `nights`.
         before: That of the night that tonight is compared with; None where there is none.
@@ -88,7 +88,7 @@ class Findings:
     loadings: Rows
     imputed: dict[str, int]
     rejected: Rows
-    examples: Rows
+    causes: Rows
     checks: Rows
     night: Row
     before: Row | None
@@ -182,7 +182,7 @@ def _ask(connection: "duckdb.DuckDBPyConnection") -> Findings:
             for name in recipe.completed
         },
         rejected=ask("SELECT reason, count(*) AS customers FROM rejected_customers GROUP BY ALL ORDER BY 2 DESC, 1"),
-        examples=tell_faults(ask(f"FROM rejected_customers ORDER BY line_number LIMIT {EXAMPLES}"), declaration),
+        causes=name_causes(_count_causes(connection, declaration), declaration),
         checks=ask("FROM checks ORDER BY table_name, check_name"),
         night=night,
         before=night_before(night, nights),
@@ -226,6 +226,12 @@ def _means(recipe: Recipe) -> Iterator[str]:
     yield from (f"mean_{name}" for name in recipe.measured)
     yield from (share_name(category, group) for category, group in recipe.shares)
     yield from recipe.rates
+
+
+def _count_causes(connection: "duckdb.DuckDBPyConnection", declaration: Declaration) -> Row:
+    counted = count_causes(nw.from_native(connection.sql("FROM rejected_customers")), declaration)
+    [row] = counted.to_native().to_arrow_table().to_pylist()
+    return dict(row)
 
 
 def _ask_reached(ask: Callable[[str], Rows], recipe: Recipe, base: Row) -> tuple[Shares, Shares]:

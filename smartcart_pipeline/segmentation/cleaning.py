@@ -4,6 +4,7 @@ A row is never dropped silently: `clean_customers` keeps the rows that hold, `re
 reason. What holds is one expression; reasons are put into words only for the few rows that need one.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -17,7 +18,7 @@ import numpy as np
 from narwhals.typing import FrameT
 
 from smartcart_pipeline.declaration.columns import TYPES, WHOLE
-from smartcart_pipeline.declaration.contract import KEY, Contract, DeliveredColumn
+from smartcart_pipeline.declaration.contract import KEY, LINE_FAULTS, Contract, DeliveredColumn
 from smartcart_pipeline.declaration.declaration import Declaration
 from smartcart_pipeline.declaration.errors import ExportError
 from smartcart_pipeline.declaration.recipe import PLACEHOLDER, Limit, Recipe
@@ -26,6 +27,11 @@ from smartcart_pipeline.segmentation.features import is_one_of, make_features
 from smartcart_pipeline.segmentation.hands import Counting
 
 REPEATED = "repeated_id"
+# So many causes are told in one message, and of how a text is written so many characters.
+TOLD_CAUSES, LONGEST_LOOK = 8, 30
+NOT = " is not "
+# How what is wrong with a whole line begins.
+MALFORMED = "The line "
 A_YEAR = timedelta(days=366)
 
 
@@ -35,11 +41,13 @@ class Problem:
 
     Attributes:
         reason: Its code, as in `rejected_customers.reason`.
+        cause: What it is, without a value of the row.
         condition: True where a row has it.
         detail: A sentence about the row, for people.
     """
 
     reason: str
+    cause: str
     condition: nw.Expr
     detail: nw.Expr
 
@@ -229,13 +237,13 @@ def summarise_accepted(judged: FrameT, newest: str | None, imputed: str | None) 
     )
 
 
-def require_customers(customers: int, medians: Mapping[str, float | None], refused: Rows, contract: Contract) -> None:
+def require_customers(customers: int, medians: Mapping[str, float | None], causes: Rows, contract: Contract) -> None:
     """Refuse an export none of whose rows holds the contract.
 
     Args:
         customers: How many rows do.
         medians: The median of each column that is imputed.
-        refused: What is wrong with some rows, from `tell_faults`, to name where none holds.
+        causes: What is wrong with the others, from `name_causes`; asked for where no row holds, or a median is unknown.
         contract: What they must hold.
 
     Raises:
@@ -244,56 +252,127 @@ def require_customers(customers: int, medians: Mapping[str, float | None], refus
     if not customers:
         raise ExportError(
             "Not one row of the export holds a customer as the contract expects. "
-            f"{tell_lines(refused)} Correct the export and deliver it again."
+            f"{tell_causes(causes)} Correct the export and deliver it again."
         )
     for name, median in medians.items():
         if median is None:
             header = contract.by_name[name].header
+            seen = f"in the {customers:,} row{'' if customers == 1 else 's'} that could be read"
+            where = seen if causes else "in every row"
+            told = f" {tell_causes(causes)}" if causes else ""
             raise ExportError(
-                f"{header} is missing in every row, so there is no median to stand for it. Deliver an export with it."
+                f"{header} is missing {where}, so there is no median to stand for it.{told} Deliver an export with it."
             )
 
 
-def tell_lines(faults: Rows) -> str:
-    """What is wrong with some lines, for a message that is recorded: no value of a customer stands in it.
-
-    Args:
-        faults: `line_number` and `faults`, from `tell_faults`.
-
-    Returns:
-        A sentence a line.
-    """
-    return " ".join(f"Line {row['line_number']}: {row['faults']}." for row in faults)
-
-
-def tell_faults(refused: Rows, declaration: Declaration) -> Rows:
-    """What is wrong with lines, by column and kind; the values themselves stand in `detail` and nowhere else.
+def count_causes(refused: FrameT, declaration: Declaration) -> FrameT:
+    """Count the refused rows by each thing that may be wrong with one, in one pass; a row may have several.
 
     Args:
         refused: Rows of `reject_customers`.
         declaration: What they were held against.
 
     Returns:
-        `line_number`, and all that is wrong with it in one text, `faults`.
+        One row: of each of them, by its number, `rows_0` (Int64), `line_0`, the first line (Int64), and `text_0`, one
+        of the texts that could not be read (String); null where no row has it.
     """
-    return [
-        {"line_number": row["line_number"], "faults": "; ".join(_faults(row, declaration)) or row["reason"]}
-        for row in refused
+    counted = []
+    for number, found in enumerate(_causes(declaration).values()):
+        counted += [
+            nw.when(found).then(nw.lit(1)).otherwise(nw.lit(0)).cast(nw.Int64).sum().alias(f"rows_{number}"),
+            nw.when(found).then(nw.col("line_number")).min().alias(f"line_{number}"),
+            nw.when(found).then(nw.col("unreadable")).min().alias(f"text_{number}"),
+        ]
+    return refused.select(*counted)
+
+
+def name_causes(counted: Mapping[str, Any], declaration: Declaration) -> Rows:
+    """What is wrong with refused rows, the most frequent first, without a value of a customer.
+
+    Args:
+        counted: The row from `count_causes`.
+        declaration: What they were held against.
+
+    Returns:
+        `cause`, `rows`, `first_line` and `written`: how a text looks that could not be read; empty of other causes.
+    """
+    found = [
+        {
+            "cause": cause,
+            "rows": counted[f"rows_{number}"],
+            "first_line": counted[f"line_{number}"],
+            "written": _look_of(cause, counted[f"text_{number}"] or ""),
+        }
+        for number, cause in enumerate(_causes(declaration))
+        if counted[f"rows_{number}"]
     ]
+    return sorted(found, key=lambda row: (-row["rows"], row["first_line"]))
 
 
-def _faults(refused: dict[str, Any], declaration: Declaration) -> Iterator[str]:
-    contract, unreadable = declaration.contract, refused["unreadable"] or ""
-    # Of a line that cannot be put into columns, what is wrong with it stands before the line itself.
-    if unreadable.startswith("The line "):
-        yield unreadable.split(":")[0]
+def tell_causes(causes: Rows) -> str:
+    """What is wrong with refused rows, for a message that is recorded.
+
+    Args:
+        causes: From `name_causes`.
+
+    Returns:
+        A sentence each of the most frequent, and how many there are beyond.
+    """
+    told = [f"{row['cause']}: {tell_where(row)}." for row in causes[:TOLD_CAUSES]]
+    if more := len(causes) - len(told):
+        told.append(f"And {more:,} other cause{'' if more == 1 else 's'}.")
+    return " ".join(told)
+
+
+def tell_where(cause: Mapping[str, Any]) -> str:
+    """Which rows have a cause.
+
+    Args:
+        cause: A row of `name_causes`.
+
+    Returns:
+        How many, the line of the first, and how what stands there is written.
+    """
+    rows, line = cause["rows"], cause["first_line"]
+    where = f"line {line:,}" if rows == 1 else f"{rows:,} rows, the first on line {line:,}"
+    return f"{where}, written like {cause['written']!r}" if cause["written"] else where
+
+
+def hide_value(text: str) -> str:
+    """How a text is written, without what it says of anybody.
+
+    Args:
+        text: The text.
+
+    Returns:
+        Its beginning, with a 9 for every digit and an x for every letter.
+    """
+    look = "".join("9" if each.isdigit() else "x" if each.isalpha() else each for each in text[: LONGEST_LOOK + 1])
+    return look if len(look) <= LONGEST_LOOK else f"{look[:LONGEST_LOOK]}…"
+
+
+def _look_of(cause: str, unreadable: str) -> str:
+    """How a text is written that could not be read; empty of another cause."""
+    header = cause.partition(NOT)[0]
+    found = re.search(rf"(?:^|; ){re.escape(header)} is '(.*?)': expected ", unreadable, re.DOTALL)
+    return hide_value(found[1]) if found else ""
+
+
+def _causes(declaration: Declaration) -> dict[str, nw.Expr]:
+    """Whether a refused row has something wrong with it, by what that is; its values stand in `detail` alone."""
+    contract, unreadable = declaration.contract, nw.col("unreadable")
+    is_malformed = unreadable.str.starts_with(MALFORMED)
+    causes = {text: unreadable.str.starts_with(f"{text}:") | (unreadable == text) for text in LINE_FAULTS}
     for column in contract.columns:
-        yield from _tell_column(column, refused[column.name], unreadable)
-    if refused["reason"] == REPEATED:
-        yield f"{contract.key.header} stands on an earlier line already"
-    yield from (
-        _tell_limit(limit, declaration) for limit in declaration.recipe.limits if limit.reason == refused["reason"]
-    )
+        if column.type != "VARCHAR":
+            kinds = {"DATE": "a date", "BOOLEAN": "yes or no"}
+            is_told = unreadable.str.contains(f"{column.header} is '", literal=True) & nw.col(column.name).is_null()
+            causes[f"{column.header}{NOT}{kinds.get(column.type, 'a number')}"] = is_told & ~is_malformed
+        causes |= {problem.cause: problem.condition for problem in _column_problems(column)}
+    causes |= {problem.cause: nw.col("reason") == problem.reason for problem in [_repeated(contract)]}
+    return causes | {
+        _tell_limit(limit, declaration): nw.col("reason") == limit.reason for limit in declaration.recipe.limits
+    }
 
 
 def _tell_limit(limit: Limit, declaration: Declaration) -> str:
@@ -302,26 +381,6 @@ def _tell_limit(limit: Limit, declaration: Declaration) -> str:
     on = named if limit.of_feature else [limit.on]
     headers = ", ".join(declaration.contract.by_name[name].header for name in on)
     return f"{headers}: {limit.meaning}" if headers else limit.meaning
-
-
-def _tell_column(column: DeliveredColumn, value: Any, unreadable: str) -> Iterator[str]:
-    if value is None:
-        if f"{column.header} is '" in unreadable:
-            kinds = {"DATE": "a date", "BOOLEAN": "yes or no"}
-            yield f"{column.header} is not {kinds.get(column.type, 'a number')}"
-        elif not unreadable and not column.nullable:
-            yield f"{column.header} is missing"
-        return
-    if column.minimum is not None and value < column.minimum:
-        yield f"{column.header} is below {column.minimum:.15g}"
-    if column.maximum is not None and value > column.maximum:
-        yield f"{column.header} is above {column.maximum:.15g}"
-    if column.shortest is not None and len(value) < column.shortest:
-        yield f"{column.header} has fewer than {column.shortest} characters"
-    if column.longest is not None and len(value) > column.longest:
-        yield f"{column.header} has more than {column.longest} characters"
-    if column.categories and value not in column.categories:
-        yield f"{column.header} is none of {', '.join(column.categories)}"
 
 
 def clean_customers(judged: FrameT, as_of: date, medians: Mapping[str, float], declaration: Declaration) -> FrameT:
@@ -410,12 +469,7 @@ def reject_customers(judged: FrameT, as_of: date | None, declaration: Declaratio
         `line_number`, the contract's columns, `unreadable`, `reason` (a code) and `detail` (all that is wrong).
     """
     contract: Contract = declaration.contract
-    repeated = Problem(
-        REPEATED,
-        nw.col("is_repeat"),
-        _sentence(f"{contract.key.header} ", _shown(KEY), " stands on an earlier line already"),
-    )
-    problems = [*_contract_problems(contract), repeated, *_limit_problems(as_of, declaration, newcomers)]
+    problems = [*_contract_problems(contract), _repeated(contract), *_limit_problems(as_of, declaration, newcomers)]
     return (
         judged.filter(~belongs(as_of, declaration, newcomers))
         .with_columns(
@@ -429,6 +483,16 @@ def reject_customers(judged: FrameT, as_of: date | None, declaration: Declaratio
             ).alias("detail"),
         )
         .select("line_number", *contract.names, "unreadable", "reason", "detail")
+    )
+
+
+def _repeated(contract: Contract) -> Problem:
+    header = contract.key.header
+    return Problem(
+        REPEATED,
+        f"{header} stands on an earlier line already",
+        nw.col("is_repeat"),
+        _sentence(f"{header} ", _shown(KEY), " stands on an earlier line already"),
     )
 
 
@@ -483,39 +547,50 @@ def _limit_problems(as_of: date | None, declaration: Declaration, newcomers: boo
     if as_of is None:
         return []
     return [
-        Problem(limit.reason, beyond, _fill(limit.detail, {"limit": f"{limit.maximum or 0:.15g}", "as_of": str(as_of)}))
+        Problem(
+            limit.reason,
+            _tell_limit(limit, declaration),
+            beyond,
+            _fill(limit.detail, {"limit": f"{limit.maximum or 0:.15g}", "as_of": str(as_of)}),
+        )
         for limit, _, beyond in _limits(as_of, declaration, newcomers)
     ]
 
 
 def _contract_problems(contract: Contract) -> list[Problem]:
     return [
-        Problem("unreadable_value", ~nw.col("unreadable").is_null(), nw.col("unreadable")),
+        Problem("unreadable_value", "a value could not be read", ~nw.col("unreadable").is_null(), nw.col("unreadable")),
         *(problem for column in contract.columns for problem in _column_problems(column)),
     ]
 
 
 def _column_problems(column: DeliveredColumn) -> Iterator[Problem]:
-    value, is_, shown = nw.col(column.name), f"{column.header} is ", _shown(column.name)
+    header, value, shown = column.header, nw.col(column.name), _shown(column.name)
     if not column.nullable:
         # What could not be read is null too, and has been named already.
-        reason = "missing_id" if column.name == KEY else "missing_value"
-        yield Problem(reason, value.is_null() & nw.col("unreadable").is_null(), nw.lit(f"{column.header} is missing"))
+        reason, told = "missing_id" if column.name == KEY else "missing_value", f"{header} is missing"
+        yield Problem(reason, told, value.is_null() & nw.col("unreadable").is_null(), nw.lit(told))
     if column.minimum is not None:
-        detail = _sentence(is_, shown, f": expected {column.minimum:.15g} or more")
-        yield Problem("out_of_range", value < column.minimum, detail)
+        least = f"{column.minimum:.15g}"
+        detail = _sentence(f"{header} is ", shown, f": expected {least} or more")
+        yield Problem("out_of_range", f"{header} is below {least}", value < column.minimum, detail)
     if column.maximum is not None:
-        detail = _sentence(is_, shown, f": expected {column.maximum:.15g} or less")
-        yield Problem("out_of_range", value > column.maximum, detail)
+        most = f"{column.maximum:.15g}"
+        detail = _sentence(f"{header} is ", shown, f": expected {most} or less")
+        yield Problem("out_of_range", f"{header} is above {most}", value > column.maximum, detail)
     if column.shortest is not None:
-        detail = _sentence(f"{is_}'", shown, f"': expected {column.shortest} characters or more")
-        yield Problem("out_of_range", value.str.len_chars() < column.shortest, detail)
+        detail = _sentence(f"{header} is '", shown, f"': expected {column.shortest} characters or more")
+        told, found = f"{header} has fewer than {column.shortest} characters", value.str.len_chars() < column.shortest
+        yield Problem("out_of_range", told, found, detail)
     if column.longest is not None:
-        detail = _sentence(f"{is_}'", shown, f"': expected {column.longest} characters or fewer")
-        yield Problem("out_of_range", value.str.len_chars() > column.longest, detail)
+        detail = _sentence(f"{header} is '", shown, f"': expected {column.longest} characters or fewer")
+        told, found = f"{header} has more than {column.longest} characters", value.str.len_chars() > column.longest
+        yield Problem("out_of_range", told, found, detail)
     if column.categories:
-        detail = _sentence(f"{is_}'", shown, f"': expected one of {', '.join(column.categories)}")
-        yield Problem("unknown_category", ~is_one_of(value, column.categories) & ~value.is_null(), detail)
+        listed = ", ".join(column.categories)
+        detail = _sentence(f"{header} is '", shown, f"': expected one of {listed}")
+        found = ~is_one_of(value, column.categories) & ~value.is_null()
+        yield Problem("unknown_category", f"{header} is none of {listed}", found, detail)
 
 
 def _fill(template: str, known: Mapping[str, str]) -> nw.Expr:

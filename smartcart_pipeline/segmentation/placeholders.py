@@ -22,8 +22,9 @@ DIFFERENT = 10
 # What people write for unknown: 0, 1, and nines, of either sign.
 ODD = frozenset({0.0, 1.0, -1.0} | {sign * (10.0**digits - 1) for digits in range(1, 13) for sign in (1, -1)})
 # How far from all others the value must lie, in the range of the others but for the outermost hundredth on either side.
-# What is odd by its place only, such as the lowest fee of all, must lie further.
-APART, END_APART = 0.15, 1 / 3
+# What is odd by its place only, such as the lowest fee of all, must lie further; a 1 or 99 less far, and the outermost
+# hundredth may be nearer: no purchase is a 0, but hardly anything is a 1.
+APART, END_APART, ODD_APART = 0.15, 1 / 3, 0.05
 OUTERMOST = 0.01
 # What to write into the recipe, under which heading.
 HEADING, DECLARATION = "clean", "unknown: {{{column}: [{value}]}}"
@@ -94,9 +95,10 @@ def _lies_apart(values: np.ndarray, customers: np.ndarray, place: int) -> bool:
     # Of a column whose others are nearly all alike, nobody can say what is usual.
     if len(middle) < DIFFERENT - 1:
         return False
-    gap = np.abs(others - values[place]).min()
-    apart = (APART if is_odd else END_APART) * (middle[-1] - middle[0])
-    return bool(gap > np.diff(middle).max() and gap >= apart)
+    means_nothing = is_odd and values[place] != 0
+    gap = np.abs((middle if means_nothing else others) - values[place]).min()
+    share = ODD_APART if means_nothing else APART if is_odd else END_APART
+    return bool(gap > np.diff(middle).max() and gap >= share * (middle[-1] - middle[0]))
 
 
 def tell_placeholder(row: Mapping[str, Any], header: str) -> str:

@@ -385,8 +385,8 @@ BAD_EXPORTS: dict[str, tuple[Change, list[str]]] = {
     "no good row": (
         lambda customers: customers.head(50).assign(Education="Doctor"),
         [
-            "Not one row of the export holds a customer as the contract expects. Line 2: Education is none of ",
-            "Line 4: Education is none of Basic, 2n Cycle, Graduation, Master, PhD. Correct",
+            "Not one row of the export holds a customer as the contract expects. Education is none of ",
+            "Basic, 2n Cycle, Graduation, Master, PhD: 50 rows, the first on line 2. Correct",
         ],
     ),
     "missing column": (
@@ -404,8 +404,8 @@ BAD_EXPORTS: dict[str, tuple[Change, list[str]]] = {
     "too many rejected": (
         bad_rows,
         [
-            "6 of 100 rows rejected (6.0%; limit 5.0%): unknown_category 4, unreadable_value 2",
-            "Line 2: Education is none of Basic, 2n Cycle, Graduation, Master, PhD.",
+            "6 of 100 rows rejected (6.0%; limit 5.0%). Education is none of Basic, 2n Cycle, Graduation, Master, PhD: 4 ",
+            "Correct the export and deliver it again",
             "Correct the export and deliver it again",
             "All refused rows with their reasons: ",
         ],

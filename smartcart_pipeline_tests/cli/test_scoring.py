@@ -118,7 +118,7 @@ def test_bad_rows_are_rejected_with_reasons(home: Home, tmp_path: Path):
     said = done.stderr.decode()
     assert "16 customers scored" in said
     assert "4 rows rejected: age_above_limit 1, repeated_id 1" in said
-    assert "Line 4: Education is none of" in said
+    assert "Education is none of Basic, 2n Cycle, Graduation, Master, PhD: line 4." in said
     assert str(output) + ".rejected.csv" in said
 
 
@@ -136,7 +136,7 @@ def test_where_every_row_is_bad_nothing_is_scored(home: Home, tmp_path: Path):
     output.write_text("as it was")
     done = score(newcomers(tmp_path, delivered().assign(Kidhome="-1")), "--home", home.root, "--output", output)
     assert done.returncode == 2
-    assert b"not one row could be scored. Line 2: Kidhome is below 0." in done.stderr
+    assert b"not one row could be scored. Kidhome is below 0: 2,240 rows, the first on line 2." in done.stderr
     assert output.read_text() == "as it was"
     assert len(pd.read_csv(f"{output}.rejected.csv")) == len(delivered())
     assert sorted(path.name for path in tmp_path.iterdir()) == ["new.csv", "scores.csv", "scores.csv.rejected.csv"]

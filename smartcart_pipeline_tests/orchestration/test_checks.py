@@ -424,7 +424,7 @@ JUDGED: list[tuple[str, str, Tables, bool, str]] = [
         "few_rejected",
         delivered(20, 16, 4),
         False,
-        ": out_of_range 3, missing_id 1. Line 9: Year_Birth is below 1850; Education is none of Basic",
+        "4 of 20 rows rejected (20.0%; limit 5.0%). Year_Birth is below 1850: ",
     ),
     *(
         (

@@ -378,7 +378,8 @@ def test_a_column_that_came_under_a_synonym_is_told_by_it(tmp_path: Path):
     scored = smartcart("score", tmp_path / "export.csv", "--home", home.root, "--output", tmp_path / "scores.csv")
     assert scored.returncode == 0, scored.stderr
     assert (
-        "Line 6: Days ago is not a number. Line 7: Days ago is below 0. Line 8: Days ago is missing." in scored.stderr
+        "Days ago is not a number: line 6, written like 'xxxx'. Days ago is below 0: line 7. Days ago is missing: line 8."
+        in scored.stderr
     )
     with open_records(home) as instance:
         event = instance.get_latest_materialization_event(dg.AssetKey("raw_customers"))
@@ -410,7 +411,8 @@ def test_what_was_read_by_sight_is_told_in_a_note(tmp_path: Path):
     assert note.startswith("Read by sight: 'Id' for ID, 're-cency' for Recency. Read by sight in Marital_Status: '")
     scored = smartcart("score", tmp_path / "export.csv", "--home", home.root, "--output", tmp_path / "scores.csv")
     assert scored.returncode == 0, scored.stderr
-    assert "Line 6: re-cency is not a number." in scored.stderr
+    assert scored.stderr.startswith("Note: Read by sight: 'Id' for ID, 're-cency' for Recency.\nNote: Read by sight in ")
+    assert "re-cency is not a number: line 6, written like 'xxxx'." in scored.stderr
 
 
 def test_definitions_load_with_a_wrong_declaration_and_every_run_says_what_is_wrong(tmp_path: Path):

@@ -19,16 +19,17 @@ from smartcart_pipeline.declaration.errors import ExportError
 from smartcart_pipeline.segmentation import Rows
 from smartcart_pipeline.segmentation.cleaning import (
     clean_customers,
+    count_causes,
     find_newest,
     find_repeats,
     forget_placeholders,
     judge_customers,
+    name_causes,
     reject_customers,
     require_customers,
     summarise_accepted,
+    tell_causes,
     tell_far_beyond,
-    tell_faults,
-    tell_lines,
 )
 from smartcart_pipeline_tests.conftest import Frames
 from smartcart_pipeline_tests.declared import (
@@ -109,9 +110,15 @@ def summarise(judged: Any) -> Row:
     return accepted
 
 
-def require(accepted: Row, refused: list[Row]) -> None:
+def causes_of(judged: Any, declaration: Declaration = BEHAVIOURAL, as_of: date | None = AS_OF) -> list[Row]:
+    [counted] = rows(count_causes(reject_customers(judged, as_of, declaration), declaration))
+    return name_causes(counted, declaration)
+
+
+def require(judged: Any) -> None:
+    accepted = summarise(judged)
     medians = {"income": accepted["median"]}
-    require_customers(accepted["customers"], medians, tell_faults(refused, BEHAVIOURAL), BEHAVIOURAL.contract)
+    require_customers(accepted["customers"], medians, causes_of(judged, as_of=None), BEHAVIOURAL.contract)
 
 
 def clean(as_frame: Frames, *raw: Row, declaration: Declaration = BEHAVIOURAL) -> list[Row]:
@@ -147,8 +154,8 @@ def test_a_text_has_as_many_characters_as_the_contract_allows(as_frame: Frames, 
     judged = judge_customers(raw, None, declaration.contract)
     refused = rows(reject_customers(judged, AS_OF, declaration))
     assert [(row["reason"], row["detail"]) for row in refused] == ([("out_of_range", told)] if told else [])
-    for row in tell_faults(refused, declaration):
-        assert row["faults"] in ("Education has more than 8 characters", "Education has fewer than 4 characters")
+    for row in causes_of(judged, declaration):
+        assert row["cause"] in ("Education has more than 8 characters", "Education has fewer than 4 characters")
 
 
 def test_a_good_row_is_cleaned_as_it_is(as_frame: Frames):
@@ -389,65 +396,97 @@ def test_the_median_is_that_of_all_known_incomes(as_frame: Frames, incomes: list
 
 
 def test_an_export_without_a_good_row_is_refused(as_frame: Frames):
-    judged = judge(as_frame(raw_frame(customer(recency=-1), customer(line_number=3, customer_id=None))))
-    refused = rows(reject_customers(judged, None, BEHAVIOURAL).sort("line_number"))
+    wrong = [customer(recency=-1), customer(line_number=3, customer_id=None), customer(line_number=4, recency=-2)]
     with pytest.raises(ExportError) as error:
-        require(summarise(judged), refused)
+        require(judge(as_frame(raw_frame(*wrong))))
     assert str(error.value) == (
         "Not one row of the export holds a customer as the contract expects. "
-        "Line 2: Recency is below 0. Line 3: ID is missing. "
+        "Recency is below 0: 2 rows, the first on line 2. ID is missing: line 3. "
         "Correct the export and deliver it again."
     )
 
 
-UNREADABLE = "Income is 'Zoe: is a name': expected a number; Dt_Customer is 'Zoe': expected a date"
+UNREADABLE = "Income is 'Zoe: $1,234.5': expected a number; Dt_Customer is 'Zoe': expected a date"
 NOTHING = dict.fromkeys(NAMES)
 
 
-FAULTS: list[tuple[Row, str]] = [
+FAULTS: list[tuple[Row, dict[str, str]]] = [
     (
         {"income": None, "dt_customer": None, "unreadable": UNREADABLE},
-        "Income is not a number; Dt_Customer is not a date",
+        {"Income is not a number": "xxx: $9,999.9", "Dt_Customer is not a date": "xxx"},
     ),
     (
-        NOTHING | {"unreadable": "The line has more values than the header: 1,Zoe: a name,2"},
-        "The line has more values than the header",
+        NOTHING | {"unreadable": "The line has more values than the header: 1,Income is 'Zoe': expected ,2"},
+        {"The line has more values than the header": ""},
     ),
-    ({"customer_id": None, "recency": None}, "ID is missing; Recency is missing"),
-    ({"year_birth": 2201, "mnt_wines": -7}, "Year_Birth is above 2200; MntWines is below 0"),
-    ({"education": "Zoe"}, "Education is none of Basic, 2n Cycle, Graduation, Master, PhD"),
-    ({"dt_customer": AS_OF + timedelta(1)}, "Dt_Customer: joined after the as-of date"),
-    ({"year_birth": AS_OF.year + 1}, "Year_Birth: born after the as-of date"),
-    ({"year_birth": AS_OF.year - 91}, "Year_Birth: older than the limit"),
-    ({"income": 600_001.0}, "Income: an income above the limit"),
+    (NOTHING | {"unreadable": "The line repeats the header"}, {"The line repeats the header": ""}),
+    ({"customer_id": None, "recency": None}, {"ID is missing": "", "Recency is missing": ""}),
+    ({"year_birth": 2201, "mnt_wines": -7}, {"Year_Birth is above 2200": "", "MntWines is below 0": ""}),
+    ({"education": "Zoe"}, {"Education is none of Basic, 2n Cycle, Graduation, Master, PhD": ""}),
+    ({"dt_customer": AS_OF + timedelta(1)}, {"Dt_Customer: joined after the as-of date": ""}),
+    ({"year_birth": AS_OF.year + 1}, {"Year_Birth: born after the as-of date": ""}),
+    ({"year_birth": AS_OF.year - 91}, {"Year_Birth: older than the limit": ""}),
+    ({"income": 600_001.0}, {"Income: an income above the limit": ""}),
 ]
 
 
-def test_faults_are_told_by_column_and_kind_without_a_value(as_frame: Frames):
-    cases = list(enumerate(FAULTS, start=2))
-    raw = [customer(line_number=line, customer_id=line) | wrong for line, (wrong, _) in cases]
-    assert tell_faults(reject(as_frame, *raw), BEHAVIOURAL) == [
-        {"line_number": line, "faults": told} for line, (_, told) in cases
+@pytest.mark.parametrize(("wrong", "told"), FAULTS)
+def test_causes_are_told_by_column_and_kind_without_a_value(as_frame: Frames, wrong: Row, told: dict[str, str]):
+    judged = judge(as_frame(raw_frame(customer(line_number=7) | wrong)))
+    assert {row["cause"]: row["written"] for row in causes_of(judged)} == told
+    assert all((row["rows"], row["first_line"]) == (1, 7) for row in causes_of(judged))
+
+
+def test_all_causes_of_a_file_are_counted_the_most_frequent_first(as_frame: Frames):
+    raw = [customer(line_number=line, customer_id=line) | wrong for line, (wrong, _) in enumerate(FAULTS, start=2)]
+    raw += [customer(line_number=line, customer_id=line, recency=-3) for line in range(100, 107)]
+    raw += [customer(line_number=line, customer_id=line, mnt_wines=-3) for line in range(200, 203)]
+    causes = causes_of(judge(as_frame(raw_frame(*raw))))
+    assert [(row["cause"], row["rows"], row["first_line"]) for row in causes[:3]] == [
+        ("Recency is below 0", 7, 100),
+        ("MntWines is below 0", 4, 6),
+        ("Income is not a number", 1, 2),
     ]
+    assert {row["cause"] for row in causes[1:]} == {cause for _, told in FAULTS for cause in told}
+    told = tell_causes(causes)
+    assert told.startswith("Recency is below 0: 7 rows, the first on line 100. MntWines is below 0: 4 rows, the first ")
+    assert "Income is not a number: line 2, written like 'xxx: $9,999.9'. " in told
+    assert told.endswith(" other causes.")
+    assert "Zoe" not in told
+
+
+def test_a_text_that_is_long_is_told_by_how_it_begins(as_frame: Frames):
+    unreadable = f"Income is '{'12 Ä' * 50}': expected a number"
+    [cause] = causes_of(judge(as_frame(raw_frame(customer(income=None, unreadable=unreadable)))))
+    assert cause["written"] == f"{'99 x' * 7}99…"
 
 
 def test_an_id_that_repeats_is_told_without_it(as_frame: Frames):
     judged = judge(as_frame(raw_frame(customer(), customer(line_number=3))))
-    [refused] = rows(reject_customers(judged, AS_OF, BEHAVIOURAL))
-    assert tell_lines(tell_faults([refused], BEHAVIOURAL)) == "Line 3: ID stands on an earlier line already."
+    assert tell_causes(causes_of(judged)) == "ID stands on an earlier line already: line 3."
 
 
 def test_an_export_without_an_income_is_refused(as_frame: Frames):
-    judged = judge(as_frame(raw_frame(customer(income=None))))
     with pytest.raises(ExportError) as error:
-        require(summarise(judged), [])
+        require(judge(as_frame(raw_frame(customer(income=None)))))
     assert str(error.value) == (
         "Income is missing in every row, so there is no median to stand for it. Deliver an export with it."
     )
 
 
-def test_good_rows_are_what_is_required():
-    require({"newest": AS_OF, "median": 0.0, "customers": 1}, [])
+def test_incomes_that_cannot_be_read_are_not_called_missing(as_frame: Frames):
+    unreadable = {"income": None, "unreadable": "Income is '84.835 Taler': expected a number"}
+    raw = [customer(income=None), *(customer(line_number=n, customer_id=n) | unreadable for n in (3, 4))]
+    with pytest.raises(ExportError) as error:
+        require(judge(as_frame(raw_frame(*raw))))
+    assert str(error.value) == (
+        "Income is missing in the 1 row that could be read, so there is no median to stand for it. Income is "
+        "not a number: 2 rows, the first on line 3, written like '99.999 xxxxx'. Deliver an export with it."
+    )
+
+
+def test_good_rows_are_what_is_required(as_frame: Frames):
+    require(judge(as_frame(raw_frame(customer()))))
 
 
 # Values of delivered columns: mostly good ones, some missing, out of range, unknown or extreme.

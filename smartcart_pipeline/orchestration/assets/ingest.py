@@ -21,14 +21,8 @@ from smartcart_pipeline.exports import (
     transcoding,
 )
 from smartcart_pipeline.exports.as_of import day_of_delivery, stated_day
-from smartcart_pipeline.exports.inspecting import (
-    find_synonyms,
-    inspect_export,
-    tell_by_sight,
-    tell_left_out,
-    tell_skipped,
-)
-from smartcart_pipeline.exports.reading import read_export, tell_defaults, tell_numbers
+from smartcart_pipeline.exports.inspecting import find_synonyms, inspect_export
+from smartcart_pipeline.exports.reading import read_export, tell_numbers, tell_reading
 from smartcart_pipeline.exports.reading_duckdb import Readings
 from smartcart_pipeline.orchestration.assets import makes
 from smartcart_pipeline.orchestration.faults import naming_the_fault
@@ -75,21 +69,15 @@ def raw_customers(
     """One row a line of the export, as delivered."""
     with naming_the_fault():
         # First of all that a night does: what the last one left must be whole.
-        for told in mend_tables(home, engine.local, lake.tables):
-            context.log.warning(told)
+        for mended in mend_tables(home, engine.local, lake.tables):
+            context.log.warning(mended)
         export = inspect_export(find_export(home, settings.input), declaration.contract)
         delivered_on = day_of_delivery(export.path)
         stated = stated_day(settings.as_of or declaration.recipe.as_of, export.path, delivered_on)
         require_space(home, export.rows, settings.copied_rows)
         frame, readings = read_export(engine, export)
-        notes = [
-            *([tell_skipped(export)] if export.skipped else []),
-            *tell_defaults(export, readings),
-            *_tell_new(frame, lake, read_record(home)),
-            *([tell_left_out(export)] if export.left_out else []),
-            *([by_sight] if (by_sight := tell_by_sight(export, declaration.contract)) else []),
-            *(each.evidence for each in readings.categories.values()),
-        ]
+        new = _tell_new(frame, lake, read_record(home))
+        notes = [*tell_reading(export, readings, declaration.contract), *new]
     synonyms = find_synonyms(export, declaration.contract)
     yield dg.Output(
         frame,
@@ -102,6 +90,7 @@ def raw_customers(
             "content_hash": export.content_hash,
             DELIVERED_ROWS: export.rows,
             "format": export.format,
+            "ids": declaration.contract.key.expected,
             "delivered_on": str(delivered_on),
             "as_of_stated": str(stated or f"the newest {declaration.newest_day}"),
             "date_reading": "; ".join(dict.fromkeys(each.reading for each in readings.dates.values())),

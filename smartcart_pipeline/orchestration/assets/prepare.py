@@ -56,9 +56,11 @@ def cleaning_rules(
         passes = [cleaning.summarise_accepted(judged, newest, name) for name in imputed or (None,)]
         accepted = [engine.rows(each)[0] for each in passes]
         medians = {name: found["median"] for name, found in zip(imputed, accepted, strict=False)}
-        refused = cleaning.reject_customers(judged, None, declaration).sort("line_number").head(3)
-        faults = [] if accepted[0]["customers"] else cleaning.tell_faults(engine.rows(refused), declaration)
-        cleaning.require_customers(accepted[0]["customers"], medians, faults, declaration.contract)
+        customers, causes = accepted[0]["customers"], []
+        if not customers or None in medians.values():
+            refused = cleaning.reject_customers(judged, None, declaration)
+            causes = cleaning.name_causes(engine.rows(cleaning.count_causes(refused, declaration))[0], declaration)
+        cleaning.require_customers(customers, medians, causes, declaration.contract)
         believed, beyond = cleaning.find_newest(engine.rows(cleaning.count_days(judged, newest)) if newest else [])
         found = find_day(
             settings.as_of or declaration.recipe.as_of,
