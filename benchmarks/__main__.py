@@ -4,6 +4,7 @@ import sys
 
 from benchmarks import (
     any_table,
+    fuzzing,
     identity,
     kills,
     longevity,
@@ -27,6 +28,7 @@ BENCHMARKS = {
     "longevity": lambda: longevity.main([]),
     "structure": lambda: structure.main([]),
     "steadiness": lambda: steadiness.main([]),
+    "fuzzing": lambda: fuzzing.main([]),
     "mutants": lambda: mutants.main([]),
 }
 

@@ -117,7 +117,9 @@ def test_scoring_tells_lines_and_columns_and_keeps_the_values_in_its_file(
 ) -> None:
     done = smartcart("score", export, "--home", home.root, "--output", tmp_path / "scores.csv")
     assert done.returncode == 0, done.stderr
-    assert "The line has more values than the header: line 2. ID is not a number: line 3, written like 'xxx" in done.stderr
+    assert (
+        "The line has more values than the header: line 2. ID is not a number: line 3, written like 'xxx" in done.stderr
+    )
     assert found_in(done.stdout + done.stderr, ALL) == []
     kept = (tmp_path / "scores.csv.rejected.csv").read_text()
     assert found_in(kept, BAD) == BAD

@@ -103,7 +103,8 @@ def _ids_of_parquet(path: Path, contract: Contract) -> Iterator[str]:
             return iter(())
         column = file.schema_arrow.names[place]
         batch = next(file.iter_batches(LOOKED_AT, columns=[column]), None)
-    return map(str, filter(None.__ne__, batch.column(0).to_pylist())) if batch else iter(())
+    values = batch.column(0).to_pylist() if batch else []
+    return (str(value) for value in values if value is not None)
 
 
 def _find_key(headers: Sequence[str], contract: Contract) -> int | None:

@@ -317,7 +317,7 @@ def _narrow(column: _Column, proven: set[str], delimiter: str) -> Sequence[_Tall
 
 def _settle(path: Path, column: _Column, tally: _Tally) -> NumberReading:
     """The reading of a column, unless too many of its values are written in another way."""
-    plain = sum(shape.plain for shape in column.shapes)
+    plain = sum(shape.plain for shape in column.shapes if shape.text in tally.numbers)
     if tally.read == plain and (tally.reading.decimal, tally.reading.grouping) == (".", ""):
         return PLAIN
     few = count_few(column.present)

@@ -153,8 +153,8 @@ def read(engine: DuckDBEngine, path: Path) -> list[Row]:
 
 def read_dates(engine: DuckDBEngine, path: Path) -> tuple[list[date | None], DateReading]:
     frame, readings = read_export(engine, inspect_export(path, BEHAVIOURAL.contract))
-    assert list(readings) == ["dt_customer"]
-    return [row["dt_customer"] for row in engine.rows(frame.sort("line_number"))], readings["dt_customer"]
+    assert list(readings.dates) == ["dt_customer"]
+    return [row["dt_customer"] for row in engine.rows(frame.sort("line_number"))], readings.dates["dt_customer"]
 
 
 def refusal(engine: DuckDBEngine, path: Path) -> str:
@@ -224,11 +224,11 @@ def test_a_column_is_read_and_told_by_the_synonym_that_it_came_under(engine: Duc
     columns = tuple(replace(one, synonyms=("Alter", synonyms.get(one.header, one.header))) for one in CONTRACT)
     columns = tuple(one if one.header in synonyms else replace(one, synonyms=()) for one in columns)
     contract = replace(BEHAVIOURAL.contract, columns=columns)
-    frame, dates = read_export(engine, inspect_export(write(tmp_path / "export", row), contract))
+    frame, readings = read_export(engine, inspect_export(write(tmp_path / "export", row), contract))
     told = "Geburtsjahr is 'old': expected a whole number up to 32,767"
     [found] = engine.rows(frame)
     assert found == READ | {"year_birth": None, "unreadable": told}
-    assert dates["dt_customer"].evidence.startswith("1 of 1 values of Beitritt read as day-month-year; ")
+    assert readings.dates["dt_customer"].evidence.startswith("1 of 1 values of Beitritt read as day-month-year; ")
 
 
 def test_a_latin_1_letter_may_end_the_file(engine: DuckDBEngine, tmp_path: Path):
@@ -379,7 +379,8 @@ def test_one_reading_of_dates_is_settled_by_the_values(
     evidence: str,
 ):
     path = put_csv(tmp_path / "export.csv", *(customer(Dt_Customer=text) for text in delivered))
-    assert read_dates(engine, path) == (read_as, DateReading(reading, evidence))
+    is_default = "nothing in the file" in evidence and any(read_as)
+    assert read_dates(engine, path) == (read_as, DateReading(reading, evidence, is_default))
 
 
 @pytest.mark.parametrize(
@@ -477,8 +478,6 @@ def test_values_are_typed_by_the_contract(
     ("header", "text", "name", "expected"),
     [
         ("Income", "a lot", "income", "a number"),
-        ("Income", "58,138", "income", "a number"),
-        ("Income", "€58138", "income", "a number"),
         ("Income", "inf", "income", "a number"),
         ("Income", "-Infinity", "income", "a number"),
         ("Income", "1e400", "income", "a number"),
@@ -518,8 +517,8 @@ def test_all_unreadable_values_of_a_row_are_kept(engine: DuckDBEngine, tmp_path:
 
 @pytest.mark.parametrize("spelt", [str, str.upper, str.title, lambda word: f"  {word} "])
 def test_words_for_nothing_are_missing_values(engine: DuckDBEngine, tmp_path: Path, spelt):
-    path = put_csv(tmp_path / "export.csv", *(dict.fromkeys(HEADERS, spelt(word)) for word in MISSING))
-    assert read(engine, path) == [NOTHING | {"line_number": line} for line in range(2, len(MISSING) + 2)]
+    path = put_csv(tmp_path / "export.csv", *(dict.fromkeys(HEADERS, spelt(word)) for word in MISSING if word))
+    assert read(engine, path) == [NOTHING | {"line_number": line} for line in range(2, len(MISSING) + 1)]
 
 
 @pytest.mark.parametrize("write", [put_csv, put_parquet, lambda path, row: put_workbook(path, [*row.values()])])
@@ -573,8 +572,7 @@ def test_what_is_neither_is_left_to_the_limits_of_the_column(
 def read_by_sight(engine: DuckDBEngine, path: Path, contract: Contract) -> tuple[list[str | None], dict[str, Any]]:
     """The marital states, and how categories were read."""
     frame, readings = read_export(engine, inspect_export(path, contract))
-    found = {name: one for name, one in readings.items() if isinstance(one, CategoryReading)}
-    return [row["marital_status"] for row in engine.rows(frame.sort("line_number"))], found
+    return [row["marital_status"] for row in engine.rows(frame.sort("line_number"))], readings.categories
 
 
 def with_states(*states: str) -> Contract:
@@ -877,14 +875,15 @@ def test_what_duckdb_cannot_read_is_the_exports_fault(engine: DuckDBEngine, tmp_
 
 
 def test_the_real_export_is_read_without_loss(engine: DuckDBEngine, real_export: Path):
-    frame, dates = read_export(engine, inspect_export(real_export, BEHAVIOURAL.contract))
+    frame, readings = read_export(engine, inspect_export(real_export, BEHAVIOURAL.contract))
     rows = engine.rows(frame)
     assert len(rows) == 2240
     assert sum(row["income"] is None for row in rows) == 24
     assert [row["line_number"] for row in rows] == list(range(2, 2242))
     assert not any(row["unreadable"] for row in rows)
     evidence = "2,240 of 2,240 values of Dt_Customer read as day-month-year; 1,324 of them cannot be month-first."
-    assert dates == {"dt_customer": DateReading("day-first", evidence)}
+    assert readings.dates == {"dt_customer": DateReading("day-first", evidence)}
+    assert not readings.categories
 
 
 @pytest.mark.parametrize("kind", ["parquet", "csv"])
