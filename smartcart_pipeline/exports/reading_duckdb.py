@@ -373,7 +373,19 @@ def _settle(engine: DuckDBEngine, export: Export, types: dict[str, str]) -> Read
             dates[column.name] = settle_dates(rows, column, texts[column.name], latest)
         elif column.is_number and column.name != KEY and delivered == "VARCHAR":
             numbers.append((column, texts[column.name]))
-    return Readings(dates, settle_numbers(rows, numbers, export.separator), _match_categories(engine, export))
+    odd = _find_odd(engine, export, [column for column, _ in numbers])
+    asked = [(column, text) for column, text in numbers if column.name in odd]
+    return Readings(dates, settle_numbers(rows, asked, export.separator), _match_categories(engine, export))
+
+
+def _find_odd(engine: DuckDBEngine, export: Export, columns: Sequence[DeliveredColumn]) -> set[str]:
+    """The columns of numbers that hold anything but plain whole ones: most do not, and that takes little to see."""
+    if not columns:
+        return set()
+    names = [_position(export, column) for column in columns]
+    asked = ", ".join(f"bool_or(TRY_CAST({name} AS BIGINT) IS NULL OR contains({name}, '.'))" for name in names)
+    [found] = engine.connection.execute(f"SELECT {asked} FROM delivered").fetchall()
+    return {column.name for column, is_odd in zip(columns, found, strict=True) if is_odd}
 
 
 def read_categories(engine: DuckDBEngine, export: Export) -> Mapping[str, CategoryReading]:
@@ -445,7 +457,14 @@ def _present(name: str, delivered: str, column: DeliveredColumn) -> str:
         return f"CASE WHEN {_is_finite(name)} OR contains(CAST({name} AS VARCHAR), 'inf') THEN {name} END"
     if not _is_text(delivered):
         return name
-    return _text(name, column.missing) if column.type == "VARCHAR" else _trimmed(name)
+    if column.type != "VARCHAR":
+        return _trimmed(name)
+    text = _text(name, column.missing)
+    if not column.categories or delivered != "VARCHAR":
+        return text
+    # Nearly all values are as the contract lists them.
+    listed = ", ".join(map(literal, column.categories))
+    return f"CASE WHEN {name} IN ({listed}) THEN {name} ELSE {text} END"
 
 
 def _is_finite(number: str) -> str:
@@ -476,7 +495,7 @@ def _typed(export: Export, column: DeliveredColumn, delivered: str, readings: Re
 def _read(export: Export, column: DeliveredColumn, delivered: str, readings: Readings) -> str:
     """The expression for a typed value, with what people write otherwise for the same."""
     typed, categories = _typed(export, column, delivered, readings), readings.categories
-    if column.is_flag:
+    if column.is_flag and delivered == "VARCHAR":
         return f"coalesce({typed}, CAST({boolean(f'{column.name}_delivered')} AS {column.type}))"
     if column.name not in categories:
         return typed
