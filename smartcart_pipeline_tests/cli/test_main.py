@@ -477,7 +477,10 @@ def test_a_file_that_is_no_export_is_named_with_what_to_do(
     [
         ({"as_of": "31-12-2014"}, "--as-of '31-12-2014' is not a date. Write it as YYYY-MM-DD."),
         ({"as_of": "2014-02-30"}, "--as-of '2014-02-30' is not a date. Write it as YYYY-MM-DD."),
-        ({"as_of": "1990-01-01"}, "2,240 of 2,240 rows rejected (100.0%; limit 5.0%): joined_after_as_of 2,240."),
+        (
+            {"as_of": "1990-01-01"},
+            "2,240 of 2,240 rows rejected (100.0%; limit 5.0%). Dt_Customer: joined after the as-of date: 2,240 rows",
+        ),
         ({"recipe": "best"}, "--recipe 'best' is not known: expected one of behavioural, balanced, reference."),
         ({"input": "nowhere.csv"}, "nowhere.csv: no such file. Name the customer export with --input"),
         ({"input": ""}, "There is no export: put one into "),
@@ -512,7 +515,7 @@ def test_a_bad_export_exits_with_2_and_one_message(first: First, tmp_path: Path,
     bad_rows(delivered()).to_csv(bad, index=False)
     done = smartcart("run", "--input", bad, "--home", first.home.root, *flags)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.splitlines()[-1].startswith("smartcart: 6 of 100 rows rejected (6.0%; limit 5.0%): ")
+    assert done.stderr.splitlines()[-1].startswith("smartcart: 6 of 100 rows rejected (6.0%; limit 5.0%). ")
     shown = [line.split()[0] for line in done.stderr.splitlines()[:-1]]
     begun = ["declared_columns", "declared_features", "raw_customers"]
     assert shown == ([] if flags else [*begun, "cleaned", "rejected_customers", "cleaning_figures"])

@@ -754,7 +754,8 @@ def test_an_export_with_too_many_bad_rows_is_set_aside(instance: dg.DagsterInsta
     assert not export.exists()
     assert (night_home.refused / "bad.csv").read_bytes() == before
     reason = (night_home.refused / "bad.csv.reason.txt").read_text()
-    assert reason.startswith("150 of 300 rows rejected (50.0%; limit 5.0%): unknown_category 150")
+    assert reason.startswith("150 of 300 rows rejected (50.0%; limit 5.0%). Education is none of ")
+    assert ": 150 rows, the first on line 2. Correct the export" in reason
     assert reason.strip() == str(find_fault(instance, context.dagster_run.run_id))
     assert "first.csv has not changed" in tick(instance, night_home).skip_message
     refused_export(context)  # a second time, nothing is left to do

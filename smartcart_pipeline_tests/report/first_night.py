@@ -24,7 +24,7 @@ def first_night(recipe: Recipe, as_of: date, segments: int) -> dict[str, Any]:
     fences = {"lower": -10.0, "upper": 10.0, "beyond": 0}
     return {
         "rejected": [],
-        "examples": [],
+        "causes": [],
         "checks": [],
         "night": {
             "night": 1,
