@@ -254,7 +254,8 @@ def test_a_typed_file_is_read_by_the_executors_as_duckdb_reads_it(
         one.fetch(frame).sort_by("line_number").to_pydict() for one, frame in ((engine, expected), (spark, found))
     )
     assert dates == also
-    assert also.categories["education"].evidence == "Read by sight in Education: '2N_CYCLE' for 2n Cycle, 'phd' for PhD."
+    told = "Read by sight in Education: '2N_CYCLE' for 2n Cycle, 'phd' for PhD."
+    assert also.categories["education"].evidence == told
     assert list(theirs) == list(mine)
     # What cannot be read is told in each engine's own way of writing a number.
     unreadable = [[text is not None for text in frame.pop("unreadable")] for frame in (mine, theirs)]
