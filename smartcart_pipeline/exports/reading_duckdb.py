@@ -463,8 +463,8 @@ def _present(name: str, delivered: str, column: DeliveredColumn) -> str:
     if not column.categories or delivered != "VARCHAR":
         return text
     # Nearly all values are as the contract lists them.
-    listed = ", ".join(map(literal, column.categories))
-    return f"CASE WHEN {name} IN ({listed}) THEN {name} ELSE {text} END"
+    listed = " OR ".join(f"{name} = {literal(category)}" for category in column.categories)
+    return f"CASE WHEN {listed} THEN {name} ELSE {text} END"
 
 
 def _is_finite(number: str) -> str:

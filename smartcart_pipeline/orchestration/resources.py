@@ -9,7 +9,7 @@ from typing import Any
 import dagster as dg
 
 from smartcart_pipeline.declaration.declaration import CONTRACT_FILE, Declaration, read_declaration
-from smartcart_pipeline.declaration.errors import CallError, HomeError
+from smartcart_pipeline.declaration.errors import FaultError, HomeError
 from smartcart_pipeline.engines import apart
 from smartcart_pipeline.engines.duckdb import MEMORY_LIMIT, DuckDBEngine
 from smartcart_pipeline.engines.engine import Engine
@@ -91,12 +91,11 @@ def declaration(context: dg.InitResourceContext) -> Declaration:
 
 def _settle_key(declared: Declaration, home: Home, named: str | None) -> Declaration:
     try:
-        export = find_export(home, named)
-    except CallError:
-        # Whoever reads it says so.
+        export, record = find_export(home, named), read_record(home)
+        before = read_version(home, record, record.last.version).model.declaration if record.last else None
+    except FaultError:
+        # Whoever reads the export or the record next says so.
         return declared
-    record = read_record(home)
-    before = read_version(home, record, record.last.version).model.declaration if record.last else None
     return settle_key(declared, export, before)
 
 

@@ -242,8 +242,8 @@ WRONG_CONTRACTS: dict[str, tuple[Change, str]] = {
         "schema[1].properties[3] (education).logicalTypeOptions.format is not supported: take it out",
     ),
     "a format of a day": (
-        column("dt_customer", logicalTypeOptions={"format": "MM/dd/yyyy"}),
-        "schema[1].properties[8] (dt_customer).logicalTypeOptions.format is not supported: take it out",
+        column("dt_customer", logicalTypeOptions={"format": "MM/yyyy"}),
+        "schema[1].properties[8] (dt_customer).logicalTypeOptions.format is 'MM/yyyy': expected a pattern of day",
     ),
     "a format of an integer": (
         column("recency", logicalTypeOptions={"format": "i128"}),

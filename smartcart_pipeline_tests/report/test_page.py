@@ -291,6 +291,7 @@ KEYS = {
     "feature_drift": ["feature"],
     "segment_events": ["segment_id"],
 }
+CAUSES = {"Year_Birth: older than the limit": "age_above_limit"}
 TODAY = "night = (SELECT max(night) FROM nights)"
 SINCE = {"night": BEFORE, "month": FIRST}
 # A flow as the membership of two days tells it.
@@ -345,6 +346,8 @@ QUERIES: dict[str, Callable[[str, str, list[str]], str]] = {
         f"SELECT count(*) FROM raw_customers JOIN cleaned USING (customer_id) WHERE raw_customers.{keys[0]} IS NULL"
     ),
     "rejected": lambda _, where, __: f"SELECT count(*) FROM rejected_customers {where}",
+    # What is wrong with each of them, of which the sample has one thing only more than once.
+    "rejected.rows": lambda _, __, keys: f"SELECT count(*) FROM rejected_customers WHERE reason = '{CAUSES[keys[0]]}'",
     "segment_rules": lambda column, where, _: f"SELECT {column} FROM segment_rules {where}",
     "k_selection": lambda column, where, _: f"SELECT {column} FROM k_selection {where}",
     "algorithm_comparison": lambda column, where, _: f"SELECT {column} FROM algorithm_comparison {where}",
