@@ -95,13 +95,17 @@ def _ids_of_rows(headers: Sequence[str], rows: Iterable[Sequence[str]], contract
 
 
 def _ids_of_parquet(path: Path, contract: Contract) -> Iterator[str]:
-    from pyarrow import parquet  # noqa: PLC0415  (only for Parquet)
+    import pyarrow as pa  # noqa: PLC0415  (only for Parquet)
+    from pyarrow import parquet  # noqa: PLC0415
 
     with parquet.ParquetFile(path) as file:
         place = _find_key(file.schema_arrow.names, contract)
         if place is None:
             return iter(())
         column = file.schema_arrow.names[place]
+        if pa.types.is_integer(file.schema_arrow.field(place).type):
+            # Numbers need not be looked at.
+            return iter(())
         batch = next(file.iter_batches(LOOKED_AT, columns=[column]), None)
     values = batch.column(0).to_pylist() if batch else []
     return (str(value) for value in values if value is not None)
