@@ -5,8 +5,9 @@ from one value; all values together, and the other columns of the file, mostly c
 """
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import product
 from pathlib import Path
@@ -56,6 +57,45 @@ class Delivered:
     def ask(self, query: str) -> list[Any]:
         """The answer of a query, of few rows."""
         return self.engine.connection.execute(query).fetchall()
+
+
+@dataclass
+class Faults:
+    """What is wrong with the columns of a file, found one after the other.
+
+    Attributes:
+        found: A message each.
+    """
+
+    found: list[str] = field(default_factory=list)
+
+    @contextmanager
+    def noted(self) -> Iterator[None]:
+        """Note a fault, and go on with the next column."""
+        try:
+            yield
+        except ExportError as error:
+            self.found.append(str(error))
+
+
+@contextmanager
+def telling_all(path: Path) -> Iterator[Faults]:
+    """Have one message tell all that is wrong with the columns of a file, instead of one after the other each night.
+
+    Args:
+        path: The file.
+
+    Yields:
+        What notes it.
+
+    Raises:
+        ExportError: At the end, if anything is wrong.
+    """
+    faults = Faults()
+    yield faults
+    if faults.found:
+        first, *others = faults.found
+        raise ExportError(" ".join([first, *(each.removeprefix(f"{path}: ") for each in others)]))
 
 
 @dataclass(frozen=True)
@@ -245,15 +285,13 @@ def settle_numbers(
     settled = {column.name: PLAIN for column, _ in columns}
     looked_at = [_look_at(rows, column, text) for column, text in columns if column.name in odd]
     decided = [each for each in looked_at if not _differing(each.best)]
-    settled |= {each.delivered.name: _settle(rows.path, each, each.best[0]) for each in decided}
     # One system wrote the file: what its other columns prove holds for a column that proves nothing.
     proven = {each.best[0].reading.decimal for each in decided if each.best[0].is_marked}
-    for each in looked_at:
-        if each not in decided:
-            fitting = _narrow(each, proven, delimiter)
-            if other := _differing(fitting):
-                raise ExportError(_tell_undecided(rows.path, each, fitting[0], other))
-            settled[each.delivered.name] = _settle(rows.path, each, fitting[0])
+    with telling_all(rows.path) as faults:
+        for each in looked_at:
+            fitting = each.best if each in decided else _narrow(each, proven, delimiter)
+            with faults.noted():
+                settled[each.delivered.name] = _settle(rows.path, each, fitting)
     return settled
 
 
@@ -315,8 +353,11 @@ def _narrow(column: _Column, proven: set[str], delimiter: str) -> Sequence[_Tall
     return column.best
 
 
-def _settle(path: Path, column: _Column, tally: _Tally) -> NumberReading:
-    """The reading of a column, unless too many of its values are written in another way."""
+def _settle(path: Path, column: _Column, fitting: Sequence[_Tally]) -> NumberReading:
+    """The reading of a column, unless several fit, or too many of its values are written in another way."""
+    tally = fitting[0]
+    if other := _differing(fitting):
+        raise ExportError(_tell_undecided(path, column, tally, other))
     plain = sum(shape.plain for shape in column.shapes if shape.text in tally.numbers)
     if tally.read == plain and (tally.reading.decimal, tally.reading.grouping) == (".", ""):
         return PLAIN

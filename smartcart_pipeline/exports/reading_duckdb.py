@@ -29,7 +29,7 @@ from smartcart_pipeline.exports.csv_text import strange_lines
 from smartcart_pipeline.exports.dates import DateReading, read_date, settle_dates
 from smartcart_pipeline.exports.inspecting import MAX_FURTHER, Export, even_line_ends, tell_read
 from smartcart_pipeline.exports.naming import Names
-from smartcart_pipeline.exports.numerals import Delivered, NumberReading, settle_numbers
+from smartcart_pipeline.exports.numerals import Delivered, NumberReading, settle_numbers, telling_all
 
 # So many different texts of a column of categories are looked at, the most frequent first.
 MOST_TEXTS = 2_000
@@ -364,18 +364,23 @@ def _settle(engine: DuckDBEngine, export: Export, types: dict[str, str]) -> Read
     """Find out how numbers and dates are written, where they are texts."""
     texts = {column.name: _text(_position(export, column)) for column in export.contract.delivered}
     rows, latest = Delivered(engine, export.path), day_of_delivery(export.path).year
-    dates, numbers = {}, []
-    for column in export.contract.delivered:
-        delivered = types[_position(export, column)]
-        if column.type == "DATE" and delivered.startswith(("DATE", "TIMESTAMP")):
-            dates[column.name] = DateReading("ISO", f"{column.header} is delivered as a date type.")
-        elif column.type == "DATE":
-            dates[column.name] = settle_dates(rows, column, texts[column.name], latest)
-        elif column.is_number and column.name != KEY and delivered == "VARCHAR":
-            numbers.append((column, texts[column.name]))
-    odd = _find_odd(engine, export, [column for column, _ in numbers])
-    asked = [(column, text) for column, text in numbers if column.name in odd]
-    return Readings(dates, settle_numbers(rows, asked, export.separator), _match_categories(engine, export))
+    dates, columns = {}, []
+    numbers: dict[str, NumberReading] = {}
+    with telling_all(export.path) as faults:
+        for column in export.contract.delivered:
+            delivered = types[_position(export, column)]
+            if column.type == "DATE" and delivered.startswith(("DATE", "TIMESTAMP")):
+                dates[column.name] = DateReading("ISO", f"{column.header} is delivered as a date type.")
+            elif column.type == "DATE":
+                with faults.noted():
+                    dates[column.name] = settle_dates(rows, column, texts[column.name], latest)
+            elif column.is_number and column.name != KEY and delivered == "VARCHAR":
+                columns.append(column)
+        odd = _find_odd(engine, export, columns)
+        with faults.noted():
+            asked = [(column, texts[column.name]) for column in columns if column.name in odd]
+            numbers = settle_numbers(rows, asked, export.separator)
+    return Readings(dates, numbers, _match_categories(engine, export))
 
 
 def _find_odd(engine: DuckDBEngine, export: Export, columns: Sequence[DeliveredColumn]) -> set[str]:

@@ -1,5 +1,6 @@
 """Files as companies deliver them, made from the sample: each has one thing that people do, and the same rows."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -148,3 +149,21 @@ def test_what_can_be_read_in_two_ways_stops_the_run(customers: Table, tmp_path: 
     change, told = REFUSED[name]
     with pytest.raises(ExportError, match=told):
         read(put(tmp_path, texts(change(customers))))
+
+
+def test_all_that_is_wrong_with_a_file_is_told_at_once(customers: Table, tmp_path: Path):
+    ambiguous, mixed = (REFUSED[name][0] for name in ("thousands or not", "both orders"))
+    path = put(tmp_path, texts(mixed(ambiguous(customers))))
+    with pytest.raises(ExportError) as raised:
+        read(path)
+    said = str(raised.value)
+    assert said.count(str(path)) == 1
+    for _, told in REFUSED.values():
+        assert re.search(told, said)
+
+
+def test_each_column_whose_numbers_nobody_can_read_is_named(customers: Table, tmp_path: Path):
+    change, _ = REFUSED["thousands or not"]
+    table = change(customers).assign(MntWines="1,234")
+    with pytest.raises(ExportError, match=r"in column Income .* in column MntWines "):
+        read(put(tmp_path, texts(table, ";")))
