@@ -16,6 +16,8 @@ EARLIEST_YEAR = 1900
 EXPECTED = "Expected day-month-year (04-09-2012), month-day-year (09/04/2012) or ISO (2012-09-04)."
 # How the names of readings end that leave out the century.
 SHORT = ", years of two digits"
+# Of fewer different days that are certain, or lie beyond these, nothing follows: they may be those of a few batches.
+FEWEST_DAYS = 10
 # Spreadsheets count days from here; as they take 1900 for a leap year, before March of that year they are one off.
 DAY_ZERO, FIRST_SERIAL, LAST_SERIAL = "DATE '1899-12-30'", 61, 73_050
 # How months begin in English, German, French, Spanish, Italian, Portuguese and Dutch, without accents.
@@ -219,18 +221,22 @@ def _require_one_order(rows: Delivered, column: DeliveredColumn, reading: str, f
     """Refuse dates of which some are certain, and the others lie about these only when day and month are swapped.
 
     So spreadsheets leave a column that they took for dates of another country: what fits its order is turned, and the
-    rest stays as it was.
+    rest stays as it was. Three fifths of all days are above the 12th, so that there are more certain ones than others,
+    and many different ones.
     """
     day, swapped = _day(reading), _day(ORDERS[reading])
     # A month more at either end: what is certain has no day before the 13th.
     beyond_day, beyond_swapped = (f"{one} NOT BETWEEN first - 31 AND last + 31" for one in (day, swapped))
-    [(beyond, fewer, text, line)] = rows.ask(
-        f"WITH certain AS (SELECT min({day}) AS first, max({day}) AS last FROM date_texts WHERE {swapped} IS NULL) "
-        f"SELECT coalesce(sum(n) FILTER ({beyond_day}), 0), coalesce(sum(n) FILTER ({beyond_swapped}), 0), "
+    [(certain, days, beyond, fewer, text, line)] = rows.ask(
+        f"WITH certain AS (SELECT min({day}) AS first, max({day}) AS last, sum(n) AS values, "
+        f"count(*) AS days FROM date_texts WHERE {day} IS NOT NULL AND {swapped} IS NULL) "
+        f"SELECT coalesce(any_value(CASE WHEN days >= {FEWEST_DAYS} THEN values END), 0), "
+        f"count(*) FILTER ({beyond_day}), "
+        f"coalesce(sum(n) FILTER ({beyond_day}), 0), coalesce(sum(n) FILTER ({beyond_swapped}), 0), "
         f"arg_min(text, line) FILTER ({beyond_day}), min(line) FILTER ({beyond_day}) "
         f"FROM date_texts, certain WHERE {day} <> {swapped}"
     )
-    if beyond > few and 4 * fewer < beyond:
+    if beyond > few and days >= FEWEST_DAYS and 4 * fewer < beyond <= certain:
         raise ExportError(
             f"{rows.path}: the orders of day and month are mixed in column {column.header}: some dates can only be "
             f"read as {_words(reading)}, and {int(beyond):,} others lie among these only if they are read as "

@@ -116,6 +116,11 @@ def test_dates_that_a_spreadsheet_turned_stop_the_run(engine: DuckDBEngine):
     assert settle(engine, [f"{day:%m/%d/%Y}" for day in days])[1] == days
 
 
+def test_one_certain_day_does_not_call_all_others_swapped(engine: DuckDBEngine):
+    days = [date(2000, 1, 1)] * 28 + [date(2000, 1, 6)] * 2 + [date(2000, 6, 29)]
+    assert settle(engine, [f"{day:%d-%m-%Y}" for day in days])[1] == days
+
+
 def test_a_slip_of_one_value_is_no_second_way(engine: DuckDBEngine):
     _, days = settle(engine, ["24/09/2012", "25/09/2012", "Joined", "09/26/2012", "soon"])
     assert days == [date(2012, 9, 24), date(2012, 9, 25), None, None, None]
