@@ -83,6 +83,11 @@ class Home:
         return self.root / "outbox"
 
     @property
+    def audiences(self) -> Path:
+        """What was handed out of the audiences, one folder each."""
+        return self.root / "audiences"
+
+    @property
     def incoming(self) -> Path:
         """Where new exports are dropped."""
         return self.root / "incoming"
