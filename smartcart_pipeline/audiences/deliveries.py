@@ -149,6 +149,23 @@ def select_changes(connection: "duckdb.DuckDBPyConnection", now: str, before: st
     )
 
 
+def find_changes(home: Home, connection: "duckdb.DuckDBPyConnection", audience: Audience, members: str) -> str:
+    """What has changed since an audience was last handed out, as SQL.
+
+    Args:
+        home: The home.
+        connection: Knows the customers and the members.
+        audience: The audience.
+        members: The table from `choose_members`.
+
+    Returns:
+        One SELECT, as from `select_changes`.
+    """
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE listed_now AS {select_list(audience, members)}")
+    before = handed_out(home, audience.name)
+    return select_changes(connection, "listed_now", parquet(before) if before else None)
+
+
 def handed_out(home: Home, name: str) -> Path | None:
     """The list that the other side has.
 

@@ -83,7 +83,7 @@ class OtherSide:
             change, number = row.pop("change"), row["customer_id"]
             assert (number in self.rows) == (change != "added")
             if change == "removed":
-                assert set(row.values()) == {number, ""}
+                assert set(row.values()) <= {number, ""}
                 del self.rows[number]
             else:
                 assert self.rows.get(number) != row
@@ -135,7 +135,7 @@ EVENTS = st.lists(
 
 
 @given(events=EVENTS)
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_all_changes_in_their_order_give_the_list(
     tmp_path_factory: pytest.TempPathFactory, events: list[tuple[str, Any]]
 ):
