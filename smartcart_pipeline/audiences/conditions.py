@@ -8,6 +8,7 @@ or another answer each time.
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
+from typing import Any
 
 import duckdb
 import sqlglot
@@ -45,7 +46,7 @@ OTHERS = (exp.Parameter, exp.Placeholder, exp.Lambda, exp.Star, exp.Dot, exp.Ali
 HARMFUL = (exp.Query, exp.AggFunc, exp.Window, *CLOCK, *OTHERS)
 # So many characters of a part are shown.
 SHOWN = 40
-SAID = {
+SAID: Mapping[Any, str] = {
     exp.Query: "a subquery",
     exp.AggFunc: "an aggregate: a condition is about one customer",
     exp.Window: "a window: a condition is about one customer",
@@ -108,7 +109,7 @@ def _first_line(error: Exception) -> str:
     return str(error).splitlines()[0].strip().rstrip(".")
 
 
-def _find_harmful(tree: exp.Expression) -> Iterable[str]:
+def _find_harmful(tree: exp.Expr) -> Iterable[str]:
     for node in tree.walk():
         if isinstance(node, HARMFUL) or not isinstance(node, HARMLESS):
             found = node.sql(dialect="duckdb")[:SHOWN]
@@ -117,7 +118,7 @@ def _find_harmful(tree: exp.Expression) -> Iterable[str]:
             return
 
 
-def _find_unknown(tree: exp.Expression, columns: Mapping[str, str]) -> Iterable[str]:
+def _find_unknown(tree: exp.Expr, columns: Mapping[str, str]) -> Iterable[str]:
     for column in tree.find_all(exp.Column):
         if column.table and (column.table.lower() not in RELATIONS or column.args.get("db")):
             yield f": {column.table!r} is no table of a condition: expected {' or '.join(RELATIONS)}, or none"
