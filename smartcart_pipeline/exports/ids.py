@@ -18,6 +18,7 @@ from smartcart_pipeline.declaration.errors import FaultError
 from smartcart_pipeline.declaration.reading_contract import with_texts_for_key
 from smartcart_pipeline.exports.csv_text import read_pieces
 from smartcart_pipeline.exports.header import find_header, find_header_row, split_lines
+from smartcart_pipeline.exports.inspecting import find_kind
 from smartcart_pipeline.exports.transcoding import START, find_utf16
 from smartcart_pipeline.exports.workbook import read_workbook
 
@@ -74,15 +75,14 @@ def find_ids(path: Path, contract: Contract) -> tuple[str, ...]:
 
 
 def _read_ids(path: Path, contract: Contract) -> Iterator[str]:
-    with path.open("rb") as file:
-        start = file.read(8)
-    if start.startswith(b"PAR1"):
+    kind, gzipped = find_kind(path)
+    if kind == "parquet":
         return _ids_of_parquet(path, contract)
-    if start.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
+    if kind == "excel":
         head = read_workbook(path).head
         header = find_header_row(head, contract)
         return _ids_of_rows(header.headers, head[header.skipped + 1 :], contract)
-    piece = next(read_pieces(path, start.startswith(b"\x1f\x8b")), b"")
+    piece = next(read_pieces(path, gzipped), b"")
     text = piece.decode(find_utf16(piece[:START]) or "utf-8", errors="replace")
     header = find_header(split_lines(text), contract)
     rows = csv.reader(islice(text.splitlines(), header.skipped + 1, None), delimiter=header.delimiter)

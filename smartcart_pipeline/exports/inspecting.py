@@ -240,18 +240,39 @@ def inspect_unknown(path: Path) -> Export:
     return _inspect(path, Contract("", ()))
 
 
+def find_kind(path: Path) -> tuple[Kind, bool]:
+    """What a file is, by how it begins.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Its kind, and whether it is a text that is compressed.
+
+    Raises:
+        ExportError: If it is empty.
+        OSError: If it cannot be read.
+    """
+    with path.open("rb") as file:
+        start = file.read(8)
+    if not start:
+        raise ExportError(f"{path}: the file is empty. Deliver the export again.")
+    if start.startswith(b"PAR1"):
+        return "parquet", False
+    if start.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
+        return "excel", False
+    return "csv", start.startswith(b"\x1f\x8b")
+
+
 def _inspect(path: Path, contract: Contract) -> Export:
     try:
-        with path.open("rb") as file:
-            start = file.read(8)
-        if not start:
-            raise ExportError(f"{path}: the file is empty. Deliver the export again.")
-        if start.startswith(b"PAR1"):
+        kind, gzipped = find_kind(path)
+        if kind == "parquet":
             headers, rows = _inspect_parquet(path)
             return Export(path, contract, "parquet", headers, hash_content(path), rows)
-        if start.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
+        if kind == "excel":
             return _inspect_workbook(path, contract)
-        return _inspect_csv(path, contract, gzipped=start.startswith(b"\x1f\x8b"))
+        return _inspect_csv(path, contract, gzipped)
     except PermissionError:
         raise HomeError(f"{path}: not allowed to read this file. Give the pipeline's user the right to.") from None
 
