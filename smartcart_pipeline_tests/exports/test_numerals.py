@@ -135,6 +135,19 @@ def test_what_is_no_number_is_none_in_any_writing(engine: DuckDBEngine, text: st
         assert found is None, reading
 
 
+TEXTS = st.text(st.sampled_from("0019.,' -+()%€$\u00a0\u2019\u2212eEUR"), min_size=1, max_size=9)
+
+
+@given(st.lists(TEXTS, min_size=1, max_size=20), st.sampled_from(READINGS))
+@settings(max_examples=150, deadline=None)
+def test_python_reads_a_text_as_sql_does(texts: list[str], reading: NumberReading):
+    engine = DuckDBEngine()
+    engine.connection.register("texts", pa.table({"v": [text.strip() for text in texts]}))
+    found = engine.connection.execute(f"SELECT v, TRY_CAST({reading.number('v')} AS DOUBLE) FROM texts").fetchall()
+    engine.close()
+    assert [reading.read(text) for text, _ in found] == [number for _, number in found]
+
+
 def write(number: float, reading: NumberReading) -> str:
     """A number as a reading writes it."""
     whole, _, decimals = f"{abs(number):,.2f}".partition(".")
