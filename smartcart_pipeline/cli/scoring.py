@@ -18,10 +18,9 @@ from smartcart_pipeline.engines.duckdb import BATCH, DuckDBEngine
 from smartcart_pipeline.exports.inspecting import inspect_export
 from smartcart_pipeline.exports.reading import read_export, tell_reading
 from smartcart_pipeline.segmentation.cleaning import (
-    count_causes,
+    find_causes,
     forget_placeholders,
     judge_export,
-    name_causes,
     reject_customers,
     tell_causes,
 )
@@ -152,7 +151,7 @@ def _score(
     refused = reject_customers(judged, model.as_of_date, declaration, newcomers=True).sort("line_number")
     rejects = engine.write(refused, tables["rejected_customers"], folder / "rejected.parquet").rows
     rejected = engine.scan(folder / "rejected.parquet", "rejected_customers")
-    causes = tell_causes(name_causes(engine.rows(count_causes(rejected, declaration))[0], declaration))
+    causes = tell_causes(find_causes(rejected, declaration, engine.rows))
     rejected_path = _write_rejected(rejected, rejects, target)
     if rejects == delivered:
         raise ExportError(f"{file}: not one row could be scored. {causes} Correct the file.")

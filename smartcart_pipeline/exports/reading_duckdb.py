@@ -376,21 +376,21 @@ def _settle(engine: DuckDBEngine, export: Export, types: dict[str, str]) -> Read
                     dates[column.name] = settle_dates(rows, column, texts[column.name], latest)
             elif column.is_number and column.name != KEY and delivered == "VARCHAR":
                 columns.append(column)
-        odd = _find_odd(engine, export, columns)
+        other = _find_not_whole(engine, export, columns)
         with faults.noted():
-            asked = [(column, texts[column.name]) for column in columns if column.name in odd]
+            asked = [(column, texts[column.name]) for column in columns if column.name in other]
             numbers = settle_numbers(rows, asked, export.separator)
     return Readings(dates, numbers, _match_categories(engine, export))
 
 
-def _find_odd(engine: DuckDBEngine, export: Export, columns: Sequence[DeliveredColumn]) -> set[str]:
+def _find_not_whole(engine: DuckDBEngine, export: Export, columns: Sequence[DeliveredColumn]) -> set[str]:
     """The columns of numbers that hold anything but plain whole ones: most do not, and that takes little to see."""
     if not columns:
         return set()
     names = [_position(export, column) for column in columns]
     asked = ", ".join(f"bool_or(TRY_CAST({name} AS BIGINT) IS NULL OR contains({name}, '.'))" for name in names)
     [found] = engine.connection.execute(f"SELECT {asked} FROM delivered").fetchall()
-    return {column.name for column, is_odd in zip(columns, found, strict=True) if is_odd}
+    return {column.name for column, is_other in zip(columns, found, strict=True) if is_other}
 
 
 def read_categories(engine: DuckDBEngine, export: Export) -> Mapping[str, CategoryReading]:

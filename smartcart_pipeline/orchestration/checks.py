@@ -22,7 +22,7 @@ from smartcart_pipeline.engines.engine import Engine, Span, Written
 from smartcart_pipeline.orchestration.faults import AT_FAULT
 from smartcart_pipeline.orchestration.settings import Settings
 from smartcart_pipeline.segmentation import components, drivers, sensitive
-from smartcart_pipeline.segmentation.cleaning import count_causes, name_causes, tell_causes
+from smartcart_pipeline.segmentation.cleaning import find_causes, tell_causes
 from smartcart_pipeline.segmentation.features import is_one_of
 from smartcart_pipeline.segmentation.history import membership_on
 from smartcart_pipeline.storage.lake import Lake
@@ -222,10 +222,10 @@ def _few_rejected(lake: Lake, max_rejected_share: float) -> Verdict:
     passed = share <= max_rejected_share
     description = f"{rejected:,} of {raw:,} rows rejected ({share:.1%}; limit {max_rejected_share:.1%})"
     if not passed:
-        [counted] = lake.engine.rows(count_causes(lake.read("rejected_customers"), lake.declaration))
+        causes = find_causes(lake.read("rejected_customers"), lake.declaration, lake.engine.rows)
         description += (
-            f". {tell_causes(name_causes(counted, lake.declaration))} Correct the export and deliver it again, or "
-            f"raise max_rejected_share. All refused rows with their reasons: {lake.path('rejected_customers')}"
+            f". {tell_causes(causes)} Correct the export and deliver it again, or raise max_rejected_share. All "
+            f"refused rows with their reasons: {lake.path('rejected_customers')}"
         )
     return Verdict(
         passed,

@@ -15,7 +15,7 @@ from smartcart_pipeline.declaration.recipe import Business, Recipe, share_name
 from smartcart_pipeline.engines.duckdb import DuckDBEngine
 from smartcart_pipeline.engines.sql import literal, see_all
 from smartcart_pipeline.segmentation import Rows
-from smartcart_pipeline.segmentation.cleaning import count_causes, name_causes
+from smartcart_pipeline.segmentation.cleaning import find_causes
 from smartcart_pipeline.segmentation.model import read_model
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Findings:
         loadings: One row a component and feature.
         imputed: Customers of whom a value was missing, by column.
         rejected: One row a reason.
-        causes: What is wrong with refused rows, the most frequent first, from `name_causes`.
+        causes: What is wrong with refused rows, the most frequent first, from `find_causes`.
         checks: One row a check.
         night: Tonight's row of `nights`.
         before: That of the night that tonight is compared with; None where there is none.
@@ -182,7 +182,7 @@ def _ask(connection: "duckdb.DuckDBPyConnection") -> Findings:
             for name in recipe.completed
         },
         rejected=ask("SELECT reason, count(*) AS customers FROM rejected_customers GROUP BY ALL ORDER BY 2 DESC, 1"),
-        causes=name_causes(_count_causes(connection, declaration), declaration),
+        causes=find_causes(nw.from_native(connection.sql("FROM rejected_customers")), declaration, _fetch),
         checks=ask("FROM checks ORDER BY table_name, check_name"),
         night=night,
         before=night_before(night, nights),
@@ -228,10 +228,9 @@ def _means(recipe: Recipe) -> Iterator[str]:
     yield from recipe.rates
 
 
-def _count_causes(connection: "duckdb.DuckDBPyConnection", declaration: Declaration) -> Row:
-    counted = count_causes(nw.from_native(connection.sql("FROM rejected_customers")), declaration)
-    [row] = counted.to_native().to_arrow_table().to_pylist()
-    return dict(row)
+def _fetch(frame: nw.LazyFrame[Any]) -> Rows:
+    rows: Rows = frame.to_native().to_arrow_table().to_pylist()
+    return rows
 
 
 def _ask_reached(ask: Callable[[str], Rows], recipe: Recipe, base: Row) -> tuple[Shares, Shares]:

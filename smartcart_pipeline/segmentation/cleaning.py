@@ -5,7 +5,7 @@ reason. What holds is one expression; reasons are put into words only for the fe
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import reduce
@@ -41,15 +41,15 @@ class Problem:
 
     Attributes:
         reason: Its code, as in `rejected_customers.reason`.
-        cause: What it is, without a value of the row.
         condition: True where a row has it.
         detail: A sentence about the row, for people.
+        cause: What it is, without a value of the row, where the contract says it of one column.
     """
 
     reason: str
-    cause: str
     condition: nw.Expr
     detail: nw.Expr
+    cause: str = ""
 
 
 def find_repeats(raw: FrameT, contract: Contract) -> FrameT:
@@ -243,7 +243,7 @@ def require_customers(customers: int, medians: Mapping[str, float | None], cause
     Args:
         customers: How many rows do.
         medians: The median of each column that is imputed.
-        causes: What is wrong with the others, from `name_causes`; asked for where no row holds, or a median is unknown.
+        causes: What is wrong with the others, from `find_causes`; asked for where no row holds, or a median is unknown.
         contract: What they must hold.
 
     Raises:
@@ -265,37 +265,19 @@ def require_customers(customers: int, medians: Mapping[str, float | None], cause
             )
 
 
-def count_causes(refused: FrameT, declaration: Declaration) -> FrameT:
-    """Count the refused rows by each thing that may be wrong with one, in one pass; a row may have several.
+def find_causes(refused: FrameT, declaration: Declaration, rows: Callable[[FrameT], Rows]) -> Rows:
+    """What is wrong with refused rows, the most frequent first, without a value of a customer; in one pass over them.
 
     Args:
         refused: Rows of `reject_customers`.
         declaration: What they were held against.
+        rows: Fetches a small frame.
 
     Returns:
-        One row: of each of them, by its number, `rows_0` (Int64), `line_0`, the first line (Int64), and `text_0`, one
-        of the texts that could not be read (String); null where no row has it.
+        `cause`, the number of `rows` that have it (a row may have several), `first_line`, and `written`: how a text
+        looks that could not be read; empty of other causes.
     """
-    counted = []
-    for number, found in enumerate(_causes(declaration).values()):
-        counted += [
-            nw.when(found).then(nw.lit(1)).otherwise(nw.lit(0)).cast(nw.Int64).sum().alias(f"rows_{number}"),
-            nw.when(found).then(nw.col("line_number")).min().alias(f"line_{number}"),
-            nw.when(found).then(nw.col("unreadable")).min().alias(f"text_{number}"),
-        ]
-    return refused.select(*counted)
-
-
-def name_causes(counted: Mapping[str, Any], declaration: Declaration) -> Rows:
-    """What is wrong with refused rows, the most frequent first, without a value of a customer.
-
-    Args:
-        counted: The row from `count_causes`.
-        declaration: What they were held against.
-
-    Returns:
-        `cause`, `rows`, `first_line` and `written`: how a text looks that could not be read; empty of other causes.
-    """
+    [counted] = rows(_count_causes(refused, declaration))
     found = [
         {
             "cause": cause,
@@ -309,11 +291,23 @@ def name_causes(counted: Mapping[str, Any], declaration: Declaration) -> Rows:
     return sorted(found, key=lambda row: (-row["rows"], row["first_line"]))
 
 
+def _count_causes(refused: FrameT, declaration: Declaration) -> FrameT:
+    """One row: of each cause, by its number, how many rows have it, the first line, and one of the texts."""
+    counted = []
+    for number, found in enumerate(_causes(declaration).values()):
+        counted += [
+            nw.when(found).then(nw.lit(1)).otherwise(nw.lit(0)).cast(nw.Int64).sum().alias(f"rows_{number}"),
+            nw.when(found).then(nw.col("line_number")).min().alias(f"line_{number}"),
+            nw.when(found).then(nw.col("unreadable")).min().alias(f"text_{number}"),
+        ]
+    return refused.select(*counted)
+
+
 def tell_causes(causes: Rows) -> str:
     """What is wrong with refused rows, for a message that is recorded.
 
     Args:
-        causes: From `name_causes`.
+        causes: From `find_causes`.
 
     Returns:
         A sentence each of the most frequent, and how many there are beyond.
@@ -328,7 +322,7 @@ def tell_where(cause: Mapping[str, Any]) -> str:
     """Which rows have a cause.
 
     Args:
-        cause: A row of `name_causes`.
+        cause: A row of `find_causes`.
 
     Returns:
         How many, the line of the first, and how what stands there is written.
@@ -369,7 +363,7 @@ def _causes(declaration: Declaration) -> dict[str, nw.Expr]:
             is_told = unreadable.str.contains(f"{column.header} is '", literal=True) & nw.col(column.name).is_null()
             causes[f"{column.header}{NOT}{kinds.get(column.type, 'a number')}"] = is_told & ~is_malformed
         causes |= {problem.cause: problem.condition for problem in _column_problems(column)}
-    causes |= {problem.cause: nw.col("reason") == problem.reason for problem in [_repeated(contract)]}
+    causes[_repeated(contract).cause] = nw.col("reason") == REPEATED
     return causes | {
         _tell_limit(limit, declaration): nw.col("reason") == limit.reason for limit in declaration.recipe.limits
     }
@@ -487,13 +481,9 @@ def reject_customers(judged: FrameT, as_of: date | None, declaration: Declaratio
 
 
 def _repeated(contract: Contract) -> Problem:
-    header = contract.key.header
-    return Problem(
-        REPEATED,
-        f"{header} stands on an earlier line already",
-        nw.col("is_repeat"),
-        _sentence(f"{header} ", _shown(KEY), " stands on an earlier line already"),
-    )
+    header, told = contract.key.header, "stands on an earlier line already"
+    detail = _sentence(f"{header} ", _shown(KEY), f" {told}")
+    return Problem(REPEATED, nw.col("is_repeat"), detail, f"{header} {told}")
 
 
 def _holds(contract: Contract) -> nw.Expr:
@@ -547,19 +537,14 @@ def _limit_problems(as_of: date | None, declaration: Declaration, newcomers: boo
     if as_of is None:
         return []
     return [
-        Problem(
-            limit.reason,
-            _tell_limit(limit, declaration),
-            beyond,
-            _fill(limit.detail, {"limit": f"{limit.maximum or 0:.15g}", "as_of": str(as_of)}),
-        )
+        Problem(limit.reason, beyond, _fill(limit.detail, {"limit": f"{limit.maximum or 0:.15g}", "as_of": str(as_of)}))
         for limit, _, beyond in _limits(as_of, declaration, newcomers)
     ]
 
 
 def _contract_problems(contract: Contract) -> list[Problem]:
     return [
-        Problem("unreadable_value", "a value could not be read", ~nw.col("unreadable").is_null(), nw.col("unreadable")),
+        Problem("unreadable_value", ~nw.col("unreadable").is_null(), nw.col("unreadable")),
         *(problem for column in contract.columns for problem in _column_problems(column)),
     ]
 
@@ -569,28 +554,28 @@ def _column_problems(column: DeliveredColumn) -> Iterator[Problem]:
     if not column.nullable:
         # What could not be read is null too, and has been named already.
         reason, told = "missing_id" if column.name == KEY else "missing_value", f"{header} is missing"
-        yield Problem(reason, told, value.is_null() & nw.col("unreadable").is_null(), nw.lit(told))
+        yield Problem(reason, value.is_null() & nw.col("unreadable").is_null(), nw.lit(told), told)
     if column.minimum is not None:
         least = f"{column.minimum:.15g}"
         detail = _sentence(f"{header} is ", shown, f": expected {least} or more")
-        yield Problem("out_of_range", f"{header} is below {least}", value < column.minimum, detail)
+        yield Problem("out_of_range", value < column.minimum, detail, f"{header} is below {least}")
     if column.maximum is not None:
         most = f"{column.maximum:.15g}"
         detail = _sentence(f"{header} is ", shown, f": expected {most} or less")
-        yield Problem("out_of_range", f"{header} is above {most}", value > column.maximum, detail)
+        yield Problem("out_of_range", value > column.maximum, detail, f"{header} is above {most}")
     if column.shortest is not None:
         detail = _sentence(f"{header} is '", shown, f"': expected {column.shortest} characters or more")
         told, found = f"{header} has fewer than {column.shortest} characters", value.str.len_chars() < column.shortest
-        yield Problem("out_of_range", told, found, detail)
+        yield Problem("out_of_range", found, detail, told)
     if column.longest is not None:
         detail = _sentence(f"{header} is '", shown, f"': expected {column.longest} characters or fewer")
         told, found = f"{header} has more than {column.longest} characters", value.str.len_chars() > column.longest
-        yield Problem("out_of_range", told, found, detail)
+        yield Problem("out_of_range", found, detail, told)
     if column.categories:
         listed = ", ".join(column.categories)
         detail = _sentence(f"{header} is '", shown, f"': expected one of {listed}")
         found = ~is_one_of(value, column.categories) & ~value.is_null()
-        yield Problem("unknown_category", f"{header} is none of {listed}", found, detail)
+        yield Problem("unknown_category", found, detail, f"{header} is none of {listed}")
 
 
 def _fill(template: str, known: Mapping[str, str]) -> nw.Expr:

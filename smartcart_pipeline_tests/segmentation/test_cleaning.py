@@ -19,12 +19,11 @@ from smartcart_pipeline.declaration.errors import ExportError
 from smartcart_pipeline.segmentation import Rows
 from smartcart_pipeline.segmentation.cleaning import (
     clean_customers,
-    count_causes,
+    find_causes,
     find_newest,
     find_repeats,
     forget_placeholders,
     judge_customers,
-    name_causes,
     reject_customers,
     require_customers,
     summarise_accepted,
@@ -111,8 +110,7 @@ def summarise(judged: Any) -> Row:
 
 
 def causes_of(judged: Any, declaration: Declaration = BEHAVIOURAL, as_of: date | None = AS_OF) -> list[Row]:
-    [counted] = rows(count_causes(reject_customers(judged, as_of, declaration), declaration))
-    return name_causes(counted, declaration)
+    return find_causes(reject_customers(judged, as_of, declaration), declaration, rows)
 
 
 def require(judged: Any) -> None:

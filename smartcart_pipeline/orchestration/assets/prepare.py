@@ -59,7 +59,7 @@ def cleaning_rules(
         customers, causes = accepted[0]["customers"], []
         if not customers or None in medians.values():
             refused = cleaning.reject_customers(judged, None, declaration)
-            causes = cleaning.name_causes(engine.rows(cleaning.count_causes(refused, declaration))[0], declaration)
+            causes = cleaning.find_causes(refused, declaration, engine.rows)
         cleaning.require_customers(customers, medians, causes, declaration.contract)
         believed, beyond = cleaning.find_newest(engine.rows(cleaning.count_days(judged, newest)) if newest else [])
         found = find_day(
