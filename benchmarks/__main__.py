@@ -4,6 +4,7 @@ import sys
 
 from benchmarks import (
     any_table,
+    before,
     fuzzing,
     identity,
     kills,
@@ -29,6 +30,7 @@ BENCHMARKS = {
     "structure": lambda: structure.main([]),
     "steadiness": lambda: steadiness.main([]),
     "fuzzing": lambda: fuzzing.main([]),
+    "before": lambda: before.main([]),
     "mutants": lambda: mutants.main([]),
 }
 
