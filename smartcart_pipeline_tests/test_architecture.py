@@ -21,7 +21,7 @@ FLOORS = (
     ("engines",),
     ("storage",),
     ("exports",),
-    ("notifications", "report", "smartcart"),
+    ("audiences", "campaigns", "notifications", "report", "smartcart"),
     ("orchestration",),
     # Not a room: the module that Dagster loads.
     ("definitions",),

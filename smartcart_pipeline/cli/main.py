@@ -15,6 +15,7 @@ from typing import Annotated, Any
 
 import typer
 
+from smartcart_pipeline.cli.audience import audience
 from smartcart_pipeline.cli.contract import contract
 from smartcart_pipeline.cli.init import init
 from smartcart_pipeline.cli.model import model
@@ -215,6 +216,7 @@ def setup(home: HomeOption = Path("data")) -> None:
 
 app.add_typer(warehouse, name="warehouse")
 app.add_typer(model, name="model")
+app.add_typer(audience, name="audience")
 app.add_typer(contract, name="contract")
 app.add_typer(notify, name="notify")
 

@@ -827,6 +827,148 @@ DECLARED_FEATURES = Table(
     schema="audit",
 )
 
+AUDIENCE = Column("audience", "VARCHAR", "The audience.")
+GROUP = Column(
+    "member_group",
+    "VARCHAR",
+    "treated: is addressed. held_out: is not, so that the others can be compared. control: no audience addresses.",
+    categories=("treated", "held_out", "control"),
+)
+
+
+def _customers(name: str, description: str) -> Column:
+    return Column(name, "BIGINT", description, minimum=0)
+
+
+_GROUPS = (
+    _customers("customers", "Members."),
+    _customers("treated", "Members who are addressed."),
+    _customers("held_out", "Members who are held out of this audience."),
+    _customers("control", "Members whom no audience addresses."),
+)
+
+AUDIENCES = Table(
+    "audiences",
+    "an audience",
+    "Whom campaigns are for: how each audience is defined, and how many customers it has.",
+    (
+        replace(AUDIENCE, unique=True),
+        Column("description", "VARCHAR", "Who that is."),
+        Column("condition", "VARCHAR", "Who is in it, as SQL over the columns of customer_360; empty for all."),
+        Column("columns", "VARCHAR[]", "What is handed out of a customer."),
+        Column("consent", "VARCHAR", "The column that must say yes.", nullable=True),
+        Column("is_exclusive", "BOOLEAN", "Whether its customers are in no exclusive audience that comes later."),
+        Column("priority", "INTEGER", "The smaller, the sooner it claims its customers.", minimum=1),
+        Column("max_customers", "BIGINT", "How many it may have.", nullable=True, minimum=1),
+        _share("holdout", "The share that is held out."),
+        _share("control_share", "The share of all customers whom no audience addresses."),
+        Column("cost", "DOUBLE", "What addressing a customer costs (currency units).", minimum=0),
+        Column("is_nightly", "BOOLEAN", "Whether every night hands it out."),
+        Column("is_segment", "BOOLEAN", "Whether it is a segment of which no file says anything."),
+        Column("version", "VARCHAR", "Digest of who is in it, and of what is handed out."),
+        *_GROUPS,
+        _customers("shared", "Members who are in another audience as well."),
+        Column(
+            "ratio_p_value",
+            "DOUBLE",
+            "How likely chance makes the share of the held out so different from what is declared (chi-square); empty "
+            "where nobody is held out.",
+            nullable=True,
+            minimum=0,
+            maximum=1,
+        ),
+    ),
+    key=("audience",),
+)
+
+AUDIENCE_SEGMENTS = Table(
+    "audience_segments",
+    "an audience and segment",
+    "How many members of each audience are of which segment, and how many of them are held out: as large a share of "
+    "each, but for chance.",
+    (AUDIENCE, SEGMENT_ID, *_GROUPS),
+    key=("audience", "segment_id"),
+)
+
+AUDIENCE_OVERLAPS = Table(
+    "audience_overlaps",
+    "a pair of audiences",
+    "How many customers are in two audiences at once.",
+    (
+        AUDIENCE,
+        Column("other_audience", "VARCHAR", "Another audience, that claims its customers later."),
+        _customers("customers", "Customers who are in both."),
+    ),
+    key=("audience", "other_audience"),
+)
+
+AUDIENCE_STAYS = Table(
+    "audience_stays",
+    "a stay of a customer in a group of an audience",
+    "Who was in which audience, and when: valid_from <= day AND (valid_to IS NULL OR day < valid_to). Those of whole "
+    "segments stand in segment_membership; the view audience_members has all.",
+    (
+        AUDIENCE,
+        CUSTOMER_ID,
+        GROUP,
+        Column("valid_from", "DATE", "As-of date of the first night of the stay."),
+        Column("valid_to", "DATE", "As-of date of the first night that says otherwise; empty if none.", nullable=True),
+        replace(SEGMENT_ID, description="The customer's segment on the first night of the stay."),
+        Column("worth", "DOUBLE", "What the customer was worth then, where the recipe says what that is.", True),
+    ),
+    key=("audience", KEY, "valid_from"),
+    grows=True,
+    schema="history",
+)
+
+AUDIENCE_CHANGES = Table(
+    "audience_changes",
+    "a customer who entered or left an audience tonight",
+    "Who entered and left tonight, and why, of the audiences that there were the night before. Of whole segments "
+    "segment_moves tells.",
+    (
+        AUDIENCE,
+        CUSTOMER_ID,
+        Column(
+            "change",
+            "VARCHAR",
+            "What happened; regrouped: is held out instead of addressed, or the other way round.",
+            categories=("entered", "left", "regrouped"),
+        ),
+        Column(
+            "reason",
+            "VARCHAR",
+            "new: was not published before. gone: is not delivered any more. segment: has changed segment. consent: "
+            "was given or withdrawn. rule: the condition holds, or does no longer. priority: another audience or the "
+            "limit decides. definition: the audience is defined otherwise. holdout: another share is held out.",
+            categories=("new", "gone", "segment", "consent", "rule", "priority", "definition", "holdout"),
+        ),
+    ),
+    key=("audience", KEY),
+    schema="history",
+)
+
+DELIVERIES = Table(
+    "deliveries",
+    "a delivery of an audience",
+    "What was handed out until this night, when, and what the other side has had to change.",
+    (
+        AUDIENCE,
+        Column("number", "INTEGER", "From 1, without a gap.", minimum=1),
+        Column("delivered_at", "TIMESTAMP", "When (UTC)."),
+        Column("run_id", "VARCHAR", "The run whose publication it was of."),
+        replace(AS_OF, description="The day that everything was counted to there."),
+        Column("version", "VARCHAR", "The audience's, as it was defined."),
+        _customers("rows", "Customers of the full list."),
+        _customers("added", "Customers who were not handed out before."),
+        _customers("changed", "Customers who were, with other values."),
+        _customers("removed", "Customers who were handed out before, and are no longer in it."),
+        Column("digest", "VARCHAR", "SHA-256 of the full list."),
+    ),
+    key=("audience", "number"),
+    schema="history",
+)
+
 OUTLINES: dict[str, Table] = {
     table.name: table
     for table in (
@@ -866,6 +1008,12 @@ OUTLINES: dict[str, Table] = {
         SEGMENT_MIGRATION,
         SEGMENT_MODEL,
         SEGMENT_RULES,
+        AUDIENCES,
+        AUDIENCE_SEGMENTS,
+        AUDIENCE_OVERLAPS,
+        AUDIENCE_STAYS,
+        AUDIENCE_CHANGES,
+        DELIVERIES,
     )
 }
 
@@ -983,7 +1131,8 @@ def declare_tables(declaration: Declaration) -> dict[str, Table]:
         name: replace(
             table,
             columns=tuple(
-                contract.key if column is CUSTOMER_ID else column for column in columns.get(name, table.columns)
+                replace(contract.key, unique=table.key == (KEY,)) if column is CUSTOMER_ID else column
+                for column in columns.get(name, table.columns)
             ),
         )
         for name, table in OUTLINES.items()

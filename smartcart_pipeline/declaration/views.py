@@ -4,14 +4,14 @@ Declared like tables: what a view holds, row by row and column by column, beside
 tables, and views declared before it, by their plain names. There is a view where the business speaks of what it shows.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from smartcart_pipeline.declaration.columns import Column
 from smartcart_pipeline.declaration.contract import KEY
 from smartcart_pipeline.declaration.declaration import Declaration
 from smartcart_pipeline.declaration.recipe import Feature, Recipe
-from smartcart_pipeline.declaration.tables import SEGMENT_ID, Schema, declare_further, declare_tables
+from smartcart_pipeline.declaration.tables import AUDIENCE_STAYS, SEGMENT_ID, Schema, declare_further, declare_tables
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,22 @@ class View:
 
 Columns = dict[str, Column]
 
+
+@dataclass(frozen=True)
+class Known:
+    """A column of `customer_360`, and where it comes from.
+
+    Attributes:
+        column: The column.
+        table: The table that it is read from.
+        sql: The expression.
+    """
+
+    column: Column
+    table: str
+    sql: str
+
+
 PERSONA = Column("persona", "VARCHAR", "What people call the segment.")
 CONFIDENCE = Column(
     "confidence",
@@ -46,7 +62,26 @@ CONFIDENCE = Column(
     minimum=0,
     maximum=1,
 )
+CONFIDENCE_SQL = "CAST(coalesce(clusters.margin / nullif(clusters.distance + clusters.margin, 0), 0) AS FLOAT)"
 RUNNER_UP = Column("runner_up_segment_id", "VARCHAR", "The segment that the customer belongs to next.")
+
+
+# Stays of segments for which no file says anything stand nowhere else than in the segments' own history.
+AUDIENCE_MEMBERS = View(
+    "audience_members",
+    "a stay of a customer in a group of an audience",
+    "Who was in which audience, and when: valid_from <= day AND (valid_to IS NULL OR day < valid_to).",
+    AUDIENCE_STAYS.columns,
+    f"""
+    SELECT audience, {KEY}, member_group, valid_from, valid_to, segment_id, worth FROM audience_stays
+    UNION ALL
+    SELECT
+        segment_id AS audience, {KEY}, 'treated' AS member_group, valid_from, valid_to, segment_id,
+        CAST(NULL AS DOUBLE) AS worth
+    FROM segment_membership
+    WHERE segment_id IN (SELECT audience FROM audiences WHERE is_segment)
+    """,
+)
 
 
 def declare_views(declaration: Declaration, further: Sequence[str] = ()) -> dict[str, View]:
@@ -59,20 +94,82 @@ def declare_views(declaration: Declaration, further: Sequence[str] = ()) -> dict
     Returns:
         Views by name; each reads tables and those before it.
     """
-    tables = declare_tables(declaration)
-    known = {column.name: column for name in ("cleaned", "features", "profiles") for column in tables[name].columns}
-    features = [column for column in tables["features"].columns if column.name != KEY]
-    read = {KEY, *declaration.columns_read, *declaration.recipe.beside}
-    unread = [known[name] for name in declaration.contract.names if name not in read]
+    known = _declared_columns(declaration)
+    customers = know_customers(declaration, further)
     return {
         view.name: replace(view, sql=" ".join(view.sql.split()))
-        for view in _views(declaration.recipe, known, features, [*unread, *declare_further(further)])
+        for view in _views(declaration.recipe, known, customers)
     }
 
 
-def _views(recipe: Recipe, known: Columns, features: list[Column], unread: list[Column]) -> Iterator[View]:
+def know_customers(declaration: Declaration, further: Sequence[str] = ()) -> dict[str, Known]:
+    """All that is known of a customer.
+
+    Args:
+        declaration: What the night goes by.
+        further: Columns of `cleaned` beyond the contract.
+
+    Returns:
+        The columns of `customer_360` by name, in order, the key first.
+    """
+    known, recipe = _declared_columns(declaration), declaration.recipe
+    features = [column for column in declare_tables(declaration)["features"].columns if column.name != KEY]
+    read = {KEY, *declaration.columns_read, *recipe.beside}
+    unread = [known[name] for name in declaration.contract.names if name not in read]
+    placed = [
+        Known(SEGMENT_ID, "clusters", "clusters.segment_id"),
+        Known(PERSONA, "profiles", "profiles.persona"),
+        Known(RUNNER_UP, "clusters", "clusters.runner_up_segment_id"),
+        Known(CONFIDENCE, "clusters", CONFIDENCE_SQL),
+    ]
+    ours = {column.name for column in (*features, *(each.column for each in placed))}
+    listed = [Known(known[name], "cleaned", f"cleaned.{name}") for name in (KEY, *recipe.beside)]
+    for column in (*unread, *declare_further(further)):
+        # A column that no feature reads may have the name of one.
+        shown = replace(column, name=f"{column.name}_delivered" if column.name in ours else column.name)
+        listed.append(Known(shown, "cleaned", f"cleaned.{column.name}"))
+    listed += [Known(column, "features", f"features.{column.name}") for column in features]
+    return {each.column.name: each for each in (*listed, *placed)}
+
+
+def select_customers(known: Mapping[str, Known], names: Iterable[str]) -> str:
+    """Columns of `customer_360`, from no more tables than they need: each is a join of all customers.
+
+    Args:
+        known: From `know_customers`.
+        names: The columns; the key is among them.
+
+    Returns:
+        One SELECT over tables of the lake.
+    """
+    wanted = [known[name] for name in names]
+    needed = {each.table for each in wanted if each.column.name != KEY}
+    if "profiles" in needed:
+        needed.add("clusters")
+    [first, *others] = [name for name in ("cleaned", "features", "clusters") if name in needed] or ["clusters"]
+    shown = [
+        f"{first}.{KEY}"
+        if each.column.name == KEY
+        else each.sql
+        if each.sql == f"{each.table}.{each.column.name}"
+        else f"{each.sql} AS {each.column.name}"
+        for each in wanted
+    ]
+    joins = [f"JOIN {name} USING ({KEY})" for name in others]
+    if "profiles" in needed:
+        joins.append("JOIN profiles ON profiles.segment_id = clusters.segment_id")
+    return f"SELECT {', '.join(shown)} FROM {first} {' '.join(joins)}"
+
+
+def _declared_columns(declaration: Declaration) -> Columns:
+    tables = declare_tables(declaration)
+    return {column.name: column for name in ("cleaned", "features", "profiles") for column in tables[name].columns}
+
+
+def _views(recipe: Recipe, known: Columns, customers: Mapping[str, Known]) -> Iterator[View]:
     business = recipe.business
-    yield _customer_360(recipe, known, features, unread)
+    yield _customer_360(customers)
+    yield AUDIENCE_MEMBERS
     yield _segment_summary(recipe, known)
     if business.worth:
         yield _high_value_customers(recipe, known, business.worth)
@@ -84,37 +181,13 @@ def _views(recipe: Recipe, known: Columns, features: list[Column], unread: list[
         yield _segment_responses(recipe.outcomes, known)
 
 
-def _customer_360(recipe: Recipe, known: Columns, features: list[Column], unread: list[Column]) -> View:
-    placed = (SEGMENT_ID, PERSONA, RUNNER_UP, CONFIDENCE)
-    ours = {column.name for column in (*features, *placed)}
-    # A column that no feature reads may have the name of one.
-    shown = [
-        replace(column, name=f"{column.name}_delivered" if column.name in ours else column.name) for column in unread
-    ]
-    beside = [f"cleaned.{name}" for name in (KEY, *recipe.beside)]
-    beside += [f"cleaned.{one.name} AS {column.name}" for one, column in zip(unread, shown, strict=True)]
+def _customer_360(known: Mapping[str, Known]) -> View:
     return View(
         "customer_360",
         "a customer",
         "All that is known of a customer: who it is, the features, the segment with its persona, and how sure that is.",
-        (
-            known[KEY],
-            *(known[name] for name in recipe.beside),
-            *shown,
-            *features,
-            *placed,
-        ),
-        f"""
-        SELECT
-            {", ".join(beside)},
-            {", ".join(f"features.{column.name}" for column in features)},
-            clusters.segment_id, profiles.persona, clusters.runner_up_segment_id,
-            CAST(coalesce(clusters.margin / nullif(clusters.distance + clusters.margin, 0), 0) AS FLOAT) AS confidence
-        FROM cleaned
-        JOIN features USING ({KEY})
-        JOIN clusters USING ({KEY})
-        JOIN profiles ON profiles.segment_id = clusters.segment_id
-        """,
+        tuple(each.column for each in known.values()),
+        select_customers(known, known),
     )
 
 
@@ -152,6 +225,35 @@ def _worth(recipe: Recipe) -> str:
     return recipe.by_name[str(recipe.business.worth)].words.named
 
 
+def most_valuable(worth: str) -> str:
+    """From which worth on a customer is of high value: everybody's 80th percentile.
+
+    Args:
+        worth: The feature by which customers are worth most.
+
+    Returns:
+        One SELECT of one number.
+    """
+    return f"SELECT quantile_disc({worth}, 0.8) AS least FROM features"
+
+
+def usually_quiet(recency: str, tenure: str) -> str:
+    """How quiet customers of each segment usually are: who is quieter, and no newcomer, is at risk.
+
+    Args:
+        recency: The feature that says how long ago a customer bought last.
+        tenure: The one that says how long somebody has been a customer.
+
+    Returns:
+        One SELECT: `segment_id`, `usual_recency` and `usual_tenure_days`.
+    """
+    return (
+        f"SELECT segment_id, quantile_disc({recency}, 0.75) AS usual_recency, "
+        f"quantile_disc({tenure}, 0.5) AS usual_tenure_days FROM clusters JOIN features USING ({KEY}) "
+        "GROUP BY segment_id"
+    )
+
+
 def _high_value_customers(recipe: Recipe, known: Columns, worth: str) -> View:
     business = recipe.business
     shown = [name for name in (worth, business.means, business.recency, business.tenure) if name]
@@ -165,7 +267,7 @@ def _high_value_customers(recipe: Recipe, known: Columns, worth: str) -> View:
         f"""
         SELECT {KEY}, segment_id, persona, {", ".join(shown)}, confidence
         FROM customer_360
-        WHERE {worth} >= (SELECT quantile_disc({worth}, 0.8) FROM features)
+        WHERE {worth} >= ({most_valuable(worth)})
         """,
     )
 
@@ -193,14 +295,7 @@ def _at_risk_customers(recipe: Recipe, known: Columns) -> View:
             CONFIDENCE,
         ),
         f"""
-        WITH usual AS (
-            SELECT
-                segment_id,
-                quantile_disc({recency}, 0.75) AS usual_recency,
-                quantile_disc({tenure}, 0.5) AS usual_tenure_days
-            FROM clusters JOIN features USING ({KEY})
-            GROUP BY segment_id
-        )
+        WITH usual AS ({usually_quiet(recency, tenure)})
         SELECT
             customer_360.{KEY}, customer_360.segment_id, customer_360.persona,
             customer_360.{recency}, usual.usual_recency,

@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 
 from smartcart_pipeline.orchestration.assets import (
+    audiences,
     contest,
     declare,
     history,
@@ -54,7 +55,9 @@ def build_defs(home: Home, **overrides: Any) -> dg.Definitions:
             history.migrating,
             scoring.segment_model,
             scoring.segment_rules,
+            audiences.choosing_audiences,
             publish.warehouse,
+            audiences.audience_lists,
             report.report,
         ],
         jobs=[nightly_refresh],

@@ -83,6 +83,11 @@ class Home:
         return self.root / "outbox"
 
     @property
+    def audiences(self) -> Path:
+        """Lists of customers that were handed out, one folder an audience."""
+        return self.root / "audiences"
+
+    @property
     def incoming(self) -> Path:
         """Where new exports are dropped."""
         return self.root / "incoming"

@@ -97,13 +97,14 @@ class Lake:
         writing = path.with_name(f".{path.name}.writing")
         made = content.rows if isinstance(content, Fitted) else content
         frame = made if isinstance(made, nw.LazyFrame) else self.engine.declared(made, table)
+        engine = self._engine_of(frame)
         # Begun before and read after: the two go on side by side.
         sources = content.sources if isinstance(content, Fitted) else [content]
         further = [each for each in frame.collect_schema().names() if table.carries_extra and each not in table.names]
         schemas = {known: self._names(declared) for known, declared in self.tables.items()}
-        traces = [self.engine.trace(source, schemas) for source in sources]
+        traces = [self._engine_of(source).trace(source, schemas) for source in sources]
         try:
-            written = self.engine.write(frame, table, writing, report)
+            written = engine.write(frame, table, writing, report)
             put_in_place(writing, path)
         finally:
             remove(writing)
@@ -111,6 +112,10 @@ class Lake:
         lineage = _join_traces((*table.names, *further), traced, is_one=not isinstance(content, Fitted))
         self.stored[name] = Stored(path, written.rows, written.spans, lineage, tuple(further))
         return self.stored[name]
+
+    def _engine_of(self, frame: nw.LazyFrame[Any]) -> Engine:
+        """Where a frame lives: some are made by the DuckDB of this process, whatever the engine is."""
+        return self.engine.local if frame.implementation.is_duckdb() else self.engine
 
     def _names(self, table: Table) -> tuple[str, ...]:
         """The columns of a table, those beyond the declared ones too."""

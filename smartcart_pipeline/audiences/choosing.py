@@ -1,0 +1,161 @@
+"""Choosing: which customers are in which audience, and in which group of it, by the tables of one night."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from smartcart_pipeline.audiences.audience import Audience, Audiences
+from smartcart_pipeline.audiences.conditions import columns_of, normalise
+from smartcart_pipeline.audiences.groups import GROUPS, TREATED, group
+from smartcart_pipeline.audiences.people import People
+from smartcart_pipeline.declaration.contract import KEY
+from smartcart_pipeline.engines.sql import boolean, identifier, literal
+
+if TYPE_CHECKING:
+    import duckdb
+
+CHOSEN, COUNTED = "chosen_customers", "counted_customers"
+WORTH = "worth"
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The customers of a night who are in any audience.
+
+    Attributes:
+        connection: Where they are.
+        audiences: The audiences.
+        people: All customers.
+        read: The columns of theirs that decided.
+        table: One row a customer: `customer_id`, `segment_id`, `worth`, and, for each audience by its number, the
+            number of the customer's group in `GROUPS` (`group_0`, …), null of who is not in it.
+        counted: One row for each combination of segment and groups: these, and `customers`.
+    """
+
+    connection: "duckdb.DuckDBPyConnection"
+    audiences: Audiences
+    people: People
+    read: tuple[str, ...]
+    table: str = CHOSEN
+    counted: str = COUNTED
+
+    def numbered(self, name: str) -> str:
+        """The column of an audience's groups.
+
+        Args:
+            name: The audience's name.
+
+        Returns:
+            The column.
+        """
+        return f"group_{[each.name for each in self.audiences.listed].index(name)}"
+
+    def members(self, audience: Audience, columns: Sequence[str] = ("segment_id", WORTH)) -> str:
+        """The members of an audience, held out or not.
+
+        Args:
+            audience: It.
+            columns: What is wanted of the table beside.
+
+        Returns:
+            One SELECT: `audience`, `customer_id`, `member_group`, and the columns.
+        """
+        number = self.numbered(audience.name)
+        said = " ".join(f"WHEN {code} THEN {literal(name)}" for code, name in enumerate(GROUPS))
+        return (
+            f"SELECT {literal(audience.name)} AS audience, {KEY}, CASE {number} {said} END AS member_group, "
+            f"{', '.join(columns)} FROM {self.table} WHERE {number} IS NOT NULL"
+        )
+
+    def addressed(self, audience: Audience) -> str:
+        """The ids of those who are addressed.
+
+        Args:
+            audience: The audience.
+
+        Returns:
+            One SELECT.
+        """
+        return f"SELECT {KEY} FROM {self.table} WHERE {self.numbered(audience.name)} = {GROUPS.index(TREATED)}"
+
+
+def choose(connection: "duckdb.DuckDBPyConnection", people: People, audiences: Audiences, worth: str | None) -> Chosen:
+    """Put every customer into the audiences that claim them, in temporary tables.
+
+    Args:
+        connection: Finds the tables that `people` are selected from.
+        people: All customers.
+        audiences: The audiences.
+        worth: The column by which customers are worth most, for audiences of a limit; None for the order of ids.
+
+    Returns:
+        They.
+    """
+    listed = audiences.listed
+    read = {"segment_id", *([worth] if worth else ())}
+    for each in listed:
+        read |= {*columns_of(each.where), *([each.consent] if each.consent else ())}
+    flags = [f"coalesce({_claims(each)}, false) AS in_{number}" for number, each in enumerate(listed)]
+    by = f"CAST({identifier(worth)} AS DOUBLE)" if worth else "NULL::DOUBLE"
+    asked = tuple(name for name in people.types if name in read)
+    everyone = people.select(asked)
+    relation = f"SELECT {KEY}, segment_id, {by} AS {WORTH}, {', '.join(flags)} FROM ({everyone})"
+    if any(each.limit for each in listed):
+        # Its customers are gone through once for each limit.
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE eligible_customers AS {relation}")
+        relation = "FROM eligible_customers"
+    relation = _settle(connection, relation, listed)
+    groups = [
+        f"CASE WHEN in_{number} THEN {group(audiences.salt, each.name, KEY, each.holdout, audiences.control)} END "
+        f"AS group_{number}"
+        for number, each in enumerate(listed)
+    ]
+    some = " OR ".join(f"in_{number}" for number in range(len(listed)))
+    connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE {CHOSEN} AS SELECT {KEY}, segment_id, {WORTH}, {', '.join(groups)} "
+        f"FROM ({relation}) WHERE {some}"
+    )
+    numbers = ", ".join(f"group_{number}" for number in range(len(listed)))
+    connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE {COUNTED} AS SELECT segment_id, {numbers}, count(*) AS customers FROM {CHOSEN} "
+        "GROUP BY ALL"
+    )
+    return Chosen(connection, audiences, people, asked)
+
+
+def _claims(audience: Audience) -> str:
+    parts = [f"({normalise(audience.where)})"] if audience.where else []
+    if audience.consent:
+        parts.append(boolean(identifier(audience.consent)))
+    return " AND ".join(parts) or "true"
+
+
+def _settle(connection: "duckdb.DuckDBPyConnection", relation: str, listed: Sequence[Audience]) -> str:
+    """What is left of the claims: some audiences leave customers to others, and some have only so many."""
+    claimed: list[str] = []
+    for number, each in enumerate(listed):
+        claim = name = f"in_{number}"
+        if each.is_exclusive and claimed:
+            claim = f"{claim} AND NOT ({' OR '.join(claimed)})"
+        if each.limit:
+            claim = f"{claim} AND {_within(connection, f'FROM ({relation}) WHERE {claim}', each.limit)}"
+        if each.is_exclusive:
+            claimed.append(name)
+        if claim != name:
+            relation = f"SELECT * REPLACE ({claim} AS {name}) FROM ({relation})"
+    return relation
+
+
+def _within(connection: "duckdb.DuckDBPyConnection", claimed: str, limit: int) -> str:
+    """Who is among the first, of those who are worth most; of those who are worth the same, by their ids."""
+    last = connection.execute(
+        f"SELECT {WORTH}, {KEY} {claimed} ORDER BY {WORTH} DESC NULLS LAST, {KEY} LIMIT 1 OFFSET {limit - 1}"
+    ).fetchall()
+    if not last:
+        return "true"
+    [(worth, customer)] = last
+    before = f"{KEY} <= {literal(customer) if isinstance(customer, str) else customer}"
+    if worth is None:
+        return f"({WORTH} IS NOT NULL OR {before})"
+    least = f"CAST({literal(repr(worth))} AS DOUBLE)"
+    return f"coalesce({WORTH} > {least} OR ({WORTH} = {least} AND {before}), false)"

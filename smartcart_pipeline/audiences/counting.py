@@ -1,0 +1,123 @@
+"""Counting: how large audiences are, who of them is held out, and how many customers they share."""
+
+from itertools import combinations
+from math import erfc, sqrt
+from typing import Any
+
+from smartcart_pipeline.audiences.audience import document
+from smartcart_pipeline.audiences.choosing import Chosen
+from smartcart_pipeline.audiences.groups import BUCKETS, GROUPS, HELD_OUT, TREATED
+from smartcart_pipeline.segmentation import Rows
+
+
+def count_segments(chosen: Chosen) -> Rows:
+    """How many members of each audience are of which segment.
+
+    Args:
+        chosen: Who is in which audience.
+
+    Returns:
+        Rows of `audience_segments`.
+    """
+    counted: dict[tuple[str, str], dict[str, int]] = {}
+    for each in chosen.audiences.listed:
+        number = chosen.numbered(each.name)
+        found = chosen.connection.execute(
+            f"SELECT segment_id, {number}, sum(customers)::BIGINT FROM {chosen.counted} WHERE {number} IS NOT NULL "
+            "GROUP BY ALL ORDER BY ALL"
+        ).fetchall()
+        for segment, group, customers in found:
+            counted.setdefault((each.name, segment), dict.fromkeys(GROUPS, 0))[GROUPS[group]] = customers
+    return [
+        {"audience": name, "segment_id": segment, "customers": sum(groups.values()), **groups}
+        for (name, segment), groups in counted.items()
+    ]
+
+
+def count_overlaps(chosen: Chosen) -> Rows:
+    """How many customers are in two audiences at once.
+
+    Args:
+        chosen: Who is in which audience.
+
+    Returns:
+        Rows of `audience_overlaps`; none of pairs that share nobody.
+    """
+    pairs = list(combinations([each.name for each in chosen.audiences.listed], 2))
+    if not pairs:
+        return []
+    both = [f"{chosen.numbered(one)} IS NOT NULL AND {chosen.numbered(other)} IS NOT NULL" for one, other in pairs]
+    sums = [f"coalesce(sum(customers) FILTER ({found}), 0)::BIGINT" for found in both]
+    [counts] = chosen.connection.execute(f"SELECT {', '.join(sums)} FROM {chosen.counted}").fetchall()
+    return [
+        {"audience": one, "other_audience": other, "customers": customers}
+        for (one, other), customers in zip(pairs, counts, strict=True)
+        if customers
+    ]
+
+
+def count_audiences(chosen: Chosen, segments: Rows) -> Rows:
+    """How each audience is defined, and how many customers it has.
+
+    Args:
+        chosen: Who is in which audience.
+        segments: From `count_segments`.
+
+    Returns:
+        Rows of `audiences`, in the order in which they claim customers.
+    """
+    names = ("customers", *GROUPS)
+    sizes: dict[str, dict[str, int]] = {each.name: dict.fromkeys(names, 0) for each in chosen.audiences.listed}
+    for row in segments:
+        for name in names:
+            sizes[row["audience"]][name] += row[name]
+    return [
+        {
+            **_define(said),
+            "control_share": chosen.audiences.control,
+            **sizes[said["name"]],
+            "shared": _count_shared(chosen, said["name"]),
+            "ratio_p_value": ratio_p_value(sizes[said["name"]], said["holdout"]),
+        }
+        for said in document(chosen.audiences)
+    ]
+
+
+def _define(said: dict[str, Any]) -> dict[str, Any]:
+    renamed = {"name": "audience", "where": "condition", "limit": "max_customers"}
+    return {renamed.get(name, name): value for name, value in said.items()} | {"consent": said["consent"] or None}
+
+
+def _count_shared(chosen: Chosen, name: str) -> int:
+    """Members who are in another audience as well."""
+    own = chosen.numbered(name)
+    others = [chosen.numbered(each.name) for each in chosen.audiences.listed if each.name != name]
+    if not others:
+        return 0
+    elsewhere = " OR ".join(f"{other} IS NOT NULL" for other in others)
+    [(shared,)] = chosen.connection.execute(
+        f"SELECT coalesce(sum(customers), 0)::BIGINT FROM {chosen.counted} WHERE {own} IS NOT NULL AND ({elsewhere})"
+    ).fetchall()
+    return int(shared)
+
+
+def ratio_p_value(sizes: dict[str, int], holdout: float) -> float | None:
+    """How likely chance makes the share of the held out so different from what is declared.
+
+    A mismatch of the sample ratio says that something besides chance decides who is held out (Fabijan et al. 2019,
+    KDD), so that nothing that is compared can be believed.
+
+    Args:
+        sizes: Customers by group.
+        holdout: The declared share.
+
+    Returns:
+        The p-value of a chi-square test of one degree of freedom; None where nobody can be held out.
+    """
+    share = round(holdout * BUCKETS) / BUCKETS
+    members = sizes[TREATED] + sizes[HELD_OUT]
+    if not members or not 0 < share < 1:
+        return None
+    expected = share * members
+    statistic = (sizes[HELD_OUT] - expected) ** 2 / (expected * (1 - share))
+    return erfc(sqrt(statistic / 2))

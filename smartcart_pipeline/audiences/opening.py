@@ -1,0 +1,102 @@
+"""The audiences of what is published: the customers of one publication, and what the home's file makes of them."""
+
+import json
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+from smartcart_pipeline.audiences.audience import Audience
+from smartcart_pipeline.audiences.choosing import Chosen, choose
+from smartcart_pipeline.audiences.people import know_people
+from smartcart_pipeline.audiences.reading import FILE, read_audiences
+from smartcart_pipeline.declaration.declaration import Declaration, read_declared
+from smartcart_pipeline.declaration.errors import CallError, HomeError
+from smartcart_pipeline.declaration.files import nearest
+from smartcart_pipeline.declaration.tables import declare_tables
+from smartcart_pipeline.engines.sql import literal
+from smartcart_pipeline.storage.home import Home
+from smartcart_pipeline.storage.publications import find_publication
+from smartcart_pipeline.storage.warehouse import open_warehouse
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A publication, and the audiences of its customers.
+
+    Attributes:
+        chosen: Who is in which audience.
+        run: The id of the run that published it, and its as-of date.
+    """
+
+    chosen: Chosen
+    run: tuple[str, date]
+
+    def find(self, name: str) -> Audience:
+        """An audience by its name.
+
+        Args:
+            name: The name.
+
+        Returns:
+            The audience.
+
+        Raises:
+            CallError: If there is none of that name.
+        """
+        known = self.chosen.audiences.by_name
+        if name not in known:
+            raise CallError(
+                f"There is no audience {name!r}{nearest(name, tuple(known))}. See: smartcart audience list."
+            )
+        return known[name]
+
+
+@contextmanager
+def open_audiences(home: Home) -> Iterator[Opened]:
+    """Open what is published, and put its customers into the home's audiences.
+
+    Args:
+        home: The home.
+
+    Yields:
+        Both; nothing in the home changes.
+
+    Raises:
+        CallError: If nothing is published.
+        DeclarationError: If the home's file is wrong.
+        HomeError: If what is published has no customers by their ids.
+    """
+    publication = find_publication(home)
+    with open_warehouse(publication) as connection, tempfile.TemporaryDirectory(prefix="smartcart-") as spill:
+        connection.execute(f"SET temp_directory = {literal(spill)}")
+        [(run_id, as_of, declared)] = connection.execute(
+            "SELECT run_id, as_of_date, declared FROM publication"
+        ).fetchall()
+        declaration = read_declared(json.loads(declared), str(publication))
+        require_ids(declaration, home.root / FILE)
+        names = [row[0] for row in connection.execute("DESCRIBE cleaned").fetchall()]
+        known = declare_tables(declaration)["cleaned"].names
+        people = know_people(declaration, [name for name in names if name not in known], as_of)
+        segments = connection.execute("SELECT segment_id, persona FROM profiles ORDER BY segment_id").fetchall()
+        audiences = read_audiences(home.root, people.types, segments)
+        yield Opened(choose(connection, people, audiences, declaration.recipe.business.worth), (run_id, as_of))
+
+
+def require_ids(declaration: Declaration, file: Path) -> None:
+    """Refuse to address customers whom the next night does not know.
+
+    Args:
+        declaration: What the night went by.
+        file: The home's file of audiences.
+
+    Raises:
+        HomeError: If rows are numbered.
+    """
+    if declaration.contract.is_numbered:
+        raise HomeError(
+            f"{file.parent}: the contract has no key, so that rows are numbered anew every night, and nobody can be "
+            "found again. Set primaryKey: true at the column that tells customers apart."
+        )

@@ -1,0 +1,108 @@
+"""Reading `audiences.yaml`: what a home says of its audiences, and each way in which that can be wrong, with its place.
+
+Whether a condition makes sense is seen by the columns that customers have, so it is read together with these.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, ValidationError
+
+from smartcart_pipeline.audiences.audience import HANDED_OUT, Audience, Audiences, default_audiences
+from smartcart_pipeline.audiences.conditions import find_faults
+from smartcart_pipeline.declaration.contract import KEY
+from smartcart_pipeline.declaration.files import Name, Part, load, nearest, refusal, require_known_keys, tell_invalid
+
+FILE = "audiences.yaml"
+# It is a folder's name, too, on any system.
+NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}", re.IGNORECASE)
+SALT = "smartcart"
+
+
+class AudiencePart(Part):
+    """An audience, as the file says it."""
+
+    name: Name
+    description: str = ""
+    where: str = ""
+    columns: Annotated[list[Name], Field(min_length=1)] | None = None
+    consent: str = ""
+    exclusive: bool = False
+    priority: Annotated[int, Field(ge=1)] = 100
+    limit: Annotated[int, Field(ge=1)] | None = None
+    holdout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    cost: Annotated[float, Field(ge=0)] = 0.0
+    nightly: bool = False
+
+
+class AudiencesFile(Part):
+    """A whole file."""
+
+    salt: Name = SALT
+    control: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    audiences: Annotated[list[AudiencePart], Field(min_length=1)]
+
+
+def read_audiences(folder: Path, columns: Mapping[str, str], segments: Sequence[tuple[str, str]]) -> Audiences:
+    """The audiences of a home.
+
+    Args:
+        folder: The home.
+        columns: The columns of its customers with their SQL types.
+        segments: Id and persona of each segment.
+
+    Returns:
+        Those of its `audiences.yaml`, in the order in which they claim customers; without one, the default ones.
+
+    Raises:
+        DeclarationError: If the file is wrong: it names the file, the place, and what was expected.
+    """
+    path = folder / FILE
+    if not path.is_file():
+        return default_audiences(segments, columns, SALT)
+    found = load(path)
+    require_known_keys(path, found, AudiencesFile)
+    try:
+        said = AudiencesFile.model_validate(found)
+    except ValidationError as error:
+        raise refusal(path, list(tell_invalid(error))) from None
+    if faults := list(_find_faults(said, columns)):
+        raise refusal(path, faults)
+    listed = sorted(map(_build, said.audiences), key=lambda each: (not each.is_exclusive, each.priority))
+    return Audiences(tuple(listed), said.salt, said.control)
+
+
+def _find_faults(said: AudiencesFile, columns: Mapping[str, str]) -> Iterator[str]:
+    names = [part.name.lower() for part in said.audiences]
+    for number, part in enumerate(said.audiences, start=1):
+        place = f"audiences[{number}] ({part.name})"
+        if not NAME.fullmatch(part.name):
+            yield f"{place}.name: expected up to 63 letters, digits, - and _, as it names a folder"
+        if names.index(part.name.lower()) < number - 1:
+            yield f"{place}.name: there is one of that name already"
+        if part.where:
+            yield from (f"{place}.where{fault}" for fault in find_faults(part.where, columns))
+        for name in part.columns or ():
+            if name not in columns:
+                yield f"{place}.columns: there is no column {name!r}{nearest(name, tuple(columns))}"
+        if part.consent and part.consent not in columns:
+            yield f"{place}.consent: there is no column {part.consent!r}{nearest(part.consent, tuple(columns))}"
+
+
+def _build(part: AudiencePart) -> Audience:
+    columns = HANDED_OUT if part.columns is None else tuple(dict.fromkeys((KEY, *part.columns)))
+    return Audience(
+        name=part.name,
+        description=part.description,
+        where=part.where,
+        columns=columns,
+        consent=part.consent,
+        is_exclusive=part.exclusive,
+        priority=part.priority,
+        limit=part.limit,
+        holdout=part.holdout,
+        cost=part.cost,
+        is_nightly=part.nightly,
+    )

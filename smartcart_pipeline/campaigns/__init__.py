@@ -1,0 +1,1 @@
+"""Campaigns: what came of addressing people."""

@@ -1,0 +1,166 @@
+"""Whom campaigns are for tonight: the home's audiences, who is in them, and who entered and left."""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import date
+from typing import Any
+
+import dagster as dg
+import narwhals as nw
+
+from smartcart_pipeline.audiences import (
+    changes,
+    choosing,
+    conditions,
+    counting,
+    deliveries,
+    groups,
+    opening,
+    people,
+    reading,
+    stays,
+)
+from smartcart_pipeline.audiences.choosing import Chosen, choose
+from smartcart_pipeline.audiences.deliveries import Delivery, deliver, read_deliveries
+from smartcart_pipeline.audiences.opening import Opened, open_audiences
+from smartcart_pipeline.audiences.people import know_people
+from smartcart_pipeline.audiences.reading import FILE, read_audiences
+from smartcart_pipeline.declaration.contract import KEY
+from smartcart_pipeline.declaration.declaration import Declaration
+from smartcart_pipeline.declaration.errors import HomeError
+from smartcart_pipeline.engines.duckdb import DuckDBEngine
+from smartcart_pipeline.engines.engine import Engine
+from smartcart_pipeline.engines.sql import boolean, identifier, parquet
+from smartcart_pipeline.orchestration.assets import OWNERS, makes, source_version
+from smartcart_pipeline.orchestration.faults import naming_the_fault
+from smartcart_pipeline.storage.home import Home
+from smartcart_pipeline.storage.lake import Fitted, Lake
+from smartcart_pipeline.storage.models import Record, read_record
+from smartcart_pipeline.storage.publications import readable
+from smartcart_pipeline.storage.warehouse import now, open_warehouse
+
+VERBS = (choosing, conditions, counting, groups, people, reading)
+READ = ("cleaned", "features", "clusters", "profiles", "segment_membership")
+
+
+@makes(
+    "audiences",
+    {
+        "audiences": VERBS,
+        "audience_segments": VERBS,
+        "audience_overlaps": VERBS,
+        "audience_stays": (*VERBS, stays),
+        "audience_changes": (*VERBS, stays, changes),
+        "deliveries": (deliveries,),
+    },
+    after=READ,
+)
+def choosing_audiences(
+    engine: dg.ResourceParam[Engine],
+    lake: dg.ResourceParam[Lake],
+    home: dg.ResourceParam[Home],
+    declaration: dg.ResourceParam[Declaration],
+    cleaning_figures: nw.LazyFrame,
+) -> Iterator[dg.Output[Any]]:
+    """`audiences`: an audience. `audience_stays`: a stay in one. `audience_changes`: who entered or left tonight."""
+    local, as_of = engine.local, engine.rows(cleaning_figures)[0]["as_of_date"]
+    # Whatever engine has made the tables, customers are chosen where the warehouse is built: conditions are its SQL.
+    for name in READ:
+        local.scan(lake.path(name), name)
+    with naming_the_fault():
+        record = read_record(home)
+        chosen = _choose(local, lake, home, declaration, as_of)
+        so_far = _read_stays(lake, record, declaration)
+    read = nw.from_native(local.connection.sql(chosen.people.select(chosen.read)))
+    segments = counting.count_segments(chosen)
+    yield dg.Output(Fitted(counting.count_audiences(chosen, segments), [read]), "audiences")
+    yield dg.Output(Fitted(segments, [read]), "audience_segments")
+    yield dg.Output(Fitted(counting.count_overlaps(chosen), [read]), "audience_overlaps")
+    later = record.after(as_of)
+    added = stays.add_night(
+        chosen, so_far, as_of, later.as_of_date if later else None, is_repeated=record.is_published(as_of)
+    )
+    yield dg.Output(Fitted(nw.from_native(local.connection.sql(added)), [read]), "audience_stays")
+    versions, consents = _read_before(local, lake, record, chosen)
+    changed = changes.find_changes(chosen, parquet(lake.path("audience_stays")), as_of, versions, consents)
+    yield dg.Output(Fitted(nw.from_native(local.connection.sql(changed)), [read]), "audience_changes")
+    with naming_the_fault():
+        handed_out = [
+            asdict(each) | {"as_of_date": date.fromisoformat(each.as_of_date)} for each in deliveries.read_all(home)
+        ]
+    yield dg.Output(Fitted(handed_out), "deliveries")
+
+
+def _choose(local: DuckDBEngine, lake: Lake, home: Home, declaration: Declaration, as_of: date) -> Chosen:
+    if (home.root / FILE).is_file():
+        opening.require_ids(declaration, home.root / FILE)
+    declared = lake.tables["cleaned"].names
+    further = [name for name in lake.read("cleaned").collect_schema().names() if name not in declared]
+    known = know_people(declaration, further, as_of)
+    segments = local.connection.execute("SELECT segment_id, persona FROM profiles ORDER BY segment_id").fetchall()
+    audiences = read_audiences(home.root, known.types, segments)
+    return choose(local.connection, known, audiences, declaration.recipe.business.worth)
+
+
+def _read_stays(lake: Lake, record: Record, declaration: Declaration) -> str | None:
+    """Stays as the last night left them; none before the first, and where nobody is found again."""
+    if record.last is None or declaration.contract.is_numbered:
+        return None
+    kept = lake.path_of(record.last.run_id, "audience_stays")
+    if kept is None and lake.path_of(record.last.run_id, "audiences"):
+        raise HomeError(
+            f"{lake.root / 'audience_stays'}: who was in which audience after run {record.last.run_id[:8]}, the last "
+            "one published, is missing. Put the lake back from a backup; nothing was published, and nothing is lost."
+        )
+    return parquet(kept) if kept else None
+
+
+def _read_before(
+    local: DuckDBEngine, lake: Lake, record: Record, chosen: Chosen
+) -> tuple[dict[str, str], dict[str, str]]:
+    """The versions of last night's audiences, and who consented then."""
+    run_id = record.last.run_id if record.last else ""
+    defined, cleaned = lake.path_of(run_id, "audiences"), lake.path_of(run_id, "cleaned")
+    query = f"SELECT audience, version FROM {parquet(defined)} WHERE NOT is_segment" if defined else ""
+    versions = dict(local.connection.execute(query).fetchall()) if query else {}
+    if cleaned is None:
+        return versions, {}
+    known = {row[0] for row in local.connection.execute(f"DESCRIBE FROM {parquet(cleaned)}").fetchall()}
+    asked = {each.consent for each in chosen.audiences.listed} & known
+    return versions, {
+        name: f"(SELECT {KEY}, {boolean(identifier(name))} AS was FROM {parquet(cleaned)})" for name in sorted(asked)
+    }
+
+
+@dg.asset(
+    deps=["warehouse"],
+    description="The lists of those audiences that every night hands out: files in the home, each with what changed "
+    "since it was handed out last.",
+    group_name="audiences",
+    owners=OWNERS,
+    kinds={"csv"},
+    code_version=source_version(deliveries),
+)
+def audience_lists(context: dg.AssetExecutionContext, home: dg.ResourceParam[Home]) -> dg.MaterializeResult[Any]:
+    """A delivery of each, unless this publication has been handed out."""
+    with naming_the_fault(), open_warehouse(readable(home)) as connection:
+        asked = [name for (name,) in connection.execute("FROM audiences SELECT audience WHERE is_nightly").fetchall()]
+    done = []
+    with naming_the_fault():
+        if asked:
+            with open_audiences(home) as opened:
+                done = [_hand_out(home, opened, name) for name in asked if name in opened.chosen.audiences.by_name]
+    for each in done:
+        context.log.info(
+            f"{each.audience}: {each.rows:,} customers, {each.added:,} added, {each.changed:,} changed, "
+            f"{each.removed:,} removed"
+        )
+    return dg.MaterializeResult(metadata={"audiences": len(done), **{each.audience: each.rows for each in done}})
+
+
+def _hand_out(home: Home, opened: Opened, name: str) -> Delivery:
+    """A run that is started again hands nothing out twice."""
+    earlier = read_deliveries(home, name)
+    if earlier and earlier[-1].run_id == opened.run[0]:
+        return earlier[-1]
+    return deliver(home, opened.chosen, opened.find(name), opened.run, now().replace(microsecond=0).isoformat())
