@@ -18,7 +18,7 @@ DEV := .venv/.ready-dev-$(MADE_FROM)
 # Spark is large and needs Java: it is set up for what uses it only, and tests of it are skipped without.
 SPARK := .venv/.ready-spark-$(MADE_FROM)
 BENCH := .venv/.ready-bench-$(MADE_FROM)
-# Tools of others, which read what the pipeline writes and write what it reads: datacontract-cli, and the DuckDB 1.5 that it
+# Tools of others, which read what the pipeline writes and write what it reads: datacontract-cli, drt, and the DuckDB 1.5 that they
 # and most tools carry today.
 OTHERS := .venv-others/.ready-$(MADE_FROM)
 JAVA := $(shell command -v java 2>/dev/null)
@@ -71,7 +71,7 @@ lock: ## Pin the dependencies anew (needs uv; newer versions: make lock ARGS=--u
 		$(BIN)/python -c "import sys, tomllib; extras = tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies']; print(*(one for name in sys.argv[1:] for one in extras[name]), sep='\n')" $$lock \
 			| $(COMPILE) - --constraint requirements.lock $(ARGS) --output-file requirements-$${lock%% *}.lock || exit 1; \
 	done
-	@printf '%s\n' 'datacontract-cli[csv]>=1.2,<2' 'duckdb>=1.5,<1.6' | $(COMPILE) - $(ARGS) --no-annotate --output-file requirements-others.lock
+	@printf '%s\n' 'datacontract-cli[csv]>=1.2,<2' 'drt-core>=1.2,<2' 'duckdb>=1.5,<1.6' | $(COMPILE) - $(ARGS) --no-annotate --output-file requirements-others.lock
 
 clean: ## Remove the environment and the caches; data/ stays.
 	@rm -f .venv/.ready*

@@ -184,6 +184,12 @@ def datacontract() -> Path:
     return _of_others("datacontract")
 
 
+@pytest.fixture(scope="session")
+def drt() -> Path:
+    """The program of drt-core, which sends rows to other tools."""
+    return _of_others("drt")
+
+
 @pytest.fixture(params=["pandas", "duckdb"])
 def as_frame(request: pytest.FixtureRequest, engine: DuckDBEngine) -> Frames:
     """Turns a pandas frame into a narwhals frame, of each kind that the verbs work on."""

@@ -1,6 +1,5 @@
 """The audiences of what is published: the customers of one publication, and what the home's file makes of them."""
 
-import json
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,14 +11,14 @@ from smartcart_pipeline.audiences.audience import Audience
 from smartcart_pipeline.audiences.choosing import Chosen, choose
 from smartcart_pipeline.audiences.people import know_people
 from smartcart_pipeline.audiences.reading import FILE, read_audiences
-from smartcart_pipeline.declaration.declaration import Declaration, read_declared
+from smartcart_pipeline.declaration.declaration import Declaration
 from smartcart_pipeline.declaration.errors import CallError, HomeError
 from smartcart_pipeline.declaration.files import nearest
 from smartcart_pipeline.declaration.tables import declare_tables
 from smartcart_pipeline.engines.sql import literal
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.publications import find_publication
-from smartcart_pipeline.storage.warehouse import open_warehouse
+from smartcart_pipeline.storage.warehouse import declaration_of, open_warehouse
 
 
 @dataclass(frozen=True)
@@ -72,10 +71,8 @@ def open_audiences(home: Home) -> Iterator[Opened]:
     publication = find_publication(home)
     with open_warehouse(publication) as connection, tempfile.TemporaryDirectory(prefix="smartcart-") as spill:
         connection.execute(f"SET temp_directory = {literal(spill)}")
-        [(run_id, as_of, declared)] = connection.execute(
-            "SELECT run_id, as_of_date, declared FROM publication"
-        ).fetchall()
-        declaration = read_declared(json.loads(declared), str(publication))
+        declaration = declaration_of(connection, publication)
+        [(run_id, as_of)] = connection.execute("SELECT run_id, as_of_date FROM publication").fetchall()
         require_ids(declaration, home.root / FILE)
         names = [row[0] for row in connection.execute("DESCRIBE cleaned").fetchall()]
         known = declare_tables(declaration)["cleaned"].names

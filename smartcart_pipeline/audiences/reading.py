@@ -16,6 +16,8 @@ from smartcart_pipeline.declaration.contract import KEY
 from smartcart_pipeline.declaration.files import Name, Part, load, nearest, refusal, require_known_keys, tell_invalid
 
 FILE = "audiences.yaml"
+# How the files of changes call their first column.
+CHANGE = "change"
 # It is a folder's name, too, on any system.
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}", re.IGNORECASE)
 SALT = "smartcart"
@@ -85,7 +87,9 @@ def _find_faults(said: AudiencesFile, columns: Mapping[str, str]) -> Iterator[st
         if part.where:
             yield from (f"{place}.where{fault}" for fault in find_faults(part.where, columns))
         for name in part.columns or ():
-            if name not in columns:
+            if name == CHANGE:
+                yield f"{place}.columns: {name!r} is what the files of changes call what happened: name another column"
+            elif name not in columns:
                 yield f"{place}.columns: there is no column {name!r}{nearest(name, tuple(columns))}"
         if part.consent and part.consent not in columns:
             yield f"{place}.consent: there is no column {part.consent!r}{nearest(part.consent, tuple(columns))}"

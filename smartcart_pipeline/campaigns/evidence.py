@@ -31,11 +31,11 @@ import numpy as np
 
 # How often the intervals of a campaign may miss the truth at any of all looks.
 ALPHA = 0.05
-# The effect for which the intervals are made, in standard deviations of a customer. Where one in twenty buys it is one
-# in a hundred more; where customers' amounts vary by four times their mean, it is a fifth of the mean.
-SOUGHT = 0.05
+# The effect for which the intervals are made, in standard deviations of a customer. Where one in twenty buys it is two
+# in a hundred more; where customers' amounts vary by four times their mean, it is two fifths of the mean.
+SOUGHT = 0.1
 # The smallest effect that is worth waiting for, likewise.
-SMALLEST = SOUGHT / 10
+SMALLEST = SOUGHT / 20
 # Nothing is said of fewer customers in a group, or fewer of both groups who did anything.
 LEAST = 10
 # A sum of squares about the mean that is a smaller part than this of the sum of squares is rounding.

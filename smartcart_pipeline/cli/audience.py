@@ -137,6 +137,23 @@ def export(
 
 
 @audience.command()
+def drt(
+    name: NameArgument,
+    output: Annotated[Path, typer.Option(help="Folder to write; empty or new.")],
+    home: HomeOption = Path("data"),
+) -> None:
+    """Write a project for drt, which hands an audience on to a mail tool: whom it was given, changed and lost."""
+    from smartcart_pipeline.audiences.drt import write_project  # noqa: PLC0415  (imports DuckDB)
+    from smartcart_pipeline.audiences.opening import open_audiences  # noqa: PLC0415
+
+    place = Home(home.resolve())
+    with open_audiences(place) as opened:
+        found = opened.find(name)
+    write_project(output, place.root, found)
+    typer.echo(f"{output} written; {output / 'README.md'} says how it is run")
+
+
+@audience.command()
 def deliver(name: NameArgument, home: HomeOption = Path("data"), as_json: JsonOption = False) -> None:
     """Hand out an audience: its list, and what has changed since it was last handed out."""
     from dataclasses import asdict  # noqa: PLC0415

@@ -21,6 +21,7 @@ from smartcart_pipeline.cli.init import init
 from smartcart_pipeline.cli.model import model
 from smartcart_pipeline.cli.notify import notify
 from smartcart_pipeline.cli.options import HomeOption
+from smartcart_pipeline.cli.outcomes import outcomes
 from smartcart_pipeline.cli.simulate import simulate
 from smartcart_pipeline.cli.warehouse import sql, warehouse
 from smartcart_pipeline.declaration.errors import CallError, FaultError, HomeError
@@ -217,6 +218,7 @@ def setup(home: HomeOption = Path("data")) -> None:
 app.add_typer(warehouse, name="warehouse")
 app.add_typer(model, name="model")
 app.add_typer(audience, name="audience")
+app.command()(outcomes)
 app.add_typer(contract, name="contract")
 app.add_typer(notify, name="notify")
 

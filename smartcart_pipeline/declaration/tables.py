@@ -969,6 +969,99 @@ DELIVERIES = Table(
     schema="history",
 )
 
+CAMPAIGN = Column("campaign", "VARCHAR", "The campaign: the name of its audience.")
+_FILE = Column("file_name", "VARCHAR", "The file that says so.")
+_OUTCOME = (
+    Column("converted", "BOOLEAN", "Whether the customer did what was wanted.", nullable=True),
+    Column("amount", "DOUBLE", "What was spent (currency units).", nullable=True),
+)
+
+OUTCOMES = Table(
+    "outcomes",
+    "a campaign, customer and day",
+    "What customers did since a campaign reached them; where several files say something of a day, the last of them.",
+    (CAMPAIGN, CUSTOMER_ID, Column("day", "DATE", "When."), *_OUTCOME, _FILE),
+    key=("campaign", KEY, "day"),
+)
+
+REJECTED_OUTCOMES = Table(
+    "rejected_outcomes",
+    "a refused line of a file of outcomes",
+    "Outcomes that count for no campaign, with the reason.",
+    (
+        Column("taken", "INTEGER", "Which file, in the order in which they were taken in, from 0.", minimum=0),
+        _FILE,
+        LINE_NUMBER,
+        replace(CAMPAIGN, nullable=True),
+        Column(KEY, "VARCHAR", "The customer, as delivered.", nullable=True),
+        Column("day", "DATE", "When.", nullable=True),
+        *_OUTCOME,
+        Column(
+            "reason",
+            "VARCHAR",
+            "Why, as a code.",
+            categories=(*CONTRACT_REASONS, "unknown_campaign", "no_member", "before_campaign"),
+        ),
+        Column("detail", "VARCHAR", "Why, in words."),
+    ),
+    key=("taken", "line_number"),
+    schema="audit",
+)
+
+
+def _amount(name: str, description: str) -> Column:
+    return Column(name, "DOUBLE", description, nullable=True)
+
+
+_AT_ALL_LOOKS = "of an interval that holds at all nights together with 95 %"
+
+CAMPAIGN_RESULTS = Table(
+    "campaign_results",
+    "a campaign and segment, or all segments",
+    "What each campaign did: those who were addressed, compared with those who were held out by lot.",
+    (
+        CAMPAIGN,
+        Column("segment_id", "VARCHAR", "The segment in which the campaign reached them, or all."),
+        _customers("treated", "Customers who were addressed."),
+        _customers("held_out", "Customers who were not, by lot."),
+        _customers("treated_conversions", "Those of the addressed who converted."),
+        _customers("held_out_conversions", "Those of the held out who converted."),
+        replace(_share("treated_rate", "Share of the addressed who converted."), nullable=True),
+        replace(_share("held_out_rate", "Share of the held out who converted."), nullable=True),
+        _amount("rate_difference", "The one less the other; empty where there is too little to say anything."),
+        _amount("rate_low", f"Lower end {_AT_ALL_LOOKS}."),
+        _amount("rate_high", f"Upper end {_AT_ALL_LOOKS}."),
+        _amount("incremental_conversions", "Conversions that there would not have been: the difference, of all."),
+        _amount("treated_amount", "Mean amount of the addressed (currency units), far-out ones moved in."),
+        _amount("held_out_amount", "Mean amount of the held out."),
+        _amount(
+            "amount_difference",
+            "What a customer spends more who is addressed, beyond what earlier worth foretells where that helps.",
+        ),
+        _amount("amount_low", f"Lower end {_AT_ALL_LOOKS}."),
+        _amount("amount_high", f"Upper end {_AT_ALL_LOOKS}."),
+        _amount("incremental_amount", "What would not have been spent: the difference, of all who were addressed."),
+        Column("cost", "DOUBLE", "What addressing them cost (currency units).", minimum=0),
+        _amount("net", "What is left of it: the incremental amount less the cost."),
+        _amount("return_on_cost", "The incremental amount for each unit of cost."),
+        Column(
+            "verdict",
+            "VARCHAR",
+            "Whether it was worth it: the interval lies above the cost (of conversions alone: above none), or below.",
+            categories=("worth_it", "not_worth_it", "too_small"),
+        ),
+        Column(
+            "customers_needed",
+            "BIGINT",
+            "About how many more customers it takes to tell; empty where that is known.",
+            nullable=True,
+            minimum=0,
+        ),
+        Column("found", "VARCHAR", "The verdict in words."),
+    ),
+    key=("campaign", "segment_id"),
+)
+
 OUTLINES: dict[str, Table] = {
     table.name: table
     for table in (
@@ -1014,6 +1107,9 @@ OUTLINES: dict[str, Table] = {
         AUDIENCE_STAYS,
         AUDIENCE_CHANGES,
         DELIVERIES,
+        OUTCOMES,
+        REJECTED_OUTCOMES,
+        CAMPAIGN_RESULTS,
     )
 }
 

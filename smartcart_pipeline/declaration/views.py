@@ -1,7 +1,8 @@
 """Views of the warehouse: the questions that marketing asks every day, each answered by a name.
 
 Declared like tables: what a view holds, row by row and column by column, beside the SQL that computes it. The SQL reads
-tables, and views declared before it, by their plain names. There is a view where the business speaks of what it shows.
+tables of the first schema, and views declared before it, by their plain names. There is a view where the business
+speaks of what it shows.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -11,7 +12,7 @@ from smartcart_pipeline.declaration.columns import Column
 from smartcart_pipeline.declaration.contract import KEY
 from smartcart_pipeline.declaration.declaration import Declaration
 from smartcart_pipeline.declaration.recipe import Feature, Recipe
-from smartcart_pipeline.declaration.tables import AUDIENCE_STAYS, SEGMENT_ID, Schema, declare_further, declare_tables
+from smartcart_pipeline.declaration.tables import SEGMENT_ID, Schema, declare_further, declare_tables
 
 
 @dataclass(frozen=True)
@@ -66,24 +67,6 @@ CONFIDENCE_SQL = "CAST(coalesce(clusters.margin / nullif(clusters.distance + clu
 RUNNER_UP = Column("runner_up_segment_id", "VARCHAR", "The segment that the customer belongs to next.")
 
 
-# Stays of segments for which no file says anything stand nowhere else than in the segments' own history.
-AUDIENCE_MEMBERS = View(
-    "audience_members",
-    "a stay of a customer in a group of an audience",
-    "Who was in which audience, and when: valid_from <= day AND (valid_to IS NULL OR day < valid_to).",
-    AUDIENCE_STAYS.columns,
-    f"""
-    SELECT audience, {KEY}, member_group, valid_from, valid_to, segment_id, worth FROM audience_stays
-    UNION ALL
-    SELECT
-        segment_id AS audience, {KEY}, 'treated' AS member_group, valid_from, valid_to, segment_id,
-        CAST(NULL AS DOUBLE) AS worth
-    FROM segment_membership
-    WHERE segment_id IN (SELECT audience FROM audiences WHERE is_segment)
-    """,
-)
-
-
 def declare_views(declaration: Declaration, further: Sequence[str] = ()) -> dict[str, View]:
     """The views of the warehouse.
 
@@ -94,11 +77,11 @@ def declare_views(declaration: Declaration, further: Sequence[str] = ()) -> dict
     Returns:
         Views by name; each reads tables and those before it.
     """
-    known = _declared_columns(declaration)
-    customers = know_customers(declaration, further)
+    known, customers = _declared_columns(declaration), know_customers(declaration, further)
+    stays = declare_tables(declaration)["audience_stays"].columns
     return {
         view.name: replace(view, sql=" ".join(view.sql.split()))
-        for view in _views(declaration.recipe, known, customers)
+        for view in _views(declaration.recipe, known, customers, stays)
     }
 
 
@@ -166,10 +149,10 @@ def _declared_columns(declaration: Declaration) -> Columns:
     return {column.name: column for name in ("cleaned", "features", "profiles") for column in tables[name].columns}
 
 
-def _views(recipe: Recipe, known: Columns, customers: Mapping[str, Known]) -> Iterator[View]:
+def _views(recipe: Recipe, known: Columns, customers: Mapping[str, Known], stays: tuple[Column, ...]) -> Iterator[View]:
     business = recipe.business
     yield _customer_360(customers)
-    yield AUDIENCE_MEMBERS
+    yield _audience_members(stays)
     yield _segment_summary(recipe, known)
     if business.worth:
         yield _high_value_customers(recipe, known, business.worth)
@@ -188,6 +171,25 @@ def _customer_360(known: Mapping[str, Known]) -> View:
         "All that is known of a customer: who it is, the features, the segment with its persona, and how sure that is.",
         tuple(each.column for each in known.values()),
         select_customers(known, known),
+    )
+
+
+def _audience_members(stays: tuple[Column, ...]) -> View:
+    """Stays of segments for which no file says anything stand nowhere else than in the segments' own history."""
+    return View(
+        "audience_members",
+        "a stay of a customer in a group of an audience",
+        "Who was in which audience, and when: valid_from <= day AND (valid_to IS NULL OR day < valid_to).",
+        stays,
+        f"""
+        SELECT audience, {KEY}, member_group, valid_from, valid_to, segment_id, worth FROM history.audience_stays
+        UNION ALL
+        SELECT
+            segment_id AS audience, {KEY}, 'treated' AS member_group, valid_from, valid_to, segment_id,
+            CAST(NULL AS DOUBLE) AS worth
+        FROM history.segment_membership
+        WHERE segment_id IN (SELECT audience FROM audiences WHERE is_segment)
+        """,
     )
 
 

@@ -8,6 +8,7 @@ import dagster as dg
 
 from smartcart_pipeline.orchestration.assets import (
     audiences,
+    campaigns,
     contest,
     declare,
     history,
@@ -56,6 +57,7 @@ def build_defs(home: Home, **overrides: Any) -> dg.Definitions:
             scoring.segment_model,
             scoring.segment_rules,
             audiences.choosing_audiences,
+            campaigns.measuring_campaigns,
             publish.warehouse,
             audiences.audience_lists,
             report.report,

@@ -88,6 +88,11 @@ class Home:
         return self.root / "audiences"
 
     @property
+    def outcomes(self) -> Path:
+        """What customers did since campaigns reached them: one Parquet file for each file that was taken in."""
+        return self.root / "outcomes"
+
+    @property
     def incoming(self) -> Path:
         """Where new exports are dropped."""
         return self.root / "incoming"

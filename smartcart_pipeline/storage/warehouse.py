@@ -4,6 +4,7 @@ What goes into the file is a short list, `BUILT`, of functions that each add one
 run, views. How a finished file becomes the published one is told in `publications`.
 """
 
+import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -14,12 +15,13 @@ from typing import Any
 
 import duckdb
 
-from smartcart_pipeline.declaration.declaration import Declaration
+from smartcart_pipeline.declaration.declaration import Declaration, read_declared
+from smartcart_pipeline.declaration.errors import HomeError
 from smartcart_pipeline.declaration.tables import RECORDS, SCHEMAS, Table, declare_tables
 from smartcart_pipeline.declaration.views import View
 from smartcart_pipeline.engines.duckdb import DuckDBEngine, insert_rows
 from smartcart_pipeline.engines.macros import SCORED_FROM, create_macros
-from smartcart_pipeline.engines.sql import identifier, literal, parquet, see_all
+from smartcart_pipeline.engines.sql import identifier, literal, parquet, see_all, unquoted
 from smartcart_pipeline.segmentation import Rows
 from smartcart_pipeline.storage.odd_paths import building_place
 
@@ -169,6 +171,28 @@ def open_warehouse(path: Path) -> duckdb.DuckDBPyConnection:
     [(database,)] = connection.execute("SELECT current_database()").fetchall()
     see_all(connection, database)
     return connection
+
+
+def declaration_of(connection: duckdb.DuckDBPyConnection, path: Path) -> Declaration:
+    """What the night of a warehouse went by.
+
+    Args:
+        connection: From `open_warehouse`.
+        path: The file.
+
+    Returns:
+        The declaration.
+
+    Raises:
+        HomeError: If the warehouse does not say.
+    """
+    try:
+        [(declared,)] = connection.execute("SELECT declared FROM publication").fetchall()
+    except duckdb.Error as error:
+        raise HomeError(
+            f"{path}: the warehouse does not say what it was made by ({unquoted(error)}). Publish one: smartcart run."
+        ) from None
+    return read_declared(json.loads(declared), str(path))
 
 
 def files_behind_views(path: Path) -> list[Path]:

@@ -13,15 +13,20 @@ from smartcart_pipeline_tests.declared import TABLES, VIEWS
 from smartcart_pipeline_tests.publishing import some_row
 from smartcart_pipeline_tests.report.bikes import declare_bikes
 
-READ = ("cleaned", "features", "clusters", "profiles")
+READ = (
+    *("cleaned", "features", "clusters", "profiles", "audiences"),
+    *("history.audience_stays", "history.segment_membership"),
+)
 
 
 @pytest.fixture
 def warehouse() -> Iterator[duckdb.DuckDBPyConnection]:
     """The tables that views read, empty, with all views."""
     with duckdb.connect() as connection:
+        connection.execute("CREATE SCHEMA history")
         for name in READ:
-            columns = ", ".join(f'"{column.name}" {column.type}' for column in TABLES[name].columns)
+            table = TABLES[name.rpartition(".")[2]]
+            columns = ", ".join(f'"{column.name}" {column.type}' for column in table.columns)
             connection.execute(f"CREATE TABLE {name} ({columns})")
         for view in VIEWS.values():
             connection.execute(f"CREATE VIEW {view.name} AS {view.sql}")
@@ -136,7 +141,7 @@ def test_several_outcomes_have_a_row_a_segment_each():
 
 
 def test_where_nothing_is_declared_no_view_speaks_of_it():
-    assert list(declare_views(declare_bikes())) == ["customer_360", "segment_summary"]
+    assert list(declare_views(declare_bikes())) == ["customer_360", "audience_members", "segment_summary"]
     worth = declare_views(declare_bikes(business={"worth": "rides"}, report={"summary": ["rides"]}))
     told = [worth["segment_summary"].description, worth["high_value_customers"].description]
     assert all("rides" in said and "spend" not in said for said in told)

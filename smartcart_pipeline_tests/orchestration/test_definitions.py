@@ -14,6 +14,8 @@ import yaml
 
 from smartcart_pipeline.engines.duckdb import DuckDBEngine
 from smartcart_pipeline.orchestration.assets import (
+    audiences,
+    campaigns,
     contest,
     history,
     ingest,
@@ -67,6 +69,8 @@ PROFILED_FROM = {
     "plotted_customers",
     "sampled_customers",
 }
+CHOSEN_FROM = {"cleaned", "cleaning_figures", "clusters", "features", "profiles", "segment_membership"}
+MEASURED_FROM = {"audience_stays", "audiences", "deliveries"}
 ILLUSTRATED_FROM = {"clusters", "centroids", "sampled_customers", "cleaned"}
 
 # Each asset: its group, and the assets it depends on.
@@ -107,7 +111,17 @@ ASSETS: dict[str, tuple[str, set[str]]] = {
     "nights": ("segments", MIGRATED_FROM),
     "segment_model": ("segments", {"cleaning_figures", "contested_models", "profiles"}),
     "segment_rules": ("segments", {"features", "sampled_customers", "segment_model"}),
+    "audiences": ("audiences", CHOSEN_FROM),
+    "audience_segments": ("audiences", CHOSEN_FROM),
+    "audience_overlaps": ("audiences", CHOSEN_FROM),
+    "audience_stays": ("audiences", CHOSEN_FROM),
+    "audience_changes": ("audiences", CHOSEN_FROM),
+    "deliveries": ("audiences", CHOSEN_FROM),
+    "outcomes": ("audiences", MEASURED_FROM),
+    "rejected_outcomes": ("audiences", MEASURED_FROM),
+    "campaign_results": ("audiences", MEASURED_FROM),
     "warehouse": ("publish", set(TABLES)),
+    "audience_lists": ("audiences", {"warehouse"}),
     "report": ("publish", {"warehouse"}),
 }
 
@@ -129,7 +143,11 @@ STEPS = {
     "migrating",
     "segment_model",
     "segment_rules",
+    "choosing_audiences",
+    "measuring_campaigns",
 }
+# What is made of the publication: no tables.
+PUBLISHED = {"warehouse": {"duckdb"}, "audience_lists": {"csv"}, "report": {"html"}}
 SPECS = {spec.key.to_user_string(): spec for spec in defs.resolve_all_asset_specs()}
 
 
@@ -139,7 +157,7 @@ def test_definitions_load_with_exactly_the_declared_assets() -> None:
 
 
 def test_every_table_of_the_lake_is_an_asset_and_every_other_asset_is_published() -> None:
-    assert set(ASSETS) == {*TABLES, "warehouse", "report"}
+    assert set(ASSETS) == {*TABLES, *PUBLISHED}
 
 
 @pytest.mark.parametrize("name", ASSETS)
@@ -152,7 +170,7 @@ def test_an_asset_says_who_it_is(name: str) -> None:
     spec = SPECS[name]
     assert spec.group_name == ASSETS[name][0]
     assert spec.owners == ["team:data-engineering"]
-    assert spec.kinds == {"warehouse": {"duckdb"}, "report": {"html"}}.get(name, {"python", "duckdb", "parquet"})
+    assert spec.kinds == PUBLISHED.get(name, {"python", "duckdb", "parquet"})
     assert spec.code_version
     assert spec.description
     if name in TABLES:
@@ -195,7 +213,7 @@ def test_one_job_runs_everything_in_one_process() -> None:
     assert set(jobs) == {"nightly_refresh"}
     assert {key.to_user_string() for key in jobs["nightly_refresh"].asset_layer.selected_asset_keys} == set(ASSETS)
     steps = {node.name for node in jobs["nightly_refresh"].nodes}
-    assert steps == {*STEPS, "warehouse", "report"}
+    assert steps == {*STEPS, *PUBLISHED}
     assert jobs["nightly_refresh"].executor_def is dg.in_process_executor
     assert defs.executor is dg.in_process_executor
 
@@ -314,6 +332,9 @@ def test_code_version_is_of_the_source_of_all_modules(tmp_path: Path) -> None:
         ("structure", segments, ["noise", "selection", "structure"]),
         ("plotted_customers", segments, ["sampling"]),
         ("category_spending", segments, ["spending"]),
+        ("audiences", audiences, ["choosing", "conditions", "counting", "groups", "people", "reading"]),
+        ("campaign_results", campaigns, ["results", "evidence"]),
+        ("audience_lists", audiences, ["deliveries"]),
         ("warehouse", publish, ["publications", "building", "provenance", "tables", "views", "macros"]),
         ("report", report, ["reading", "wording", "changes", "charts", "contents", "rendering"]),
     ],

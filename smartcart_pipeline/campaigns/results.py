@@ -1,0 +1,172 @@
+"""Results: what a campaign did, by comparing those who were addressed with those who were held out by lot.
+
+A customer counts from the first night in the audience, or, where its list was handed out, from the first delivery after
+that, in the group and segment of that night: whoever leaves later was addressed all the same.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from smartcart_pipeline.campaigns.evidence import (
+    Difference,
+    Group,
+    Verdict,
+    compare_amount,
+    compare_conversion,
+    customers_needed,
+    judge,
+)
+from smartcart_pipeline.declaration.contract import KEY
+from smartcart_pipeline.segmentation import Rows
+
+if TYPE_CHECKING:
+    import duckdb
+
+# Customers of all segments together.
+ALL = "all"
+# Of those who spent anything, this share spent no more than what the others are counted with.
+WINSORISED = 0.99
+ENTERED, JUDGED = "entered_campaigns", "judged_outcomes"
+SUMS = ("customers", "conversions", "amount", "amount_squared", "before", "before_squared", "product")
+
+
+def judge_outcomes(connection: "duckdb.DuckDBPyConnection", taken: str, stays: str, deliveries: str) -> None:
+    """Find out of each outcome whether it counts, in a temporary table `JUDGED`.
+
+    Args:
+        connection: Knows the tables.
+        taken: All rows that were taken in, as SQL.
+        stays: The table `audience_stays`, as SQL that may follow FROM.
+        deliveries: The table `deliveries`, likewise.
+    """
+    connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE {ENTERED} AS "
+        f"WITH handed AS (SELECT audience, min(as_of_date) AS first FROM {deliveries} GROUP BY audience) "
+        f"SELECT audience AS campaign, {KEY}, min(greatest(valid_from, coalesce(first, valid_from))) AS entered, "
+        "arg_min(member_group = 'treated', valid_from) AS is_treated, arg_min(segment_id, valid_from) AS segment_id, "
+        f"arg_min(worth, valid_from) AS worth FROM {stays} AS stays LEFT JOIN handed USING (audience) "
+        f"WHERE audience IN (SELECT DISTINCT campaign FROM ({taken})) "
+        f"AND (first IS NULL OR valid_to IS NULL OR valid_to > first) GROUP BY audience, {KEY}"
+    )
+    connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE {JUDGED} AS SELECT taken.* REPLACE (CASE "
+        "WHEN reason IS NOT NULL THEN reason "
+        f"WHEN campaign NOT IN (SELECT audience FROM {stays}) THEN 'unknown_campaign' "
+        "WHEN entered IS NULL THEN 'no_member' WHEN day < entered THEN 'before_campaign' "
+        f"WHEN row_number() OVER (PARTITION BY campaign, {KEY}, day ORDER BY reason NULLS FIRST, taken DESC, "
+        "line_number DESC) > 1 THEN 'replaced' END AS reason, CASE "
+        "WHEN reason IS NOT NULL THEN detail "
+        f"WHEN campaign NOT IN (SELECT audience FROM {stays}) THEN 'no audience of that name was ever chosen' "
+        "WHEN entered IS NULL THEN 'the customer was never in the audience' "
+        "WHEN day < entered THEN 'the customer was not in the audience before ' || entered END AS detail) "
+        f"FROM ({taken}) AS taken LEFT JOIN {ENTERED} USING (campaign, {KEY})"
+    )
+
+
+def measure(connection: "duckdb.DuckDBPyConnection", costs: Mapping[str, float]) -> Rows:
+    """What each campaign did, of all segments together and of each.
+
+    Args:
+        connection: Where `judge_outcomes` was called.
+        costs: What addressing a customer costs, by campaign.
+
+    Returns:
+        Rows of `campaign_results`.
+    """
+    groups: dict[tuple[str, str], dict[bool, Group]] = {}
+    with_amounts: set[str] = set()
+    for campaign, segment, is_treated, has_amounts, *sums in _sum_up(connection):
+        groups.setdefault((campaign, segment or ALL), {})[is_treated] = Group(**dict(zip(SUMS, sums, strict=True)))
+        if has_amounts:
+            with_amounts.add(campaign)
+    nobody = Group(0, 0)
+    return [
+        _describe(
+            {"campaign": campaign, "segment_id": segment},
+            (found.get(True, nobody), found.get(False, nobody)),
+            costs.get(campaign, 0.0),
+            has_amounts=campaign in with_amounts,
+        )
+        for (campaign, segment), found in sorted(
+            groups.items(), key=lambda item: (item[0][0], item[0][1] != ALL, item[0])
+        )
+    ]
+
+
+def _sum_up(connection: "duckdb.DuckDBPyConnection") -> Iterator[tuple[Any, ...]]:
+    """Sums over the customers of each campaign, segment and group; of all segments, the segment is null."""
+    yield from connection.execute(
+        f"WITH counted AS (SELECT campaign, {KEY}, bool_or(coalesce(converted, amount > 0, false)) AS converted, "
+        f"sum(coalesce(amount, 0)) AS amount FROM {JUDGED} WHERE reason IS NULL GROUP BY campaign, {KEY}), "
+        f"most AS (SELECT campaign, quantile_cont(amount, {WINSORISED}) AS most FROM counted WHERE amount > 0 "
+        "GROUP BY campaign), "
+        "each AS (SELECT entered.campaign, segment_id, is_treated, coalesce(converted, false)::INTEGER AS converted, "
+        "least(coalesce(amount, 0), coalesce(most, 0)) AS amount, coalesce(worth, 0) AS before "
+        f"FROM {ENTERED} AS entered LEFT JOIN counted USING (campaign, {KEY}) LEFT JOIN most USING (campaign)) "
+        "SELECT campaign, segment_id, is_treated, bool_or(amount <> 0), count(*), sum(converted)::BIGINT, sum(amount), "
+        "sum(amount * amount), sum(before), sum(before * before), sum(amount * before) FROM each "
+        "GROUP BY GROUPING SETS ((campaign, segment_id, is_treated), (campaign, is_treated))"
+    ).fetchall()
+
+
+def _describe(named: dict[str, str], groups: tuple[Group, Group], cost: float, *, has_amounts: bool) -> dict[str, Any]:
+    """A row of `campaign_results`."""
+    treated, held_out = groups
+    conversion = compare_conversion(treated, held_out)
+    amount = compare_amount(treated, held_out) if has_amounts else None
+    verdict, needed = judge(amount, conversion, cost, has_amounts=has_amounts), None
+    if verdict == "too_small" and treated.customers and held_out.customers:
+        needed = customers_needed(treated, held_out, cost if has_amounts else 0.0, has_amounts=has_amounts)
+    spent = cost * treated.customers
+    gained = amount.estimate * treated.customers if amount else None
+    return {
+        **named,
+        "treated": treated.customers,
+        "held_out": held_out.customers,
+        "treated_conversions": treated.conversions,
+        "held_out_conversions": held_out.conversions,
+        "treated_rate": _mean(treated.conversions, treated),
+        "held_out_rate": _mean(held_out.conversions, held_out),
+        **_bounds("rate", conversion),
+        "incremental_conversions": conversion.estimate * treated.customers if conversion else None,
+        "treated_amount": _mean(treated.amount, treated),
+        "held_out_amount": _mean(held_out.amount, held_out),
+        **_bounds("amount", amount),
+        "incremental_amount": gained,
+        "cost": spent,
+        "net": None if gained is None else gained - spent,
+        "return_on_cost": gained / spent if gained is not None and spent else None,
+        "verdict": verdict,
+        "customers_needed": needed,
+        "found": _tell(verdict, amount if has_amounts else conversion, cost, needed, has_amounts=has_amounts),
+    }
+
+
+def _mean(total: float, group: Group) -> float | None:
+    return total / group.customers if group.customers else None
+
+
+def _bounds(name: str, found: Difference | None) -> dict[str, float | None]:
+    return {
+        f"{name}_difference": found.estimate if found else None,
+        f"{name}_low": found.low if found else None,
+        f"{name}_high": found.high if found else None,
+    }
+
+
+def _tell(verdict: Verdict, found: Difference | None, cost: float, needed: int | None, *, has_amounts: bool) -> str:
+    """The verdict in words."""
+    if needed is None and verdict == "too_small":
+        return "Too small to tell: nobody is held out, or nobody is addressed, so that nothing can be compared."
+    if verdict == "too_small" or found is None:
+        return f"Too small to tell: about {needed:,} more customers are needed."
+    begun = "Worth it" if verdict == "worth_it" else "Not worth it"
+    if has_amounts:
+        return (
+            f"{begun}: a customer who is addressed spends {found.estimate:,.2f} more than one who is held out "
+            f"({found.low:,.2f} to {found.high:,.2f}), and costs {cost:,.2f}."
+        )
+    return (
+        f"{begun}: of a hundred customers who are addressed, {100 * found.estimate:,.1f} more convert than of a "
+        f"hundred who are held out ({100 * found.low:,.1f} to {100 * found.high:,.1f})."
+    )
