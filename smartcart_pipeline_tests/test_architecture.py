@@ -21,7 +21,8 @@ FLOORS = (
     ("engines",),
     ("storage",),
     ("exports",),
-    ("audiences", "campaigns", "notifications", "report", "smartcart"),
+    ("audiences", "campaigns"),
+    ("notifications", "report", "smartcart"),
     ("orchestration",),
     # Not a room: the module that Dagster loads.
     ("definitions",),

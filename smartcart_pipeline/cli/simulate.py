@@ -22,9 +22,15 @@ def simulate(
     nights: Annotated[int, typer.Option(min=2, help="How many nights.")] = 90,
     customers: Annotated[int, typer.Option(min=500, help="Customers on the first night.")] = 2_000,
     seed: Annotated[int, typer.Option(min=0, help="Another seed plays other nights.")] = 1,
+    campaigns: Annotated[
+        int, typer.Option(min=0, help="Play so many campaigns instead of nights, with and without an effect.")
+    ] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
 ) -> None:
-    """Play nights in which the truth is known: how steady segments are, and whether causes are told right."""
+    """Play nights, or campaigns, in which the truth is known: how steady segments are, and which verdicts are wrong."""
+    if campaigns:
+        _play_campaigns(customers, campaigns, seed, as_json)
+        return
     results = play(nights, customers, seed)
     if as_json:
         typer.echo(json.dumps(results, indent=2))
@@ -52,6 +58,35 @@ def play(nights: int, customers: int, seed: int) -> list[dict[str, Any]]:
     with ProcessPoolExecutor(len(WORLDS), mp_context=get_context("spawn"), initializer=_end_with_parent) as pool:
         played = pool.map(partial(summarise_world, customers=customers, nights=nights, seed=seed), WORLDS)
         return [row for rows in played for row in rows]
+
+
+def _play_campaigns(customers: int, campaigns: int, seed: int, as_json: bool) -> None:
+    from smartcart_pipeline.cli.screen import show_list  # noqa: PLC0415
+    from smartcart_pipeline.smartcart.campaigns import NIGHTS, summarise_campaigns  # noqa: PLC0415  (imports sklearn)
+
+    rows = summarise_campaigns(customers, campaigns, seed)
+    if as_json:
+        typer.echo(json.dumps(rows, indent=2))
+        return
+    typer.echo(
+        f"{campaigns:,} campaigns for {customers:,} customers with and without an effect, looked at on each of "
+        f"{NIGHTS} nights. Wrong: the truth was outside of the interval on some night."
+    )
+    shown = ("Effect", "Worth it", "Not worth it", "Too small", "Wrong", "Nights", "Brings")
+    told = {"none": "None", "by_segment": "20 to 150 % more buyers"}
+    show_list(
+        shown,
+        [
+            (
+                told[row["lift"]],
+                *(f"{row[name]:.1%}" for name in ("worth_it", "not_worth_it", "too_small", "wrong")),
+                "" if row["median_nights"] is None else f"{row['median_nights']:.0f}",
+                f"{row['mean_gained']:.2f}",
+            )
+            for row in rows
+        ],
+        numbers=set(shown[1:]),
+    )
 
 
 def _end_with_parent() -> None:
