@@ -4,6 +4,7 @@ import sys
 
 from benchmarks import (
     any_table,
+    audiences,
     before,
     fuzzing,
     identity,
@@ -30,6 +31,7 @@ BENCHMARKS = {
     "structure": lambda: structure.main([]),
     "steadiness": lambda: steadiness.main([]),
     "fuzzing": lambda: fuzzing.main([]),
+    "audiences": lambda: audiences.main([]),
     "before": lambda: before.main([]),
     "mutants": lambda: mutants.main([]),
 }
