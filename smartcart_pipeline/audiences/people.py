@@ -73,8 +73,9 @@ def know_people(declaration: Declaration, further: Sequence[str], as_of: date) -
         read = dict.fromkeys(name for name in wanted if name in known)
         read |= dict.fromkeys(name for each in beside for name in each.reads)
         sources = dict.fromkeys(each.source for each in beside if each.source)
-        customers = select_customers(known, read)
-        return f"SELECT {', '.join(shown)} FROM ({customers}) AS customers {' '.join(sources)}"
+        # Found once, however often they are gone through.
+        kept = f"WITH customers AS ({select_customers(known, read)})"
+        return f"{kept} SELECT {', '.join(shown)} FROM customers {' '.join(sources)}"
 
     return People(types, select)
 
@@ -87,9 +88,10 @@ def _join(business: Business, as_of: date) -> Iterator[tuple[str, Joined]]:
         if column.name in ("valid_from", "model_version"):
             yield column.name, Joined(column.type, f"stays.{column.name}", stays)
     if worth := business.worth:
-        source = f"CROSS JOIN ({most_valuable(worth)}) AS most"
+        source = f"CROSS JOIN ({most_valuable(worth, 'customers')}) AS most"
         yield IS_HIGH_VALUE, Joined("BOOLEAN", f"customers.{worth} >= most.least", source, (worth,))
     if (recency := business.recency) and (tenure := business.tenure):
         quiet = f"customers.{recency} > usual.usual_recency AND customers.{tenure} >= usual.usual_tenure_days"
-        source = f"LEFT JOIN ({usually_quiet(recency, tenure)}) AS usual ON usual.segment_id = customers.segment_id"
+        usual = usually_quiet(recency, tenure, "customers")
+        source = f"LEFT JOIN ({usual}) AS usual ON usual.segment_id = customers.segment_id"
         yield IS_AT_RISK, Joined("BOOLEAN", f"({quiet})", source, (recency, tenure, "segment_id"))

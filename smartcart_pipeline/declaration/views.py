@@ -227,32 +227,33 @@ def _worth(recipe: Recipe) -> str:
     return recipe.by_name[str(recipe.business.worth)].words.named
 
 
-def most_valuable(worth: str) -> str:
+def most_valuable(worth: str, customers: str) -> str:
     """From which worth on a customer is of high value: everybody's 80th percentile.
 
     Args:
         worth: The feature by which customers are worth most.
+        customers: All of them, with this column, as SQL that may follow FROM.
 
     Returns:
         One SELECT of one number.
     """
-    return f"SELECT quantile_disc({worth}, 0.8) AS least FROM features"
+    return f"SELECT quantile_disc({worth}, 0.8) AS least FROM {customers}"
 
 
-def usually_quiet(recency: str, tenure: str) -> str:
+def usually_quiet(recency: str, tenure: str, customers: str) -> str:
     """How quiet customers of each segment usually are: who is quieter, and no newcomer, is at risk.
 
     Args:
         recency: The feature that says how long ago a customer bought last.
         tenure: The one that says how long somebody has been a customer.
+        customers: All of them, with these columns and `segment_id`, as SQL that may follow FROM.
 
     Returns:
         One SELECT: `segment_id`, `usual_recency` and `usual_tenure_days`.
     """
     return (
         f"SELECT segment_id, quantile_disc({recency}, 0.75) AS usual_recency, "
-        f"quantile_disc({tenure}, 0.5) AS usual_tenure_days FROM clusters JOIN features USING ({KEY}) "
-        "GROUP BY segment_id"
+        f"quantile_disc({tenure}, 0.5) AS usual_tenure_days FROM {customers} GROUP BY segment_id"
     )
 
 
@@ -269,7 +270,7 @@ def _high_value_customers(recipe: Recipe, known: Columns, worth: str) -> View:
         f"""
         SELECT {KEY}, segment_id, persona, {", ".join(shown)}, confidence
         FROM customer_360
-        WHERE {worth} >= ({most_valuable(worth)})
+        WHERE {worth} >= ({most_valuable(worth, "features")})
         """,
     )
 
@@ -297,7 +298,7 @@ def _at_risk_customers(recipe: Recipe, known: Columns) -> View:
             CONFIDENCE,
         ),
         f"""
-        WITH usual AS ({usually_quiet(recency, tenure)})
+        WITH usual AS ({usually_quiet(recency, tenure, f"clusters JOIN features USING ({KEY})")})
         SELECT
             customer_360.{KEY}, customer_360.segment_id, customer_360.persona,
             customer_360.{recency}, usual.usual_recency,
