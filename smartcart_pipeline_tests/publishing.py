@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 
 from smartcart_pipeline.declaration.tables import Table
@@ -16,7 +16,14 @@ from smartcart_pipeline_tests.declared import BEHAVIOURAL, TABLES, VIEWS
 from smartcart_pipeline_tests.segmentation.test_model import random_model
 
 # Values of each type for tables whose content does not matter.
-ANY = {"DATE": date(2014, 6, 29), "VARCHAR": "x", "BOOLEAN": True, "INTEGER[]": [1], "VARCHAR[]": ["x"]}
+ANY = {
+    "DATE": date(2014, 6, 29),
+    "TIMESTAMP": datetime.fromisoformat("2014-06-29T02:00:00"),
+    "VARCHAR": "x",
+    "BOOLEAN": True,
+    "INTEGER[]": [1],
+    "VARCHAR[]": ["x"],
+}
 
 # What macros are made from must mean something.
 MEANT = {
@@ -25,7 +32,10 @@ MEANT = {
 }
 
 # The tables that views read, and one more.
-FEW = ("scaler", "cleaned", "features", "clusters", "profiles")
+FEW = (
+    *("scaler", "cleaned", "features", "clusters", "profiles"),
+    *("segment_membership", "audience_stays", "audiences"),
+)
 
 
 def publication(run_id: str) -> Publication:
