@@ -12,6 +12,8 @@ from smartcart_pipeline.declaration.contract import KEY
 AT_RISK, HIGH_VALUE = "at_risk", "high_value"
 HANDED_OUT = (KEY, "segment_id", "persona")
 
+# Condition, consent, exclusiveness, priority and limit.
+Rule = tuple[str, str, bool, int, int | None]
 # What of an audience may change without anybody entering or leaving it.
 BESIDE = ("description", "cost", "is_nightly")
 
@@ -47,6 +49,11 @@ class Audience:
     cost: float = 0.0
     is_nightly: bool = False
     is_segment: bool = False
+
+    @property
+    def rule(self) -> Rule:
+        """What decides who is in it: what is handed out, and of whom, does not."""
+        return self.where, self.consent, self.is_exclusive, self.priority, self.limit
 
     @property
     def version(self) -> str:

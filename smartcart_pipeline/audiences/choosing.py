@@ -9,11 +9,13 @@ from smartcart_pipeline.audiences.conditions import columns_of, normalise
 from smartcart_pipeline.audiences.groups import GROUPS, TREATED, group
 from smartcart_pipeline.audiences.people import People
 from smartcart_pipeline.declaration.contract import KEY
-from smartcart_pipeline.engines.sql import boolean, identifier, literal
+from smartcart_pipeline.declaration.errors import HomeError
+from smartcart_pipeline.engines.sql import boolean, identifier, literal, unquoted
 
 if TYPE_CHECKING:
     import duckdb
 
+ELIGIBLE = "eligible_customers"
 CHOSEN, COUNTED = "chosen_customers", "counted_customers"
 WORTH = "worth"
 
@@ -67,6 +69,10 @@ class Chosen:
             f"{', '.join(columns)} FROM {self.table} WHERE {number} IS NOT NULL"
         )
 
+    def forget(self) -> None:
+        """Drop the temporary tables: of many customers they take room that others need."""
+        self.connection.execute(f"DROP TABLE IF EXISTS {self.table}; DROP TABLE IF EXISTS {self.counted}")
+
     def addressed(self, audience: Audience) -> str:
         """The ids of those who are addressed.
 
@@ -90,20 +96,35 @@ def choose(connection: "duckdb.DuckDBPyConnection", people: People, audiences: A
 
     Returns:
         They.
+
+    Raises:
+        HomeError: If a condition has no answer for some customer.
     """
-    listed = audiences.listed
+    import duckdb  # noqa: PLC0415
+
     read = {"segment_id", *([worth] if worth else ())}
-    for each in listed:
+    for each in audiences.listed:
         read |= {*columns_of(each.where), *([each.consent] if each.consent else ())}
+    chosen = Chosen(connection, audiences, people, tuple(name for name in people.types if name in read))
+    try:
+        _put(chosen, worth)
+    except duckdb.Error as error:
+        raise _blame(chosen, error) from None
+    return chosen
+
+
+def _put(chosen: Chosen, worth: str | None) -> None:
+    connection, audiences = chosen.connection, chosen.audiences
+    listed = audiences.listed
     flags = [f"coalesce({_claims(each)}, false) AS in_{number}" for number, each in enumerate(listed)]
     by = f"CAST({identifier(worth)} AS DOUBLE)" if worth else "NULL::DOUBLE"
-    asked = tuple(name for name in people.types if name in read)
-    everyone = people.select(asked)
-    relation = f"SELECT {KEY}, segment_id, {by} AS {WORTH}, {', '.join(flags)} FROM ({everyone})"
+    relation = (
+        f"SELECT {KEY}, segment_id, {by} AS {WORTH}, {', '.join(flags)} FROM ({chosen.people.select(chosen.read)})"
+    )
     if any(each.limit for each in listed):
         # Its customers are gone through once for each limit.
-        connection.execute(f"CREATE OR REPLACE TEMP TABLE eligible_customers AS {relation}")
-        relation = "FROM eligible_customers"
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE {ELIGIBLE} AS {relation}")
+        relation = f"FROM {ELIGIBLE}"
     relation = _settle(connection, relation, listed)
     groups = [
         f"CASE WHEN in_{number} THEN {group(audiences.salt, each.name, KEY, each.holdout, audiences.control)} END "
@@ -113,14 +134,29 @@ def choose(connection: "duckdb.DuckDBPyConnection", people: People, audiences: A
     some = " OR ".join(f"in_{number}" for number in range(len(listed)))
     connection.execute(
         f"CREATE OR REPLACE TEMP TABLE {CHOSEN} AS SELECT {KEY}, segment_id, {WORTH}, {', '.join(groups)} "
-        f"FROM ({relation}) WHERE {some}"
+        f"FROM ({relation}) WHERE {some}; DROP TABLE IF EXISTS {ELIGIBLE}"
     )
     numbers = ", ".join(f"group_{number}" for number in range(len(listed)))
     connection.execute(
         f"CREATE OR REPLACE TEMP TABLE {COUNTED} AS SELECT segment_id, {numbers}, count(*) AS customers FROM {CHOSEN} "
         "GROUP BY ALL"
     )
-    return Chosen(connection, audiences, people, asked)
+
+
+def _blame(chosen: Chosen, error: "duckdb.Error") -> Exception:
+    """Say whose condition has no answer for some customer, as where a text is no number."""
+    import duckdb  # noqa: PLC0415
+
+    for each in chosen.audiences.listed:
+        query = f"SELECT count(*) FILTER ({_claims(each)}) FROM ({chosen.people.select(chosen.read)})"
+        try:
+            chosen.connection.execute(query).fetchall()
+        except duckdb.Error as told:
+            return HomeError(
+                f"audiences.yaml, {each.name}: where has no answer for some customers ({unquoted(told)}). Where a "
+                "value may be something else, ask for it with TRY_CAST."
+            )
+    return error
 
 
 def _claims(audience: Audience) -> str:

@@ -44,6 +44,8 @@ HARMLESS = (
 CLOCK = (exp.CurrentDate, exp.CurrentTime, exp.CurrentTimestamp, exp.CurrentDatetime, exp.Localtime, exp.Localtimestamp)
 OTHERS = (exp.Parameter, exp.Placeholder, exp.Lambda, exp.Star, exp.Dot, exp.Alias)
 HARMFUL = (exp.Query, exp.AggFunc, exp.Window, *CLOCK, *OTHERS)
+# What DuckDB says is always the same, and is not: age of one day counts to the day of asking.
+INCONSISTENT = {"age", "current_localtime", "current_localtimestamp", "version"}
 # So many characters of a part are shown.
 SHOWN = 40
 SAID: Mapping[Any, str] = {
@@ -66,14 +68,30 @@ def find_faults(text: str, columns: Mapping[str, str]) -> list[str]:
     Returns:
         Faults, to follow after the place of the condition; none of a good one.
     """
+    if harm := find_harm(text):
+        return [harm]
+    return list(_find_unknown(sqlglot.parse_one(text, read="duckdb"), columns)) or _find_misfits(
+        normalise(text), columns
+    )
+
+
+def find_harm(text: str) -> str:
+    """Why a condition is none, whatever the columns.
+
+    Args:
+        text: The condition.
+
+    Returns:
+        The first fault, as `find_faults` gives it; empty if there is none.
+    """
     try:
         trees = [tree for tree in sqlglot.parse(text, read="duckdb") if tree is not None]
     except SqlglotError as error:
-        return [f" is no SQL expression ({_first_line(error)})"]
+        said = _first_line(error)
+        return f" is no SQL expression{'' if '<class' in said else f' ({said})'}"
     if len(trees) != 1:
-        return [" is empty" if not trees else " is more than one expression"]
-    faults = list(_find_harmful(trees[0])) or list(_find_unknown(trees[0], columns))
-    return faults or _find_misfits(normalise(text), columns)
+        return " is empty" if not trees else " is more than one expression"
+    return next(iter(_find_harmful(trees[0])), "")
 
 
 def normalise(text: str) -> str:
@@ -150,7 +168,7 @@ def _find_functions(connection: duckdb.DuckDBPyConnection, condition: str) -> It
     [(said,)] = connection.execute(f"SELECT json_serialize_sql({literal(f'SELECT ({condition})')})").fetchall()
     for name in _names(said):
         if name not in known:
-            yield f": {name}() is no function of a condition{nearest(name, tuple(known))}"
+            yield f": {name}() is no function of a condition, which has one answer for one customer, always the same"
 
 
 def _names(serialised: str) -> list[str]:
@@ -178,4 +196,4 @@ def _scalar_functions() -> Sequence[str]:
             "SELECT function_name FROM duckdb_functions() WHERE function_type = 'scalar' AND schema_name = 'main' "
             "GROUP BY function_name HAVING bool_and(stability = 'CONSISTENT' AND NOT coalesce(has_side_effects, false))"
         ).fetchall()
-    return tuple(sorted(name for (name,) in rows))
+    return tuple(sorted({name for (name,) in rows} - INCONSISTENT))

@@ -5,12 +5,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
 
 from smartcart_pipeline.audiences.audience import Audience
 from smartcart_pipeline.audiences.choosing import Chosen, choose
 from smartcart_pipeline.audiences.people import know_people
-from smartcart_pipeline.audiences.reading import FILE, read_audiences
+from smartcart_pipeline.audiences.reading import read_audiences
 from smartcart_pipeline.declaration.declaration import Declaration
 from smartcart_pipeline.declaration.errors import CallError, HomeError
 from smartcart_pipeline.declaration.files import nearest
@@ -73,27 +72,27 @@ def open_audiences(home: Home) -> Iterator[Opened]:
         connection.execute(f"SET temp_directory = {literal(spill)}")
         declaration = declaration_of(connection, publication)
         [(run_id, as_of)] = connection.execute("SELECT run_id, as_of_date FROM publication").fetchall()
-        require_ids(declaration, home.root / FILE)
+        require_ids(declaration, home)
         names = [row[0] for row in connection.execute("DESCRIBE cleaned").fetchall()]
         known = declare_tables(declaration)["cleaned"].names
         people = know_people(declaration, [name for name in names if name not in known], as_of)
         segments = connection.execute("SELECT segment_id, persona FROM profiles ORDER BY segment_id").fetchall()
-        audiences = read_audiences(home.root, people.types, segments)
+        audiences = read_audiences(home.audiences_file, people.types, segments)
         yield Opened(choose(connection, people, audiences, declaration.recipe.business.worth), (run_id, as_of))
 
 
-def require_ids(declaration: Declaration, file: Path) -> None:
+def require_ids(declaration: Declaration, home: Home) -> None:
     """Refuse to address customers whom the next night does not know.
 
     Args:
         declaration: What the night went by.
-        file: The home's file of audiences.
+        home: The home.
 
     Raises:
         HomeError: If rows are numbered.
     """
     if declaration.contract.is_numbered:
         raise HomeError(
-            f"{file.parent}: the contract has no key, so that rows are numbered anew every night, and nobody can be "
+            f"{home.root}: the contract has no key, so that rows are numbered anew every night, and nobody can be "
             "found again. Set primaryKey: true at the column that tells customers apart."
         )

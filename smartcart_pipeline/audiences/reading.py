@@ -11,11 +11,10 @@ from typing import Annotated
 from pydantic import Field, ValidationError
 
 from smartcart_pipeline.audiences.audience import HANDED_OUT, Audience, Audiences, default_audiences
-from smartcart_pipeline.audiences.conditions import find_faults
+from smartcart_pipeline.audiences.conditions import find_faults, find_harm
 from smartcart_pipeline.declaration.contract import KEY
 from smartcart_pipeline.declaration.files import Name, Part, load, nearest, refusal, require_known_keys, tell_invalid
 
-FILE = "audiences.yaml"
 # How the files of changes call their first column.
 CHANGE = "change"
 # It is a folder's name, too, on any system.
@@ -47,43 +46,71 @@ class AudiencesFile(Part):
     audiences: Annotated[list[AudiencePart], Field(min_length=1)]
 
 
-def read_audiences(folder: Path, columns: Mapping[str, str], segments: Sequence[tuple[str, str]]) -> Audiences:
+def read_audiences(path: Path, columns: Mapping[str, str], segments: Sequence[tuple[str, str]]) -> Audiences:
     """The audiences of a home.
 
     Args:
-        folder: The home.
+        path: Where its file is, if it has one.
         columns: The columns of its customers with their SQL types.
         segments: Id and persona of each segment.
 
     Returns:
-        Those of its `audiences.yaml`, in the order in which they claim customers; without one, the default ones.
+        Those of its file, in the order in which they claim customers; without one, the default ones.
 
     Raises:
         DeclarationError: If the file is wrong: it names the file, the place, and what was expected.
     """
-    path = folder / FILE
     if not path.is_file():
         return default_audiences(segments, columns, SALT)
+    said = read_file(path)
+    if faults := list(_find_unknown(said, columns)):
+        raise refusal(path, faults)
+    listed = sorted(map(_build, said.audiences), key=lambda each: (not each.is_exclusive, each.priority))
+    return Audiences(tuple(listed), said.salt, said.control)
+
+
+def read_file(path: Path) -> AudiencesFile:
+    """What a file says, as far as it can be judged before there are customers.
+
+    Args:
+        path: The file.
+
+    Returns:
+        It.
+
+    Raises:
+        DeclarationError: As `read_audiences`.
+    """
     found = load(path)
     require_known_keys(path, found, AudiencesFile)
     try:
         said = AudiencesFile.model_validate(found)
     except ValidationError as error:
         raise refusal(path, list(tell_invalid(error))) from None
-    if faults := list(_find_faults(said, columns)):
+    if faults := list(_find_faults(said)):
         raise refusal(path, faults)
-    listed = sorted(map(_build, said.audiences), key=lambda each: (not each.is_exclusive, each.priority))
-    return Audiences(tuple(listed), said.salt, said.control)
+    return said
 
 
-def _find_faults(said: AudiencesFile, columns: Mapping[str, str]) -> Iterator[str]:
-    names = [part.name.lower() for part in said.audiences]
+def _placed(said: AudiencesFile) -> Iterator[tuple[str, AudiencePart]]:
     for number, part in enumerate(said.audiences, start=1):
-        place = f"audiences[{number}] ({part.name})"
+        yield f"audiences[{number}] ({part.name})", part
+
+
+def _find_faults(said: AudiencesFile) -> Iterator[str]:
+    names: list[str] = []
+    for place, part in _placed(said):
         if not NAME.fullmatch(part.name):
             yield f"{place}.name: expected up to 63 letters, digits, - and _, as it names a folder"
-        if names.index(part.name.lower()) < number - 1:
+        if part.name.lower() in names:
             yield f"{place}.name: there is one of that name already"
+        names.append(part.name.lower())
+        if part.where and (fault := find_harm(part.where)):
+            yield f"{place}.where{fault}"
+
+
+def _find_unknown(said: AudiencesFile, columns: Mapping[str, str]) -> Iterator[str]:
+    for place, part in _placed(said):
         if part.where:
             yield from (f"{place}.where{fault}" for fault in find_faults(part.where, columns))
         for name in part.columns or ():

@@ -13,6 +13,7 @@ import narwhals as nw
 
 from smartcart_pipeline.declaration.contract import KEY, ROW_NUMBER, Contract, DeliveredColumn
 from smartcart_pipeline.declaration.declaration import Declaration
+from smartcart_pipeline.declaration.errors import CallError
 from smartcart_pipeline.declaration.recipe import Business, Recipe
 from smartcart_pipeline.engines.duckdb import DuckDBEngine
 from smartcart_pipeline.engines.sql import literal, parquet
@@ -24,6 +25,8 @@ from smartcart_pipeline.storage.home import Home, next_stamp, put_in_place, remo
 
 # What the id is called as long as the number of the row has its name.
 CUSTOMER = "customer"
+# So much of a file's digest is in the name of what is kept of it.
+DIGITS = 16
 # What is kept of a row, whether it holds the contract or not.
 KEPT = ("line_number", "campaign", CUSTOMER, "day", "converted", "amount")
 REFUSED = ("unreadable", "reason", "detail")
@@ -66,6 +69,30 @@ def outcomes_contract(key: DeliveredColumn) -> Contract:
     return Contract("outcomes", (ROW_NUMBER, *columns))
 
 
+def kept_files(home: Home) -> list[Path]:
+    """What was taken in.
+
+    Args:
+        home: The home.
+
+    Returns:
+        Files, in the order in which that was done.
+    """
+    return sorted(home.outcomes.glob("[0-9]*.parquet"))
+
+
+def digest_of(kept: Path) -> str:
+    """The digest of the file that was taken in as another.
+
+    Args:
+        kept: One of `kept_files`.
+
+    Returns:
+        The first `DIGITS` of its SHA-256.
+    """
+    return kept.stem.rpartition("_")[2]
+
+
 def find_files(home: Home) -> list[Path]:
     """Files of outcomes that were dropped into a home.
 
@@ -98,11 +125,14 @@ def take_in(engine: DuckDBEngine, home: Home, path: Path, key: DeliveredColumn) 
         What was taken in.
 
     Raises:
-        ExportError: If the file cannot be read, or lacks a column.
+        CallError: If there is no such file.
+        ExportError: If it cannot be read, or lacks a column.
     """
+    if not path.is_file():
+        raise CallError(f"{path}: there is no such file of outcomes.")
     export, causes = inspect_export(path, outcomes_contract(key)), ""
-    digest = export.content_hash[:16]
-    kept = next(home.outcomes.glob(f"[0-9]*_{digest}.parquet"), None)
+    digest = export.content_hash[:DIGITS]
+    kept = next((known for known in kept_files(home) if digest_of(known) == digest), None)
     is_new = kept is None
     if kept is None:
         home.outcomes.mkdir(mode=0o700, exist_ok=True)
@@ -168,5 +198,5 @@ def select_taken(home: Home, key: DeliveredColumn) -> str:
 
 
 def _select_files(home: Home, columns: str) -> Iterator[str]:
-    for number, path in enumerate(sorted(home.outcomes.glob("[0-9]*.parquet"))):
+    for number, path in enumerate(kept_files(home)):
         yield f"SELECT {number} AS taken, {columns}, {', '.join(REFUSED)} FROM {parquet(path)}"

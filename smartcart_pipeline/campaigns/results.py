@@ -1,7 +1,8 @@
 """Results: what a campaign did, by comparing those who were addressed with those who were held out by lot.
 
-A customer counts from the first night in the audience, or, where its list was handed out, from the first delivery after
-that, in the group and segment of that night: whoever leaves later was addressed all the same.
+A customer counts from the first night in the audience, or, where its list was ever handed out, from the first delivery
+while in it, in the group and segment of that stay: whoever leaves later was addressed all the same. Customers of the
+control group of all audiences count in none: they miss the other campaigns as well, and so are like nobody here.
 """
 
 from collections.abc import Iterator, Mapping
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 ALL = "all"
 # Of those who spent anything, this share spent no more than what the others are counted with.
 WINSORISED = 0.99
+# So many names are told in one sentence.
+NAMED = 5
 ENTERED, JUDGED = "entered_campaigns", "judged_outcomes"
 SUMS = ("customers", "conversions", "amount", "amount_squared", "before", "before_squared", "product")
 
@@ -41,26 +44,47 @@ def judge_outcomes(connection: "duckdb.DuckDBPyConnection", taken: str, stays: s
     """
     connection.execute(
         f"CREATE OR REPLACE TEMP TABLE {ENTERED} AS "
-        f"WITH handed AS (SELECT audience, min(as_of_date) AS first FROM {deliveries} GROUP BY audience) "
-        f"SELECT audience AS campaign, {KEY}, min(greatest(valid_from, coalesce(first, valid_from))) AS entered, "
-        "arg_min(member_group = 'treated', valid_from) AS is_treated, arg_min(segment_id, valid_from) AS segment_id, "
-        f"arg_min(worth, valid_from) AS worth FROM {stays} AS stays LEFT JOIN handed USING (audience) "
-        f"WHERE audience IN (SELECT DISTINCT campaign FROM ({taken})) "
-        f"AND (first IS NULL OR valid_to IS NULL OR valid_to > first) GROUP BY audience, {KEY}"
+        f"WITH handed AS (SELECT DISTINCT audience, as_of_date AS day FROM {deliveries}), "
+        f"asked AS (FROM {stays} WHERE member_group <> 'control' AND audience IN (SELECT campaign FROM ({taken}))), "
+        "dated AS (SELECT asked.*, CASE WHEN asked.audience IN (SELECT audience FROM handed) THEN handed.day "
+        "ELSE valid_from END AS day FROM asked ASOF LEFT JOIN handed "
+        "ON asked.audience = handed.audience AND asked.valid_from <= handed.day) "
+        f"SELECT audience AS campaign, {KEY}, min(day) AS entered, "
+        "arg_min(member_group = 'treated', day) AS is_treated, arg_min(segment_id, day) AS segment_id, "
+        "arg_min(worth, day) AS worth FROM dated "
+        f"WHERE day IS NOT NULL AND (valid_to IS NULL OR day < valid_to) GROUP BY audience, {KEY}"
     )
     connection.execute(
         f"CREATE OR REPLACE TEMP TABLE {JUDGED} AS SELECT taken.* REPLACE (CASE "
         "WHEN reason IS NOT NULL THEN reason "
         f"WHEN campaign NOT IN (SELECT audience FROM {stays}) THEN 'unknown_campaign' "
         "WHEN entered IS NULL THEN 'no_member' WHEN day < entered THEN 'before_campaign' "
-        f"WHEN row_number() OVER (PARTITION BY campaign, {KEY}, day ORDER BY reason NULLS FIRST, taken DESC, "
-        "line_number DESC) > 1 THEN 'replaced' END AS reason, CASE "
+        f"WHEN taken < max(taken) FILTER (reason IS NULL) OVER (PARTITION BY campaign, {KEY}, day) THEN 'replaced' "
+        "END AS reason, CASE "
         "WHEN reason IS NOT NULL THEN detail "
         f"WHEN campaign NOT IN (SELECT audience FROM {stays}) THEN 'no audience of that name was ever chosen' "
-        "WHEN entered IS NULL THEN 'the customer was never in the audience' "
+        "WHEN entered IS NULL THEN 'the customer was never in the audience, or is of the control group' "
         "WHEN day < entered THEN 'the customer was not in the audience before ' || entered END AS detail) "
         f"FROM ({taken}) AS taken LEFT JOIN {ENTERED} USING (campaign, {KEY})"
     )
+
+
+def tell_strange(connection: "duckdb.DuckDBPyConnection") -> list[str]:
+    """What people should know of outcomes that count for no campaign.
+
+    Args:
+        connection: Where `judge_outcomes` was called.
+
+    Returns:
+        A sentence where there are campaigns of names that are no audience's.
+    """
+    unknown = connection.execute(
+        f"SELECT campaign, count(*) FROM {JUDGED} WHERE reason = 'unknown_campaign' GROUP BY ALL ORDER BY 2 DESC, 1"
+    ).fetchall()
+    if not unknown:
+        return []
+    named = ", ".join(f"{name!r}" for name, _ in unknown[:NAMED]) + (", …" if len(unknown) > NAMED else "")
+    return [f"{sum(rows for _, rows in unknown):,} outcomes are of campaigns that are no audience's: {named}."]
 
 
 def measure(connection: "duckdb.DuckDBPyConnection", costs: Mapping[str, float]) -> Rows:

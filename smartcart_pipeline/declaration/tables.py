@@ -939,8 +939,9 @@ AUDIENCE_CHANGES = Table(
             "reason",
             "VARCHAR",
             "new: was not published before. gone: is not delivered any more. segment: has changed segment. consent: "
-            "was given or withdrawn. rule: the condition holds, or does no longer. priority: another audience or the "
-            "limit decides. definition: the audience is defined otherwise. holdout: another share is held out.",
+            "was given or withdrawn. rule: the condition holds, or does no longer; of who enters an audience that is "
+            "exclusive or has a limit also that there is room. priority: another audience or the limit decides. "
+            "definition: the audience is defined otherwise. holdout: another share is held out.",
             categories=("new", "gone", "segment", "consent", "rule", "priority", "definition", "holdout"),
         ),
     ),
@@ -970,6 +971,7 @@ DELIVERIES = Table(
 )
 
 CAMPAIGN = Column("campaign", "VARCHAR", "The campaign: the name of its audience.")
+_TAKEN = Column("taken", "INTEGER", "Which file, in the order in which they were taken in, from 0.", minimum=0)
 _FILE = Column("file_name", "VARCHAR", "The file that says so.")
 _OUTCOME = (
     Column("converted", "BOOLEAN", "Whether the customer did what was wanted.", nullable=True),
@@ -978,10 +980,11 @@ _OUTCOME = (
 
 OUTCOMES = Table(
     "outcomes",
-    "a campaign, customer and day",
-    "What customers did since a campaign reached them; where several files say something of a day, the last of them.",
-    (CAMPAIGN, CUSTOMER_ID, Column("day", "DATE", "When."), *_OUTCOME, _FILE),
-    key=("campaign", KEY, "day"),
+    "an outcome",
+    "What customers did since a campaign reached them. Where several files say something of a customer's day, that of "
+    "the last one counts.",
+    (CAMPAIGN, CUSTOMER_ID, Column("day", "DATE", "When."), *_OUTCOME, _TAKEN, _FILE, LINE_NUMBER),
+    key=("taken", "line_number"),
 )
 
 REJECTED_OUTCOMES = Table(
@@ -989,7 +992,7 @@ REJECTED_OUTCOMES = Table(
     "a refused line of a file of outcomes",
     "Outcomes that count for no campaign, with the reason.",
     (
-        Column("taken", "INTEGER", "Which file, in the order in which they were taken in, from 0.", minimum=0),
+        _TAKEN,
         _FILE,
         LINE_NUMBER,
         replace(CAMPAIGN, nullable=True),
@@ -1023,7 +1026,7 @@ CAMPAIGN_RESULTS = Table(
         CAMPAIGN,
         Column("segment_id", "VARCHAR", "The segment in which the campaign reached them, or all."),
         _customers("treated", "Customers who were addressed."),
-        _customers("held_out", "Customers who were not, by lot."),
+        _customers("held_out", "Customers who were not, by lot; those of the control group are in neither."),
         _customers("treated_conversions", "Those of the addressed who converted."),
         _customers("held_out_conversions", "Those of the held out who converted."),
         replace(_share("treated_rate", "Share of the addressed who converted."), nullable=True),

@@ -5,14 +5,16 @@ import json
 import os
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, date, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
+from smartcart_pipeline.campaigns.outcomes import DIGITS, digest_of, find_files, kept_files
 from smartcart_pipeline.declaration.declaration import Declaration, read_declaration
 from smartcart_pipeline.declaration.errors import CallError, ExportError, FaultError, HomeError
 from smartcart_pipeline.declaration.files import DeclarationError
@@ -144,13 +146,14 @@ def find_rules(home: Home, settings: dict[str, Any]) -> tuple[str, str]:
         declaration = read_declaration(home.root, settings.get("recipe"))
     except FaultError as error:
         return str(error), settings.get("as_of") or NEWEST
-    return rules_of(declaration, settings)
+    return rules_of(home, declaration, settings)
 
 
-def rules_of(declaration: Declaration, settings: dict[str, Any]) -> tuple[str, str]:
+def rules_of(home: Home, declaration: Declaration, settings: dict[str, Any]) -> tuple[str, str]:
     """What runs that go by a declaration go by.
 
     Args:
+        home: The home, whose audiences and outcomes count, too.
         declaration: The declaration.
         settings: Fields of `Settings` that are set.
 
@@ -158,7 +161,21 @@ def rules_of(declaration: Declaration, settings: dict[str, Any]) -> tuple[str, s
         As `find_rules`.
     """
     rule = settings.get("as_of") or declaration.recipe.as_of
-    return f"{declaration.digest} {rule}", rule
+    return " ".join([declaration.digest, rule, *_beside(home)]), rule
+
+
+def _beside(home: Home) -> Iterator[str]:
+    """What a home says of audiences, and the outcomes that it has or is about to have; nothing of most homes."""
+    if home.audiences_file.is_file():
+        yield hash_content(home.audiences_file)
+    # By content, so that what a run takes in is the same before it and afterwards.
+    waiting = {_hash_known(path, path.stat().st_size, path.stat().st_mtime_ns) for path in find_files(home)}
+    yield from sorted({digest_of(path) for path in kept_files(home)} | {digest[:DIGITS] for digest in waiting})
+
+
+@lru_cache(maxsize=1_000)
+def _hash_known(path: Path, size: int, modified: int) -> str:  # noqa: ARG001  (a file that has neither changed is the same)
+    return hash_content(path)
 
 
 def marks(content_hash: str, settings: dict[str, Any], declared: str, day: date | None = None) -> dict[str, str]:

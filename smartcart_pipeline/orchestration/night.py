@@ -161,7 +161,7 @@ def _run_job(home: Home, settings: dict[str, Any], quiet: bool, engine: dict[str
         # Nobody but the command itself can start it again.
         tags = {BY_COMMAND: "true", "dagster/max_retries": "0"}
         if path.is_file():
-            declared, rule = rules_of(declaration, settings)
+            declared, rule = rules_of(home, declaration, settings)
             tags |= marks(hash_content(path), settings, declared, day_of(path, rule))
         result = job.execute_in_process(
             run_config=run_config(settings, engine) | {"loggers": {"progress": {}}},

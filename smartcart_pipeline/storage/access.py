@@ -24,7 +24,7 @@ PASSED_THROUGH, LISTED = 0o710, 0o750
 # Whoever delivers sees what lies there, and cannot take away what others have delivered.
 DROPPED_INTO = 0o1770
 # What lies in a home beside what a home makes.
-EXPECTED = {"smartcart_customers.csv", "spark.log"}
+EXPECTED = {"smartcart_customers.csv", "spark.log", "contract.yaml", "recipe.yaml"}
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,8 @@ def settle_access(home: Home) -> None:
     """
     access = read_access(home)
     folders = (home.models, home.publications, home.set_aside, home.spill, home.dagster, home.outbox, home.refused)
-    for path in (*folders, home.settings, home.run_lock, home.root / "spark.log"):
+    of_customers = (home.audiences, home.outcomes)
+    for path in (*folders, *of_customers, home.settings, home.run_lock, home.root / "spark.log"):
         _set(home, path, OWNERS_FOLDER if path.is_dir() else OWNERS_FILE)
     _set(home, home.lake, OWNERS_FOLDER if access.readers is None else PASSED_THROUGH, access.readers)
     _set(home, home.incoming, OWNERS_FOLDER if access.deliverers is None else DROPPED_INTO, access.deliverers)

@@ -70,7 +70,8 @@ def tell_left_alone(home: Home) -> list[str]:
     Returns:
         A sentence on each, by name.
     """
-    kinds = {path.name: kind_of(path) for path in _dropped(home) if path != home.refused}
+    ours = (home.refused, home.incoming / "outcomes")
+    kinds = {path.name: kind_of(path) for path in _dropped(home) if path not in ours}
     return [f"{name} is {kind}, no file, and is left alone." for name, kind in kinds.items() if kind]
 
 

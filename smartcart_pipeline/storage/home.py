@@ -83,6 +83,11 @@ class Home:
         return self.root / "outbox"
 
     @property
+    def audiences_file(self) -> Path:
+        """What the home says of audiences."""
+        return self.root / "audiences.yaml"
+
+    @property
     def audiences(self) -> Path:
         """Lists of customers that were handed out, one folder an audience."""
         return self.root / "audiences"

@@ -13,6 +13,7 @@ from smartcart_pipeline.audiences.audience import Audience, Audiences
 from smartcart_pipeline.audiences.choosing import Chosen, choose
 from smartcart_pipeline.audiences.counting import count_audiences, count_overlaps, count_segments, ratio_p_value
 from smartcart_pipeline.audiences.groups import bucket_of
+from smartcart_pipeline.declaration.errors import HomeError
 from smartcart_pipeline_tests.audiences.shown import people_of
 
 PEOPLE = [
@@ -147,3 +148,9 @@ def test_claims_are_settled_as_one_would_by_hand(drawn: list[Audience]):
         made.execute("CREATE TABLE people (customer_id BIGINT, segment_id VARCHAR, spending INT, mail VARCHAR)")
         made.executemany("INSERT INTO people VALUES (?, ?, ?, ?)", PEOPLE)
         assert members(made, *listed) == expected
+
+
+def test_a_condition_that_some_value_breaks_is_told_by_its_audience(connection: duckdb.DuckDBPyConnection):
+    with pytest.raises(HomeError, match=r"audiences\.yaml, bad: where has no answer .*Conversion Error") as raised:
+        chosen(connection, Audience("good"), Audience("bad", where="CAST(mail AS INTEGER) > 3"))
+    assert "yes" not in str(raised.value)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from smartcart_pipeline.audiences.audience import Audience
-from smartcart_pipeline.audiences.reading import FILE, read_audiences
+from smartcart_pipeline.audiences.reading import read_audiences
 from smartcart_pipeline.declaration.files import DeclarationError
 
 COLUMNS = {
@@ -17,13 +17,14 @@ COLUMNS = {
     "is_at_risk": "BOOLEAN",
     "is_high_value": "BOOLEAN",
 }
+FILE = "audiences.yaml"
 SEGMENTS = [("S01", "Good"), ("S02", "Others")]
 
 
 def read(folder: Path, text: str | None = None):
     if text is not None:
         (folder / FILE).write_text(text, encoding="utf-8")
-    return read_audiences(folder, COLUMNS, SEGMENTS)
+    return read_audiences(folder / FILE, COLUMNS, SEGMENTS)
 
 
 def test_without_a_file_there_is_one_for_each_segment_and_for_those_who_matter(tmp_path: Path):
@@ -32,7 +33,7 @@ def test_without_a_file_there_is_one_for_each_segment_and_for_those_who_matter(t
     assert [each.name for each in found.listed[2:]] == ["at_risk", "high_value"]
     assert {each.columns for each in found.listed} == {("customer_id", "segment_id", "persona")}
     assert found.control == 0
-    only = read_audiences(tmp_path, {"customer_id": "BIGINT"}, SEGMENTS)
+    only = read_audiences(tmp_path / FILE, {"customer_id": "BIGINT"}, SEGMENTS)
     assert [each.name for each in only.listed] == ["S01", "S02"]
 
 

@@ -109,8 +109,8 @@ def test_who_enters_and_leaves_is_told_with_the_reason():
         )
         rows = [(key, row[0], before[key][0] if key in before else None) for key, row in tonight.items()]
         connection.executemany("INSERT INTO clusters VALUES (?, ?, ?)", rows)
-        versions = {each.name: each.version for each in listed} | {"forgotten": "1"}
-        query = find_changes(chosen, "stays", as_of, versions, {"mail": "consents"})
+        rules = {each.name: each.rule for each in listed} | {"forgotten": listed[0].rule}
+        query = find_changes(chosen, "stays", as_of, rules, {"mail": "consents"})
         found = {(name, key): (change, reason) for name, key, change, reason in connection.execute(query).fetchall()}
     assert {key: told for (name, key), told in found.items() if name == "first"} == {
         1: ("left", "segment"),
@@ -144,7 +144,7 @@ def test_another_share_of_held_out_moves_customers_between_groups_and_nobody_els
         connection.execute(
             "CREATE TABLE clusters AS SELECT customer_id, segment_id, segment_id AS previous_segment_id FROM people"
         )
-        query = find_changes(chosen, "stays", as_of, {"a": few.version}, {})
+        query = find_changes(chosen, "stays", as_of, {"a": few.rule}, {})
         changed = connection.execute(query).fetchall()
         held = dict(
             connection.execute(

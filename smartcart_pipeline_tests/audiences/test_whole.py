@@ -139,7 +139,7 @@ def test_from_an_export_to_a_verdict(
     results = json.loads(command("audience", "results", "--json", "--home", home.root))
     [everybody] = [row for row in results if row["segment_id"] == "all"]
     assert everybody["treated"] == (groups == "treated").sum()
-    assert everybody["held_out"] == (groups != "treated").sum()
+    assert everybody["held_out"] == (groups == "held_out").sum()
     assert everybody["verdict"] == "worth_it"
     true_gain = 0.5 * 40
     assert everybody["amount_low"] <= true_gain <= everybody["amount_high"]

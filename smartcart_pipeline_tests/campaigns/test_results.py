@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from smartcart_pipeline.campaigns.evidence import Group, compare_amount, compare_conversion
-from smartcart_pipeline.campaigns.results import JUDGED, judge_outcomes, measure
+from smartcart_pipeline.campaigns.results import JUDGED, judge_outcomes, measure, tell_strange
 from smartcart_pipeline_tests.declared import TABLES
 
 DAY = date(2014, 7, 10)
@@ -87,13 +87,18 @@ def test_where_the_list_was_handed_out_it_counts_from_then(connection: duckdb.Du
     outcomes = [outcome(1, day=date(2014, 7, 4)), outcome(2), outcome(3)]
     found = judge(connection, outcomes, stays, (delivery(date(2014, 7, 5)),))
     # Whoever had left before the first delivery was never addressed.
-    assert found == {(0, 1): "before_campaign", (0, 2): "no_member", (0, 3): None}
+    assert found == {(0, 1): "before_campaign", (0, 2): "no_member", (0, 3): "no_member"}
+    # Whoever has come since waits for the next.
+    again = judge(connection, outcomes, stays, (delivery(date(2014, 7, 5)), delivery(DAY)))
+    assert again == found | {(0, 3): None}
 
 
 def test_the_last_file_counts_and_an_unknown_campaign_does_not(connection: duckdb.DuckDBPyConnection):
-    outcomes = [outcome(1), outcome(1, taken=1, amount=20), outcome(2, campaign="win"), outcome(3, reason="missing_id")]
+    outcomes = [outcome(1), outcome(1, taken=1, amount=15), outcome(1, taken=1, amount=5, line_number=9)]
+    outcomes += [outcome(2, campaign="win"), outcome(3, reason="missing_id")]
     found = judge(connection, outcomes, [stay(1), stay(2), stay(3)])
     assert found == {(0, 1): "replaced", (1, 1): None, (0, 2): "unknown_campaign", (0, 3): "missing_id"}
+    assert tell_strange(connection) == ["1 outcomes are of campaigns that are no audience's: 'win'."]
     [row] = [row for row in measure(connection, {"wine": 0.5}) if row["segment_id"] == "all"]
     assert row["treated_amount"] == pytest.approx(20 / 3)
     assert row["cost"] == 1.5
@@ -117,10 +122,15 @@ def test_sums_are_those_of_a_loop_over_customers(connection: duckdb.DuckDBPyConn
     ]
     outcomes = [tuple(value.item() if isinstance(value, np.generic) else value for value in row) for row in outcomes]
     stays = [tuple(value.item() if isinstance(value, np.generic) else value for value in row) for row in stays]
-    assert set(judge(connection, outcomes, stays).values()) == {None}
+    reasons = judge(connection, outcomes, stays)
+    assert {number for (_, number), reason in reasons.items() if reason == "no_member"} == {
+        number for number in np.flatnonzero(bought) if groups[number] == "control"
+    }
+    assert set(reasons.values()) == {None, "no_member"}
     found = {row["segment_id"]: row for row in measure(connection, {"wine": 2.0})}
     assert list(found) == ["all", "S01", "S02"]
-    spent = np.where(bought, np.minimum(amounts, np.quantile(amounts[bought], 0.99)), 0)
+    most = np.quantile(amounts[bought & (groups != "control")], 0.99)
+    spent = np.where(bought, np.minimum(amounts, most), 0)
     for segment, row in found.items():
         inside = np.ones(size, bool) if segment == "all" else segments == segment
         treated, held_out = (
@@ -133,7 +143,7 @@ def test_sums_are_those_of_a_loop_over_customers(connection: duckdb.DuckDBPyConn
                 (worth[whose] ** 2).sum(),
                 (spent[whose] * worth[whose]).sum(),
             )
-            for whose in (inside & (groups == "treated"), inside & (groups != "treated"))
+            for whose in (inside & (groups == "treated"), inside & (groups == "held_out"))
         )
         assert (row["treated"], row["held_out"]) == (treated.customers, held_out.customers)
         amount, rate = compare_amount(treated, held_out), compare_conversion(treated, held_out)

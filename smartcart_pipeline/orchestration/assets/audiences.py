@@ -20,11 +20,12 @@ from smartcart_pipeline.audiences import (
     reading,
     stays,
 )
+from smartcart_pipeline.audiences.audience import Rule
 from smartcart_pipeline.audiences.choosing import Chosen, choose
 from smartcart_pipeline.audiences.deliveries import Delivery, deliver, read_deliveries
 from smartcart_pipeline.audiences.opening import Opened, open_audiences
 from smartcart_pipeline.audiences.people import know_people
-from smartcart_pipeline.audiences.reading import FILE, read_audiences
+from smartcart_pipeline.audiences.reading import read_audiences
 from smartcart_pipeline.declaration.contract import KEY
 from smartcart_pipeline.declaration.declaration import Declaration
 from smartcart_pipeline.declaration.errors import HomeError
@@ -40,6 +41,7 @@ from smartcart_pipeline.storage.publications import readable
 from smartcart_pipeline.storage.warehouse import now, open_warehouse
 
 VERBS = (choosing, conditions, counting, groups, people, reading)
+SELECT_RULES = "SELECT audience, condition, coalesce(consent, ''), is_exclusive, priority, max_customers"
 READ = ("cleaned", "features", "clusters", "profiles", "segment_membership")
 
 
@@ -81,24 +83,25 @@ def choosing_audiences(
         chosen, so_far, as_of, later.as_of_date if later else None, is_repeated=record.is_published(as_of)
     )
     yield dg.Output(Fitted(nw.from_native(local.connection.sql(added)), [read]), "audience_stays")
-    versions, consents = _read_before(local, lake, record, chosen)
-    changed = changes.find_changes(chosen, parquet(lake.path("audience_stays")), as_of, versions, consents)
+    rules, consents = _read_before(local, lake, record, chosen)
+    changed = changes.find_changes(chosen, parquet(lake.path("audience_stays")), as_of, rules, consents)
     yield dg.Output(Fitted(nw.from_native(local.connection.sql(changed)), [read]), "audience_changes")
     with naming_the_fault():
         handed_out = [
             asdict(each) | {"as_of_date": date.fromisoformat(each.as_of_date)} for each in deliveries.read_all(home)
         ]
     yield dg.Output(Fitted(handed_out), "deliveries")
+    chosen.forget()
 
 
 def _choose(local: DuckDBEngine, lake: Lake, home: Home, declaration: Declaration, as_of: date) -> Chosen:
-    if (home.root / FILE).is_file():
-        opening.require_ids(declaration, home.root / FILE)
+    if home.audiences_file.is_file():
+        opening.require_ids(declaration, home)
     declared = lake.tables["cleaned"].names
     further = [name for name in lake.read("cleaned").collect_schema().names() if name not in declared]
     known = know_people(declaration, further, as_of)
     segments = local.connection.execute("SELECT segment_id, persona FROM profiles ORDER BY segment_id").fetchall()
-    audiences = read_audiences(home.root, known.types, segments)
+    audiences = read_audiences(home.audiences_file, known.types, segments)
     return choose(local.connection, known, audiences, declaration.recipe.business.worth)
 
 
@@ -117,17 +120,21 @@ def _read_stays(lake: Lake, record: Record, declaration: Declaration) -> str | N
 
 def _read_before(
     local: DuckDBEngine, lake: Lake, record: Record, chosen: Chosen
-) -> tuple[dict[str, str], dict[str, str]]:
-    """The versions of last night's audiences, and who consented then."""
+) -> tuple[dict[str, Rule], dict[str, str]]:
+    """The rules of last night's audiences, and who consented then."""
     run_id = record.last.run_id if record.last else ""
     defined, cleaned = lake.path_of(run_id, "audiences"), lake.path_of(run_id, "cleaned")
-    query = f"SELECT audience, version FROM {parquet(defined)} WHERE NOT is_segment" if defined else ""
-    versions = dict(local.connection.execute(query).fetchall()) if query else {}
+    rows = (
+        local.connection.execute(f"{SELECT_RULES} FROM {parquet(defined)} WHERE NOT is_segment").fetchall()
+        if defined
+        else []
+    )
+    rules = {name: tuple(rule) for name, *rule in rows}
     if cleaned is None:
-        return versions, {}
+        return rules, {}
     known = {row[0] for row in local.connection.execute(f"DESCRIBE FROM {parquet(cleaned)}").fetchall()}
     asked = {each.consent for each in chosen.audiences.listed} & known
-    return versions, {
+    return rules, {
         name: f"(SELECT {KEY}, {boolean(identifier(name))} AS was FROM {parquet(cleaned)})" for name in sorted(asked)
     }
 

@@ -19,7 +19,7 @@ from smartcart_pipeline.orchestration.io_manager import NOTE
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.lake import Fitted, Lake
 
-OUTCOME = ("campaign", KEY, "day", "converted", "amount", "file_name")
+OUTCOME = ("campaign", KEY, "day", "converted", "amount", "taken", "file_name", "line_number")
 
 
 @makes(
@@ -45,6 +45,7 @@ def measuring_campaigns(
         taken = taking_in.select_taken(home, key)
         stays, handed = (parquet(lake.path(name)) for name in ("audience_stays", "deliveries"))
         results.judge_outcomes(local.connection, taken, stays, handed)
+        notes += results.tell_strange(local.connection)
     sources = [local.scan(lake.path(name), name) for name in ("audience_stays", "deliveries", "audiences")]
 
     def select(columns: str, condition: str) -> Fitted:
