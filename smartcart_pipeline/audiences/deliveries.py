@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from smartcart_pipeline.audiences.audience import Audience
 from smartcart_pipeline.audiences.choosing import Chosen
@@ -102,6 +102,19 @@ def read_deliveries(home: Home, name: str) -> list[Delivery]:
                 "knows what was handed out."
             ) from None
     return found
+
+
+def as_row(delivery: Delivery) -> dict[str, Any]:
+    """A delivery as a row of the table `deliveries`.
+
+    Args:
+        delivery: The delivery.
+
+    Returns:
+        The row.
+    """
+    said = asdict(delivery)
+    return said | {"customers": said.pop("rows"), "as_of_date": date.fromisoformat(delivery.as_of_date)}
 
 
 def read_all(home: Home) -> list[Delivery]:

@@ -960,7 +960,7 @@ DELIVERIES = Table(
         Column("run_id", "VARCHAR", "The run whose publication it was of."),
         replace(AS_OF, description="The day that everything was counted to there."),
         Column("version", "VARCHAR", "The audience's, as it was defined."),
-        _customers("rows", "Customers of the full list."),
+        _customers("customers", "Customers of the full list."),
         _customers("added", "Customers who were not handed out before."),
         _customers("changed", "Customers who were, with other values."),
         _customers("removed", "Customers who were handed out before, and are no longer in it."),

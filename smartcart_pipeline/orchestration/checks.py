@@ -32,6 +32,9 @@ CAN_BE_USED = "export_can_be_used"
 
 UNCORRELATED = 1e-6
 
+# A mismatch of the sample ratio is told where chance makes as large a one more seldom (Fabijan et al. 2019, KDD).
+RATIO_BY_CHANCE = 0.001
+
 # A component this much narrower than the widest carries rounding errors only.
 FLAT = 1e-9
 
@@ -345,6 +348,19 @@ def _history_is_tonights(lake: Lake) -> Verdict:
     return Verdict(same, description, {"customers": customers, "segments": len(kept)})
 
 
+def _held_out_as_declared(lake: Lake) -> Verdict:
+    asked = lake.read("audiences").filter(nw.col("ratio_p_value") < RATIO_BY_CHANCE)
+    strange = [row["audience"] for row in lake.engine.rows(asked.select("audience").sort("audience"))]
+    return Verdict(
+        not strange,
+        f"Of {', '.join(strange)} another share is held out than is declared, and not by chance: what is compared "
+        "there cannot be believed."
+        if strange
+        else "As many are held out of each audience as is declared, but for chance.",
+        {"audiences": len(strange)},
+    )
+
+
 def _profiles_add_up(lake: Lake) -> Verdict:
     profiled = int(lake.engine.rows(lake.read("profiles").select(nw.col("customers").sum()))[0]["customers"] or 0)
     clustered = lake.count("clusters")
@@ -468,6 +484,13 @@ SEMANTIC: tuple[Check, ...] = (
         "where the settings say so.",
         _nothing_sensitive_followed,
         settings=("max_sensitive_association", "block_sensitive"),
+    ),
+    Check(
+        "audiences",
+        "sample_ratio",
+        "As large a share of each audience is held out as is declared, but for chance. This only warns.",
+        _held_out_as_declared,
+        blocking=False,
     ),
     Check("profiles", "add_up", "The profiles' customers are all customers.", _profiles_add_up),
     Check("segment_rules", "add_up", "Every customer meets one rule.", _rules_add_up),

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -55,6 +55,7 @@ def good_value(table: Table, column: Column, row: int) -> Any:
         "DATE": date(2014, 6, 28 + row % 2),
         "DOUBLE": (column.minimum or 0) + step / 10,
         "VARCHAR": f"text {step}",
+        "TIMESTAMP": datetime.fromisoformat("2014-06-29T02:00:00"),
         "INTEGER[]": [step, 1],
         "VARCHAR[]": [f"text {step}"],
     }.get(column.type, int(column.minimum or 0) + step)
@@ -509,6 +510,9 @@ JUDGED: list[tuple[str, str, Tables, bool, str]] = [
     ("sensitive_association", "nothing_sensitive_followed", following(0.3), True, "follow no sensitive attribute"),
     ("sensitive_association", "nothing_sensitive_followed", following(0.31), False, "above 0.3: text 0 (0.31)"),
     ("sensitive_association", "nothing_sensitive_followed", following(), True, "follow no sensitive attribute"),
+    ("audiences", "sample_ratio", rows_of("audiences", 2, ratio_p_value=[0.001, None]), True, "As many are held out"),
+    ("audiences", "sample_ratio", rows_of("audiences", 2, ratio_p_value=[0.5, 0.0009]), False, "Of text 1 another"),
+    ("audiences", "sample_ratio", rows_of("audiences", 0), True, "As many are held out"),
     ("profiles", "add_up", rows_of("profiles", 2, customers=[3, 4]) | rows_of("clusters", 7), True, "7 profiled"),
     ("profiles", "add_up", rows_of("profiles", 2, customers=[3, 4]) | rows_of("clusters", 8), False, "8 clustered"),
     ("profiles", "add_up", rows_of("profiles", 0) | rows_of("clusters", 1), False, "0 profiled, 1 clustered"),

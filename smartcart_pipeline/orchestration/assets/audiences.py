@@ -1,7 +1,6 @@
 """Whom campaigns are for tonight: the home's audiences, who is in them, and who entered and left."""
 
 from collections.abc import Iterator
-from dataclasses import asdict
 from datetime import date
 from typing import Any
 
@@ -87,9 +86,7 @@ def choosing_audiences(
     changed = changes.find_changes(chosen, parquet(lake.path("audience_stays")), as_of, rules, consents)
     yield dg.Output(Fitted(nw.from_native(local.connection.sql(changed)), [read]), "audience_changes")
     with naming_the_fault():
-        handed_out = [
-            asdict(each) | {"as_of_date": date.fromisoformat(each.as_of_date)} for each in deliveries.read_all(home)
-        ]
+        handed_out = [deliveries.as_row(each) for each in deliveries.read_all(home)]
     yield dg.Output(Fitted(handed_out), "deliveries")
     chosen.forget()
 
