@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping
 from datetime import date
 
 from smartcart_pipeline.audiences.audience import Audience, Rule
-from smartcart_pipeline.audiences.choosing import Chosen
+from smartcart_pipeline.audiences.choosing import Chosen, consents, reads
 from smartcart_pipeline.audiences.conditions import columns_of, normalise
 from smartcart_pipeline.declaration.contract import KEY
-from smartcart_pipeline.engines.sql import boolean, identifier, literal
+from smartcart_pipeline.engines.sql import literal
 
 CHANGED = "changed_members"
 # What a condition reads of a customer's segment.
@@ -50,12 +50,11 @@ def find_changes(
 
 def _explain(chosen: Chosen, audience: Audience, rule: Rule, consents_before: Mapping[str, str]) -> str:
     """Why each customer entered or left one audience."""
-    read = [*columns_of(audience.where), *([audience.consent] if audience.consent else ())]
     condition = normalise(audience.where) if audience.where else "true"
-    consents = boolean(identifier(audience.consent)) if audience.consent else "true"
+    said = consents(audience, chosen.people)
     tonight = (
-        f"SELECT {KEY}, coalesce({condition}, false) AS holds, coalesce({consents}, false) AS consents "
-        f"FROM ({chosen.people.select(read)}) WHERE {KEY} IN (SELECT {KEY} FROM {CHANGED})"
+        f"SELECT {KEY}, coalesce({condition}, false) AS holds, coalesce({said}, false) AS consents "
+        f"FROM ({chosen.people.select(reads(audience, chosen.people))}) WHERE {KEY} IN (SELECT {KEY} FROM {CHANGED})"
     )
     before = consents_before.get(audience.consent)
     cases = " ".join(f"WHEN {found} THEN {literal(reason)}" for found, reason in _reasons(audience, rule, before))

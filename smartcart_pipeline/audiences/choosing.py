@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from smartcart_pipeline.audiences.audience import Audience, Audiences
 from smartcart_pipeline.audiences.conditions import columns_of, normalise
 from smartcart_pipeline.audiences.groups import GROUPS, TREATED, group
-from smartcart_pipeline.audiences.people import People
+from smartcart_pipeline.audiences.people import People, imputed
 from smartcart_pipeline.declaration.contract import KEY
 from smartcart_pipeline.declaration.errors import HomeError
-from smartcart_pipeline.engines.sql import boolean, identifier, literal, unquoted
+from smartcart_pipeline.engines.sql import boolean, identifier, literal
 
 if TYPE_CHECKING:
     import duckdb
@@ -104,7 +104,7 @@ def choose(connection: "duckdb.DuckDBPyConnection", people: People, audiences: A
 
     read = {"segment_id", *([worth] if worth else ())}
     for each in audiences.listed:
-        read |= {*columns_of(each.where), *([each.consent] if each.consent else ())}
+        read |= set(reads(each, people))
     chosen = Chosen(connection, audiences, people, tuple(name for name in people.types if name in read))
     try:
         _put(chosen, worth)
@@ -116,7 +116,7 @@ def choose(connection: "duckdb.DuckDBPyConnection", people: People, audiences: A
 def _put(chosen: Chosen, worth: str | None) -> None:
     connection, audiences = chosen.connection, chosen.audiences
     listed = audiences.listed
-    flags = [f"coalesce({_claims(each)}, false) AS in_{number}" for number, each in enumerate(listed)]
+    flags = [f"coalesce({claims(each, chosen.people)}, false) AS in_{number}" for number, each in enumerate(listed)]
     by = f"CAST({identifier(worth)} AS DOUBLE)" if worth else "NULL::DOUBLE"
     relation = (
         f"SELECT {KEY}, segment_id, {by} AS {WORTH}, {', '.join(flags)} FROM ({chosen.people.select(chosen.read)})"
@@ -148,38 +148,87 @@ def _blame(chosen: Chosen, error: "duckdb.Error") -> Exception:
     import duckdb  # noqa: PLC0415
 
     for each in chosen.audiences.listed:
-        query = f"SELECT count(*) FILTER ({_claims(each)}) FROM ({chosen.people.select(chosen.read)})"
+        query = f"SELECT count(*) FILTER ({claims(each, chosen.people)}) FROM ({chosen.people.select(chosen.read)})"
         try:
             chosen.connection.execute(query).fetchall()
         except duckdb.Error as told:
+            kind = str(told).partition(":")[0]
             return HomeError(
-                f"audiences.yaml, {each.name}: where has no answer for some customers ({unquoted(told)}). Where a "
-                "value may be something else, ask for it with TRY_CAST."
+                f"audiences.yaml, {each.name}: where has no answer for some customers ({kind}). Where a value may be "
+                "something else, ask for it with TRY_CAST."
             )
     return error
 
 
-def _claims(audience: Audience) -> str:
-    parts = [f"({normalise(audience.where)})"] if audience.where else []
-    if audience.consent:
-        parts.append(boolean(identifier(audience.consent)))
-    return " AND ".join(parts) or "true"
+def claims(audience: Audience, people: People) -> str:
+    """Whether an audience would have a customer, if it were the only one.
+
+    Args:
+        audience: The audience.
+        people: All customers.
+
+    Returns:
+        An expression (BOOLEAN), null where nothing says so.
+    """
+    condition = f"({normalise(audience.where)})" if audience.where else "true"
+    return f"{condition} AND {consents(audience, people)}"
+
+
+def consents(audience: Audience, people: People) -> str:
+    """Whether a customer lets an audience be addressed.
+
+    Args:
+        audience: The audience.
+        people: All customers.
+
+    Returns:
+        An expression (BOOLEAN), null where nothing says so.
+    """
+    if not audience.consent:
+        return "true"
+    said = boolean(identifier(audience.consent))
+    # What the recipe filled in nobody has said.
+    filled = imputed(audience.consent)
+    return f"{said} AND NOT {identifier(filled)}" if filled in people.types else said
+
+
+def reads(audience: Audience, people: People) -> list[str]:
+    """The columns by which `claims` decides.
+
+    Args:
+        audience: The audience.
+        people: All customers.
+
+    Returns:
+        Their names.
+    """
+    asked = [audience.consent, imputed(audience.consent)] if audience.consent else []
+    return [*columns_of(audience.where), *(name for name in asked if name in people.types)]
 
 
 def _settle(connection: "duckdb.DuckDBPyConnection", relation: str, listed: Sequence[Audience]) -> str:
     """What is left of the claims: some audiences leave customers to others, and some have only so many."""
-    claimed: list[str] = []
+    owners: list[str] = []
+    left: list[str] = []
     for number, each in enumerate(listed):
-        claim = name = f"in_{number}"
-        if each.is_exclusive and claimed:
-            claim = f"{claim} AND NOT ({' OR '.join(claimed)})"
+        claim = f"in_{number}"
         if each.limit:
-            claim = f"{claim} AND {_within(connection, f'FROM ({relation}) WHERE {claim}', each.limit)}"
+            # Of whom others have left.
+            free = f"({_owner(owners)}) IS NULL" if each.is_exclusive else "true"
+            claim += f" AND {_within(connection, f'FROM ({relation}) WHERE {claim} AND {free}', each.limit)}"
         if each.is_exclusive:
-            claimed.append(name)
-        if claim != name:
-            relation = f"SELECT * REPLACE ({claim} AS {name}) FROM ({relation})"
-    return relation
+            owners.append(f"WHEN {claim} THEN {number}")
+            claim = f"coalesce(owner = {number}, false)"
+        if claim != f"in_{number}":
+            left.append(f"{claim} AS in_{number}")
+    if not left:
+        return relation
+    return f"SELECT * REPLACE ({', '.join(left)}) FROM (SELECT *, {_owner(owners)} AS owner FROM ({relation}))"
+
+
+def _owner(owners: Sequence[str]) -> str:
+    """The number of the first exclusive audience that claims a customer; null of none."""
+    return f"CASE {' '.join(owners)} END" if owners else "NULL::INTEGER"
 
 
 def _within(connection: "duckdb.DuckDBPyConnection", claimed: str, limit: int) -> str:

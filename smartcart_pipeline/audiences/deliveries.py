@@ -158,21 +158,23 @@ def select_changes(connection: "duckdb.DuckDBPyConnection", now: str, before: st
     Returns:
         One SELECT: `change`, then the columns of the list, of which a removed customer has the id alone.
     """
-    names = [row[0] for row in connection.execute(f"DESCRIBE FROM {now}").fetchall()]
-    others = [name for name in names if name != KEY]
+    types = {row[0]: row[1] for row in connection.execute(f"DESCRIBE FROM {now}").fetchall()}
+    others = [name for name in types if name != KEY]
     shown = ", ".join(f"now.{identifier(name)}" for name in others)
     shown = f", {shown}" if shown else ""
     if before is None:
         return f"SELECT {literal(ADDED)} AS change, now.{KEY}{shown} FROM {now} AS now ORDER BY {KEY}"
     known = {row[0]: row[1] for row in connection.execute(f"DESCRIBE FROM {before}").fetchall()}
-    # A column that is handed out anew, or no more, is another row for everybody.
-    same = known.keys() == set(names)
+    # A column that is handed out anew, or no more, or in another type, is another row for everybody.
+    same = known == types
+    ids = [f"{which}.{KEY}" if same else f"CAST({which}.{KEY} AS VARCHAR)" for which in ("now", "was")]
     differs = " OR ".join(f"now.{identifier(name)} IS DISTINCT FROM was.{identifier(name)}" for name in others)
     return (
         f"SELECT CASE WHEN was.{KEY} IS NULL THEN {literal(ADDED)} WHEN now.{KEY} IS NULL THEN {literal(REMOVED)} "
-        f"ELSE {literal(CHANGED)} END AS change, coalesce(now.{KEY}, was.{KEY}) AS {KEY}{shown} "
-        f"FROM {now} AS now FULL JOIN {before} AS was ON now.{KEY} = was.{KEY} "
-        f"WHERE now.{KEY} IS NULL OR was.{KEY} IS NULL OR ({(differs or 'false') if same else 'true'}) ORDER BY {KEY}"
+        f"ELSE {literal(CHANGED)} END AS change, coalesce({', '.join(ids)}) AS {KEY}{shown} "
+        f"FROM {now} AS now FULL JOIN {before} AS was ON {' = '.join(ids)} "
+        f"WHERE now.{KEY} IS NULL OR was.{KEY} IS NULL OR ({(differs or 'false') if same else 'true'}) "
+        f"ORDER BY {KEY}"
     )
 
 
@@ -201,9 +203,17 @@ def handed_out(home: Home, name: str) -> Path | None:
 
     Returns:
         A Parquet file; None where nothing was handed out yet.
+
+    Raises:
+        HomeError: If it is gone.
     """
     found = read_deliveries(home, name)
-    return _folder(home, name, found[-1].number) / HANDED if found else None
+    if not found:
+        return None
+    path = _folder(home, name, found[-1].number) / HANDED
+    if not path.is_file():
+        raise HomeError(f"{path}: what was handed out last is missing. Put it back from a backup.")
+    return path
 
 
 def deliver(home: Home, chosen: Chosen, audience: Audience, run: tuple[str, date], at: str) -> Delivery:
@@ -220,10 +230,7 @@ def deliver(home: Home, chosen: Chosen, audience: Audience, run: tuple[str, date
         What was handed out.
     """
     earlier, connection = read_deliveries(home, audience.name), chosen.connection
-    number = len(earlier) + 1
-    before = _folder(home, audience.name, number - 1) / HANDED if earlier else None
-    if before and not before.is_file():
-        raise HomeError(f"{before}: what was handed out last is missing. Put it back from a backup.")
+    number, before = earlier[-1].number + 1 if earlier else 1, handed_out(home, audience.name)
     with _writing(_folder(home, audience.name, number)) as folder:
         handed = folder / HANDED
         connection.execute(f"COPY ({select_list(chosen, audience)}) TO {literal(str(handed))} (FORMAT parquet)")
@@ -246,13 +253,22 @@ def deliver(home: Home, chosen: Chosen, audience: Audience, run: tuple[str, date
             digest=digest,
         )
         (folder / DOCUMENT).write_text(json.dumps(asdict(done), indent=1), encoding="utf-8")
-    _point_at(_folder(home, audience.name, number))
-    for old in range(1, number):
-        # What the other side has stands in the newest; of the others changes are enough, and customers are in no more
-        # files than are needed.
-        for name in (HANDED, LIST):
-            (_folder(home, audience.name, old) / name).unlink(missing_ok=True)
+    tidy(home, done)
     return done
+
+
+def tidy(home: Home, newest: Delivery) -> None:
+    """Show the newest delivery, and keep of those before no more than what has changed.
+
+    Args:
+        home: The home, held.
+        newest: The delivery.
+    """
+    _point_at(_folder(home, newest.audience, newest.number))
+    for old in read_deliveries(home, newest.audience)[:-1]:
+        # What the other side has stands in the newest, and customers are to be in no more files than are needed.
+        for name in (HANDED, LIST):
+            (_folder(home, newest.audience, old.number) / name).unlink(missing_ok=True)
 
 
 def _folder(home: Home, name: str, number: int) -> Path:

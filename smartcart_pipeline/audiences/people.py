@@ -10,8 +10,14 @@ from datetime import date
 from smartcart_pipeline.declaration.contract import KEY
 from smartcart_pipeline.declaration.declaration import Declaration
 from smartcart_pipeline.declaration.recipe import Business
-from smartcart_pipeline.declaration.tables import AS_OF, SEGMENT_MEMBERSHIP
-from smartcart_pipeline.declaration.views import know_customers, most_valuable, select_customers, usually_quiet
+from smartcart_pipeline.declaration.tables import AS_OF, SEGMENT_MEMBERSHIP, declare_tables
+from smartcart_pipeline.declaration.views import (
+    Known,
+    know_customers,
+    most_valuable,
+    select_customers,
+    usually_quiet,
+)
 from smartcart_pipeline.engines.sql import literal
 
 IS_HIGH_VALUE, IS_AT_RISK = "is_high_value", "is_at_risk"
@@ -47,6 +53,18 @@ class Joined:
     reads: tuple[str, ...] = ()
 
 
+def imputed(name: str) -> str:
+    """The column that says whether a value was missing.
+
+    Args:
+        name: The column of the value.
+
+    Returns:
+        Its name.
+    """
+    return f"{name}_imputed"
+
+
 def know_people(declaration: Declaration, further: Sequence[str], as_of: date) -> People:
     """The customers of a night, by its tables.
 
@@ -56,10 +74,14 @@ def know_people(declaration: Declaration, further: Sequence[str], as_of: date) -
         as_of: Its as-of date.
 
     Returns:
-        The columns of `customer_360`, those of the open stay in `segment_membership`, the as-of date, and, where the
-        business speaks of them, whether a customer is one of `high_value_customers` or of `at_risk_customers`.
+        The columns of `customer_360`, whether each of some was missing, those of the open stay in `segment_membership`,
+        the as-of date, and, where the business speaks of them, whether a customer is one of `high_value_customers` or
+        of `at_risk_customers`.
     """
     known = know_customers(declaration, further)
+    cleaned = {column.name: column for column in declare_tables(declaration)["cleaned"].columns}
+    for name in map(imputed, declaration.recipe.completed):
+        known.setdefault(name, Known(cleaned[name], "cleaned", f"cleaned.{name}"))
     joined = dict(_join(declaration.recipe.business, as_of))
     types: dict[str, str] = {name: each.type for name, each in joined.items()}
     types = {name: each.column.type for name, each in known.items()} | {

@@ -31,10 +31,10 @@ class AudiencePart(Part):
     columns: Annotated[list[Name], Field(min_length=1)] | None = None
     consent: str = ""
     exclusive: bool = False
-    priority: Annotated[int, Field(ge=1)] = 100
-    limit: Annotated[int, Field(ge=1)] | None = None
+    priority: Annotated[int, Field(ge=1, le=1_000_000)] = 100
+    limit: Annotated[int, Field(ge=1, le=10**12)] | None = None
     holdout: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    cost: Annotated[float, Field(ge=0)] = 0.0
+    cost: Annotated[float, Field(ge=0, le=10**9)] = 0.0
     nightly: bool = False
 
 
@@ -60,7 +60,8 @@ def read_audiences(path: Path, columns: Mapping[str, str], segments: Sequence[tu
     Raises:
         DeclarationError: If the file is wrong: it names the file, the place, and what was expected.
     """
-    if not path.is_file():
+    # What is there and no file is not taken for nothing: all lists would be others, without a word.
+    if not path.exists() and not path.is_symlink():
         return default_audiences(segments, columns, SALT)
     said = read_file(path)
     if faults := list(_find_unknown(said, columns)):

@@ -5,7 +5,7 @@ row. Whether a customer was in the campaign at all is found out every night anew
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,9 @@ from smartcart_pipeline.storage.home import Home, next_stamp, put_in_place, remo
 
 # What the id is called as long as the number of the row has its name.
 CUSTOMER = "customer"
+AMOUNT = DeliveredColumn("amount", "DOUBLE", "What was spent, in currency units.", True, header="amount")
+# Nobody spends so much, and what is reckoned with it stays a number.
+MOST_SPENT = 1e9
 # So much of a file's digest is in the name of what is kept of it.
 DIGITS = 16
 # What is kept of a row, whether it holds the contract or not.
@@ -64,7 +67,7 @@ def outcomes_contract(key: DeliveredColumn) -> Contract:
         DeliveredColumn(CUSTOMER, key.type, "Which customer.", header=names[0], synonyms=tuple(names[1:])),
         DeliveredColumn("day", "DATE", "The day on which it happened.", header="day", synonyms=("date",)),
         DeliveredColumn("converted", "BOOLEAN", "Whether the customer did what was wanted.", True, header="converted"),
-        DeliveredColumn("amount", "DOUBLE", "What was spent, in currency units.", True, header="amount"),
+        replace(AMOUNT, minimum=-MOST_SPENT, maximum=MOST_SPENT),
     )
     return Contract("outcomes", (ROW_NUMBER, *columns))
 

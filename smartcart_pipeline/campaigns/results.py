@@ -5,6 +5,7 @@ while in it, in the group and segment of that stay: whoever leaves later was add
 control group of all audiences count in none: they miss the other campaigns as well, and so are like nobody here.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from smartcart_pipeline.campaigns.evidence import (
 )
 from smartcart_pipeline.declaration.contract import KEY
 from smartcart_pipeline.segmentation import Rows
+from smartcart_pipeline.segmentation.cleaning import hide_value
 
 if TYPE_CHECKING:
     import duckdb
@@ -29,8 +31,10 @@ ALL = "all"
 WINSORISED = 0.99
 # So many names are told in one sentence.
 NAMED = 5
+LIKE_A_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,40}")
 ENTERED, JUDGED = "entered_campaigns", "judged_outcomes"
-SUMS = ("customers", "conversions", "amount", "amount_squared", "before", "before_squared", "product")
+# What a customer was worth counts up to this, so that sums of squares of hundredths are exact whole numbers.
+MOST_WORTH = 1e9
 
 
 def judge_outcomes(connection: "duckdb.DuckDBPyConnection", taken: str, stays: str, deliveries: str) -> None:
@@ -42,18 +46,7 @@ def judge_outcomes(connection: "duckdb.DuckDBPyConnection", taken: str, stays: s
         stays: The table `audience_stays`, as SQL that may follow FROM.
         deliveries: The table `deliveries`, likewise.
     """
-    connection.execute(
-        f"CREATE OR REPLACE TEMP TABLE {ENTERED} AS "
-        f"WITH handed AS (SELECT DISTINCT audience, as_of_date AS day FROM {deliveries}), "
-        f"asked AS (FROM {stays} WHERE member_group <> 'control' AND audience IN (SELECT campaign FROM ({taken}))), "
-        "dated AS (SELECT asked.*, CASE WHEN asked.audience IN (SELECT audience FROM handed) THEN handed.day "
-        "ELSE valid_from END AS day FROM asked ASOF LEFT JOIN handed "
-        "ON asked.audience = handed.audience AND asked.valid_from <= handed.day) "
-        f"SELECT audience AS campaign, {KEY}, min(day) AS entered, "
-        "arg_min(member_group = 'treated', day) AS is_treated, arg_min(segment_id, day) AS segment_id, "
-        "arg_min(worth, day) AS worth FROM dated "
-        f"WHERE day IS NOT NULL AND (valid_to IS NULL OR day < valid_to) GROUP BY audience, {KEY}"
-    )
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE {ENTERED} AS {_select_entered(taken, stays, deliveries)}")
     connection.execute(
         f"CREATE OR REPLACE TEMP TABLE {JUDGED} AS SELECT taken.* REPLACE (CASE "
         "WHEN reason IS NOT NULL THEN reason "
@@ -66,6 +59,33 @@ def judge_outcomes(connection: "duckdb.DuckDBPyConnection", taken: str, stays: s
         "WHEN entered IS NULL THEN 'the customer was never in the audience, or is of the control group' "
         "WHEN day < entered THEN 'the customer was not in the audience before ' || entered END AS detail) "
         f"FROM ({taken}) AS taken LEFT JOIN {ENTERED} USING (campaign, {KEY})"
+    )
+
+
+def _select_entered(taken: str, stays: str, deliveries: str) -> str:
+    """Customers of the campaigns that there are outcomes of: since when, and in which group and segment."""
+    parts = {
+        "handed": f"SELECT DISTINCT audience, as_of_date AS day FROM {deliveries}",
+        # Before anybody was held out there was nobody to compare with: all begin on the day of the first lot.
+        "lots": f"SELECT audience, min(valid_from) AS first FROM {stays} WHERE member_group = 'held_out' GROUP BY ALL",
+        "asked": (
+            "SELECT stays.* REPLACE (greatest(valid_from, coalesce(first, valid_from)) AS valid_from) "
+            f"FROM {stays} AS stays LEFT JOIN lots USING (audience) WHERE member_group <> 'control' "
+            f"AND audience IN (SELECT campaign FROM ({taken})) "
+            "AND (first IS NULL OR valid_to IS NULL OR valid_to > first)"
+        ),
+        "dated": (
+            "SELECT asked.*, CASE WHEN asked.audience IN (SELECT audience FROM handed) THEN handed.day "
+            "ELSE valid_from END AS day FROM asked ASOF LEFT JOIN handed "
+            "ON asked.audience = handed.audience AND asked.valid_from <= handed.day"
+        ),
+    }
+    return (
+        f"WITH {', '.join(f'{name} AS ({query})' for name, query in parts.items())} "
+        f"SELECT audience AS campaign, {KEY}, min(day) AS entered, "
+        "arg_min(member_group = 'treated', day) AS is_treated, arg_min(segment_id, day) AS segment_id, "
+        "arg_min(worth, day) AS worth FROM dated "
+        f"WHERE day IS NOT NULL AND (valid_to IS NULL OR day < valid_to) GROUP BY audience, {KEY}"
     )
 
 
@@ -83,7 +103,9 @@ def tell_strange(connection: "duckdb.DuckDBPyConnection") -> list[str]:
     ).fetchall()
     if not unknown:
         return []
-    named = ", ".join(f"{name!r}" for name, _ in unknown[:NAMED]) + (", …" if len(unknown) > NAMED else "")
+    # Where columns were mixed up, a customer's value may stand in the place of a name.
+    names = dict.fromkeys(name if LIKE_A_NAME.fullmatch(name) else hide_value(name) for name, _ in unknown)
+    named = ", ".join(map(repr, list(names)[:NAMED])) + (", …" if len(names) > NAMED else "")
     return [f"{sum(rows for _, rows in unknown):,} outcomes are of campaigns that are no audience's: {named}."]
 
 
@@ -92,7 +114,7 @@ def measure(connection: "duckdb.DuckDBPyConnection", costs: Mapping[str, float])
 
     Args:
         connection: Where `judge_outcomes` was called.
-        costs: What addressing a customer costs, by campaign.
+        costs: What addressing a customer costs, by campaign; where it is not known, nothing is said of its worth.
 
     Returns:
         Rows of `campaign_results`.
@@ -100,7 +122,7 @@ def measure(connection: "duckdb.DuckDBPyConnection", costs: Mapping[str, float])
     groups: dict[tuple[str, str], dict[bool, Group]] = {}
     with_amounts: set[str] = set()
     for campaign, segment, is_treated, has_amounts, *sums in _sum_up(connection):
-        groups.setdefault((campaign, segment or ALL), {})[is_treated] = Group(**dict(zip(SUMS, sums, strict=True)))
+        groups.setdefault((campaign, segment or ALL), {})[is_treated] = _group(*sums)
         if has_amounts:
             with_amounts.add(campaign)
     nobody = Group(0, 0)
@@ -108,13 +130,21 @@ def measure(connection: "duckdb.DuckDBPyConnection", costs: Mapping[str, float])
         _describe(
             {"campaign": campaign, "segment_id": segment},
             (found.get(True, nobody), found.get(False, nobody)),
-            costs.get(campaign, 0.0),
+            costs.get(campaign),
             has_amounts=campaign in with_amounts,
         )
         for (campaign, segment), found in sorted(
             groups.items(), key=lambda item: (item[0][0], item[0][1] != ALL, item[0])
         )
     ]
+
+
+def _group(customers: int, conversions: int, *sums: int) -> Group:
+    """A group, from sums of hundredths and of their squares: whole numbers are the same in whatever order they come."""
+    amount, amount_squared, before, before_squared, product = sums
+    return Group(
+        customers, conversions, amount / 100, amount_squared / 1e4, before / 100, before_squared / 1e4, product / 1e4
+    )
 
 
 def _sum_up(connection: "duckdb.DuckDBPyConnection") -> Iterator[tuple[Any, ...]]:
@@ -125,7 +155,8 @@ def _sum_up(connection: "duckdb.DuckDBPyConnection") -> Iterator[tuple[Any, ...]
         f"most AS (SELECT campaign, quantile_cont(amount, {WINSORISED}) AS most FROM counted WHERE amount > 0 "
         "GROUP BY campaign), "
         "each AS (SELECT entered.campaign, segment_id, is_treated, coalesce(converted, false)::INTEGER AS converted, "
-        "least(coalesce(amount, 0), coalesce(most, 0)) AS amount, coalesce(worth, 0) AS before "
+        "round(100 * least(coalesce(amount, 0), coalesce(most, 0)))::HUGEINT AS amount, "
+        f"round(100 * greatest(least(coalesce(worth, 0), {MOST_WORTH}), -{MOST_WORTH}))::HUGEINT AS before "
         f"FROM {ENTERED} AS entered LEFT JOIN counted USING (campaign, {KEY}) LEFT JOIN most USING (campaign)) "
         "SELECT campaign, segment_id, is_treated, bool_or(amount <> 0), count(*), sum(converted)::BIGINT, sum(amount), "
         "sum(amount * amount), sum(before), sum(before * before), sum(amount * before) FROM each "
@@ -133,15 +164,19 @@ def _sum_up(connection: "duckdb.DuckDBPyConnection") -> Iterator[tuple[Any, ...]
     ).fetchall()
 
 
-def _describe(named: dict[str, str], groups: tuple[Group, Group], cost: float, *, has_amounts: bool) -> dict[str, Any]:
+def _describe(
+    named: dict[str, str], groups: tuple[Group, Group], cost: float | None, *, has_amounts: bool
+) -> dict[str, Any]:
     """A row of `campaign_results`."""
     treated, held_out = groups
     conversion = compare_conversion(treated, held_out)
     amount = compare_amount(treated, held_out) if has_amounts else None
-    verdict, needed = judge(amount, conversion, cost, has_amounts=has_amounts), None
-    if verdict == "too_small" and treated.customers and held_out.customers:
+    verdict, needed = judge(amount, conversion, cost or 0.0, has_amounts=has_amounts), None
+    if cost is None:
+        verdict = "too_small"
+    elif verdict == "too_small" and treated.customers and held_out.customers:
         needed = customers_needed(treated, held_out, cost if has_amounts else 0.0, has_amounts=has_amounts)
-    spent = cost * treated.customers
+    spent = None if cost is None else cost * treated.customers
     gained = amount.estimate * treated.customers if amount else None
     return {
         **named,
@@ -158,7 +193,7 @@ def _describe(named: dict[str, str], groups: tuple[Group, Group], cost: float, *
         **_bounds("amount", amount),
         "incremental_amount": gained,
         "cost": spent,
-        "net": None if gained is None else gained - spent,
+        "net": None if gained is None or spent is None else gained - spent,
         "return_on_cost": gained / spent if gained is not None and spent else None,
         "verdict": verdict,
         "customers_needed": needed,
@@ -178,8 +213,12 @@ def _bounds(name: str, found: Difference | None) -> dict[str, float | None]:
     }
 
 
-def _tell(verdict: Verdict, found: Difference | None, cost: float, needed: int | None, *, has_amounts: bool) -> str:
+def _tell(
+    verdict: Verdict, found: Difference | None, cost: float | None, needed: int | None, *, has_amounts: bool
+) -> str:
     """The verdict in words."""
+    if cost is None:
+        return "The audience is declared no more, so that nobody knows what addressing a customer costs."
     if needed is None and verdict == "too_small":
         return "Too small to tell: nobody is held out, or nobody is addressed, so that nothing can be compared."
     if verdict == "too_small" or found is None:

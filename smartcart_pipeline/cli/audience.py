@@ -115,6 +115,8 @@ def export(
     written = format or (target.suffix.removeprefix(".") if target else "csv")
     if written not in FORMATS:
         raise CallError(f"--format {written!r} is not known: expected {', '.join(FORMATS)}.")
+    if target and target.is_dir():
+        raise CallError(f"{target}: this is a folder. Name a file with --output.")
     if target and not target.resolve().parent.is_dir():
         raise CallError(f"{target}: there is no such folder. Name a file in one that is there, with --output.")
     place = Home(home.resolve())
@@ -161,10 +163,13 @@ def deliver(name: NameArgument, home: HomeOption = Path("data"), as_json: JsonOp
     from smartcart_pipeline.audiences.deliveries import audience_folder  # noqa: PLC0415
     from smartcart_pipeline.audiences.deliveries import deliver as hand_out  # noqa: PLC0415  (imports DuckDB)
     from smartcart_pipeline.audiences.opening import open_audiences  # noqa: PLC0415
+    from smartcart_pipeline.storage.publications import find_publication  # noqa: PLC0415
     from smartcart_pipeline.storage.run_lock import hold  # noqa: PLC0415
 
     place = Home(home.resolve())
     at = f"{datetime.now(UTC).replace(tzinfo=None, microsecond=0).isoformat()}"
+    # Where nothing is published, nothing is made either.
+    find_publication(place)
     with hold(place, 60, lambda said: typer.echo(said, err=True)), open_audiences(place) as opened:
         done = hand_out(place, opened.chosen, opened.find(name), opened.run, at)
     folder = audience_folder(place, name) / f"{done.number:06}"

@@ -8,7 +8,7 @@ import typer
 
 from smartcart_pipeline.cli.audience import JsonOption, audience
 from smartcart_pipeline.cli.options import HomeOption
-from smartcart_pipeline.declaration.errors import CallError
+from smartcart_pipeline.declaration.errors import CallError, HomeError
 from smartcart_pipeline.storage.home import Home
 
 SHOWN = ("Campaign", "Segment", "Addressed", "Held out", "Converted", "Of held out", "Net")
@@ -28,11 +28,13 @@ def outcomes(
     place = Home(home.resolve())
     publication = find_publication(place)
     with open_warehouse(publication) as connection:
-        key = declaration_of(connection, publication).contract.key
+        contract = declaration_of(connection, publication).contract
+    if contract.is_numbered:
+        raise HomeError(f"{place.root}: the contract has no key, so that nobody knows whose outcomes these are.")
     engine = DuckDBEngine(spill_directory=place.spill)
     try:
         with hold(place, 60, lambda said: typer.echo(said, err=True)):
-            taken = take_in(engine, place, file, key)
+            taken = take_in(engine, place, file, contract.key)
     finally:
         engine.close()
     if not taken.is_new:
@@ -52,8 +54,9 @@ def results(home: HomeOption = Path("data"), as_json: JsonOption = False) -> Non
 
     publication = find_publication(Home(home.resolve()))
     with open_warehouse(publication) as connection:
+        known = connection.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'campaign_results'").fetchall()
         query = "FROM campaign_results ORDER BY campaign, segment_id <> 'all', segment_id"
-        rows: list[dict[str, Any]] = connection.sql(query).to_arrow_table().to_pylist()
+        rows: list[dict[str, Any]] = connection.sql(query).to_arrow_table().to_pylist() if known else []
     if as_json:
         typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))
         return

@@ -1044,7 +1044,7 @@ CAMPAIGN_RESULTS = Table(
         _amount("amount_low", f"Lower end {_AT_ALL_LOOKS}."),
         _amount("amount_high", f"Upper end {_AT_ALL_LOOKS}."),
         _amount("incremental_amount", "What would not have been spent: the difference, of all who were addressed."),
-        Column("cost", "DOUBLE", "What addressing them cost (currency units).", minimum=0),
+        Column("cost", "DOUBLE", "What addressing them cost (currency units).", nullable=True, minimum=0),
         _amount("net", "What is left of it: the incremental amount less the cost."),
         _amount("return_on_cost", "The incremental amount for each unit of cost."),
         Column(

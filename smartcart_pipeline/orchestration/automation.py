@@ -166,11 +166,15 @@ def rules_of(home: Home, declaration: Declaration, settings: dict[str, Any]) -> 
 
 def _beside(home: Home) -> Iterator[str]:
     """What a home says of audiences, and the outcomes that it has or is about to have; nothing of most homes."""
-    if home.audiences_file.is_file():
+    with suppress(OSError):
         yield hash_content(home.audiences_file)
     # By content, so that what a run takes in is the same before it and afterwards.
-    waiting = {_hash_known(path, path.stat().st_size, path.stat().st_mtime_ns) for path in find_files(home)}
-    yield from sorted({digest_of(path) for path in kept_files(home)} | {digest[:DIGITS] for digest in waiting})
+    found = {digest_of(path) for path in kept_files(home)}
+    for path in find_files(home):
+        # One that may not be read, or has just gone, is told by the run.
+        with suppress(OSError):
+            found.add(_hash_known(path, path.stat().st_size, path.stat().st_mtime_ns)[:DIGITS])
+    yield from sorted(found)
 
 
 @lru_cache(maxsize=1_000)

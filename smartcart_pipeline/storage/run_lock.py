@@ -92,6 +92,8 @@ def sweep(home: Home) -> None:
         *home.root.glob(".*.writing"),
         *home.lake.glob("*/.*.writing"),
         *home.models.glob(".*.writing"),
+        *home.audiences.glob("*/.*.writing"),
+        *home.outcomes.glob(".*.writing"),
         home.spill,
     ):
         remove(path)

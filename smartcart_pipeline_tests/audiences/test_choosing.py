@@ -154,3 +154,21 @@ def test_a_condition_that_some_value_breaks_is_told_by_its_audience(connection: 
     with pytest.raises(HomeError, match=r"audiences\.yaml, bad: where has no answer .*Conversion Error") as raised:
         chosen(connection, Audience("good"), Audience("bad", where="CAST(mail AS INTEGER) > 3"))
     assert "yes" not in str(raised.value)
+
+
+def test_many_exclusive_audiences_take_no_longer_than_many_others(connection: duckdb.DuckDBPyConnection):
+    listed = [
+        Audience(f"a{number}", where=f"customer_id % 97 = {number}", is_exclusive=True, limit=3 if number % 2 else None)
+        for number in range(60)
+    ]
+    # Every one that claims nobody is passed over by the last, which has all who are left.
+    assert members(connection, *listed, Audience("rest", is_exclusive=True))["rest"] == []
+    assert members(connection, *listed)["a5"] == [5]
+
+
+def test_consent_that_the_recipe_filled_in_is_none(connection: duckdb.DuckDBPyConnection):
+    connection.execute("CREATE TABLE filled AS SELECT *, customer_id = 3 AS mail_imputed FROM people")
+    found = choose(
+        connection, people_of(connection, "filled"), Audiences((Audience("all", consent="mail"),), "s"), None
+    )
+    assert [row[1] for row in rows(found, found.audiences.listed[0])] == [1, 5]

@@ -29,6 +29,7 @@ GOOD = {
     "\"accepts mail\" = 'yes'": 1,
     "total_spending % 2 = 1 OR total_spending + 1 > 10 * 2": 2,
     "recency IS NULL": 1,
+    "nullif(recency, 4) IS NULL": 2,
 }
 BAD = {
     "": "is empty",
@@ -51,6 +52,9 @@ BAD = {
     "age(valid_from) > INTERVAL 1 YEAR": "age() is no function of a condition",
     "version() = 'v'": "version() is no function of a condition",
     "recency +": "is no SQL expression",
+    "COLUMNS('is_.*')": "COLUMNS",
+    "session_user = 'x'": "which is no part of a condition",
+    "(" * 3000 + "true" + ")" * 3000: "is nested too deeply",
     "random() < 0.5": "random() is no function of a condition",
     "uuid()::VARCHAR = segment_id": "uuid() is no function of a condition",
     "getenv('HOME') = 'x'": "getenv() is no function of a condition",

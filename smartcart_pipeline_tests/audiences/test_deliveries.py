@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import stat
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -17,6 +18,7 @@ from smartcart_pipeline.audiences.audience import Audience, Audiences
 from smartcart_pipeline.audiences.choosing import choose
 from smartcart_pipeline.audiences.deliveries import (
     CHANGES,
+    CURRENT,
     DOCUMENT,
     HANDED,
     LIST,
@@ -25,6 +27,7 @@ from smartcart_pipeline.audiences.deliveries import (
     deliver,
     handed_out,
     read_deliveries,
+    tidy,
 )
 from smartcart_pipeline.audiences.groups import bucket_of
 from smartcart_pipeline.declaration.errors import HomeError
@@ -231,3 +234,32 @@ def test_only_the_newest_list_is_kept_for_counting(tmp_path: Path):
     assert not (place(home, first) / HANDED).exists()
     assert handed_out(home, PLAIN.name) == place(home, second) / HANDED
     assert json.loads((place(home, first) / DOCUMENT).read_text())["number"] == 1
+
+
+def test_another_type_or_the_gap_of_a_removed_folder_stops_nothing(tmp_path: Path):
+    home = Home(tmp_path)
+    first = hand_out(home, {1: customer(), 2: customer()}, PLAIN)
+    hand_out(home, {1: customer(), 2: customer()}, PLAIN)
+    shutil.rmtree(place(home, first))
+    with duckdb.connect() as connection:
+        connection.execute(
+            "CREATE TABLE people AS SELECT '1' AS customer_id, 'S01' AS segment_id, 'Good' AS persona, "
+            "'5.0' AS spending, true AS consents"
+        )
+        chosen = choose(connection, people_of(connection, "people"), Audiences((PLAIN,), "s"), None)
+        third = deliver(home, chosen, PLAIN, RUN, AT)
+    assert (third.number, third.changed, third.removed) == (3, 1, 1)
+    changed = {row["customer_id"]: (row["change"], row["spending"]) for row in read(place(home, third) / CHANGES)}
+    assert changed == {"1": ("changed", "5.0"), "2": ("removed", "")}
+
+
+def test_what_a_kill_left_unshown_is_shown(tmp_path: Path):
+    home = Home(tmp_path)
+    first, second = (hand_out(home, {1: customer()}, PLAIN) for _ in range(2))
+    link = audience_folder(home, PLAIN.name) / CURRENT
+    link.unlink()
+    link.symlink_to(place(home, first).name)
+    (place(home, first) / LIST).write_text("left")
+    tidy(home, second)
+    assert link.resolve() == place(home, second)
+    assert not (place(home, first) / LIST).exists()

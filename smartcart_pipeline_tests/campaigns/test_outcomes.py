@@ -56,14 +56,19 @@ def test_files_are_the_owners_alone(engine: DuckDBEngine, home: Home):
 
 
 def test_what_is_wrong_with_a_row_is_told(engine: DuckDBEngine, home: Home):
-    wrong = GOOD + "wine,x,2014-07-03,yes,1\n,3,2014-07-03,yes,1\nwine,4,,yes,1\nwine,5,2014-07-03,maybe,1\n"
+    wrong = (
+        GOOD
+        + "wine,x,2014-07-03,yes,1\n,3,2014-07-03,yes,1\nwine,4,,yes,1\n"
+        + "wine,5,2014-07-03,maybe,1\nwine,6,2014-07-03,yes,1e200\n"
+    )
     taken = take(engine, home, wrong)
-    assert (taken.rows, taken.refused) == (2, 4)
+    assert (taken.rows, taken.refused) == (2, 5)
     assert "converted is not yes or no: line 7" in taken.causes
     told = {line: (reason, detail) for line, reason, detail in rows(engine, home, "line_number, reason, detail")}
     assert told[2] == told[3] == (None, None)
     assert told[4][0] == told[7][0] == "unreadable_value"
     assert told[5] == ("missing_value", "campaign is missing")
+    assert told[8][0] == "out_of_range"
     assert told[6] == ("missing_value", "day is missing")
 
 

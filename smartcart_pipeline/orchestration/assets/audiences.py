@@ -1,10 +1,12 @@
 """Whom campaigns are for tonight: the home's audiences, who is in them, and who entered and left."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
 import dagster as dg
+import duckdb
 import narwhals as nw
 
 from smartcart_pipeline.audiences import (
@@ -21,21 +23,22 @@ from smartcart_pipeline.audiences import (
 )
 from smartcart_pipeline.audiences.audience import Rule
 from smartcart_pipeline.audiences.choosing import Chosen, choose
-from smartcart_pipeline.audiences.deliveries import Delivery, deliver, read_deliveries
+from smartcart_pipeline.audiences.deliveries import Delivery, deliver, read_deliveries, tidy
 from smartcart_pipeline.audiences.opening import Opened, open_audiences
 from smartcart_pipeline.audiences.people import know_people
 from smartcart_pipeline.audiences.reading import read_audiences
 from smartcart_pipeline.declaration.contract import KEY
 from smartcart_pipeline.declaration.declaration import Declaration
-from smartcart_pipeline.declaration.errors import HomeError
+from smartcart_pipeline.declaration.errors import FaultError, HomeError
 from smartcart_pipeline.engines.duckdb import DuckDBEngine
 from smartcart_pipeline.engines.engine import Engine
-from smartcart_pipeline.engines.sql import boolean, identifier, parquet
+from smartcart_pipeline.engines.sql import boolean, identifier, parquet, unquoted
 from smartcart_pipeline.orchestration.assets import OWNERS, makes, source_version
 from smartcart_pipeline.orchestration.faults import naming_the_fault
+from smartcart_pipeline.orchestration.io_manager import NOTE
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.lake import Fitted, Lake
-from smartcart_pipeline.storage.models import Record, read_record
+from smartcart_pipeline.storage.models import PublishedNight, Record, read_record
 from smartcart_pipeline.storage.publications import readable
 from smartcart_pipeline.storage.warehouse import now, open_warehouse
 
@@ -70,8 +73,8 @@ def choosing_audiences(
         local.scan(lake.path(name), name)
     with naming_the_fault():
         record = read_record(home)
-        chosen = _choose(local, lake, home, declaration, as_of)
         so_far = _read_stays(lake, record, declaration)
+        chosen = _choose(local, lake, home, declaration, as_of, so_far)
     read = nw.from_native(local.connection.sql(chosen.people.select(chosen.read)))
     segments = counting.count_segments(chosen)
     yield dg.Output(Fitted(counting.count_audiences(chosen, segments), [read]), "audiences")
@@ -82,7 +85,7 @@ def choosing_audiences(
         chosen, so_far, as_of, later.as_of_date if later else None, is_repeated=record.is_published(as_of)
     )
     yield dg.Output(Fitted(nw.from_native(local.connection.sql(added)), [read]), "audience_stays")
-    rules, consents = _read_before(local, lake, record, chosen)
+    rules, consents = _read_before(local, lake, record.before(as_of), chosen)
     changed = changes.find_changes(chosen, parquet(lake.path("audience_stays")), as_of, rules, consents)
     yield dg.Output(Fitted(nw.from_native(local.connection.sql(changed)), [read]), "audience_changes")
     with naming_the_fault():
@@ -91,7 +94,9 @@ def choosing_audiences(
     chosen.forget()
 
 
-def _choose(local: DuckDBEngine, lake: Lake, home: Home, declaration: Declaration, as_of: date) -> Chosen:
+def _choose(
+    local: DuckDBEngine, lake: Lake, home: Home, declaration: Declaration, as_of: date, so_far: str | None
+) -> Chosen:
     if home.audiences_file.is_file():
         opening.require_ids(declaration, home)
     declared = lake.tables["cleaned"].names
@@ -99,6 +104,11 @@ def _choose(local: DuckDBEngine, lake: Lake, home: Home, declaration: Declaratio
     known = know_people(declaration, further, as_of)
     segments = local.connection.execute("SELECT segment_id, persona FROM profiles ORDER BY segment_id").fetchall()
     audiences = read_audiences(home.audiences_file, known.types, segments)
+    if so_far:
+        # A segment of which a file said something once goes on having stays of its own.
+        named = {name for (name,) in local.connection.execute(f"SELECT DISTINCT audience FROM {so_far}").fetchall()}
+        listed = [replace(each, is_segment=each.is_segment and each.name not in named) for each in audiences.listed]
+        audiences = replace(audiences, listed=tuple(listed))
     return choose(local.connection, known, audiences, declaration.recipe.business.worth)
 
 
@@ -116,10 +126,10 @@ def _read_stays(lake: Lake, record: Record, declaration: Declaration) -> str | N
 
 
 def _read_before(
-    local: DuckDBEngine, lake: Lake, record: Record, chosen: Chosen
+    local: DuckDBEngine, lake: Lake, before: PublishedNight | None, chosen: Chosen
 ) -> tuple[dict[str, Rule], dict[str, str]]:
-    """The rules of last night's audiences, and who consented then."""
-    run_id = record.last.run_id if record.last else ""
+    """The rules of the audiences of the night before, and who consented then."""
+    run_id = before.run_id if before else ""
     defined, cleaned = lake.path_of(run_id, "audiences"), lake.path_of(run_id, "cleaned")
     rows = (
         local.connection.execute(f"{SELECT_RULES} FROM {parquet(defined)} WHERE NOT is_segment").fetchall()
@@ -149,22 +159,42 @@ def audience_lists(context: dg.AssetExecutionContext, home: dg.ResourceParam[Hom
     """A delivery of each, unless this publication has been handed out."""
     with naming_the_fault(), open_warehouse(readable(home)) as connection:
         asked = [name for (name,) in connection.execute("FROM audiences SELECT audience WHERE is_nightly").fetchall()]
-    done = []
+    done: list[Delivery] = []
+    notes: list[str] = []
     with naming_the_fault():
         if asked:
             with open_audiences(home) as opened:
-                done = [_hand_out(home, opened, name) for name in asked if name in opened.chosen.audiences.by_name]
-    for each in done:
-        context.log.info(
-            f"{each.audience}: {each.rows:,} customers, {each.added:,} added, {each.changed:,} changed, "
-            f"{each.removed:,} removed"
-        )
-    return dg.MaterializeResult(metadata={"audiences": len(done), **{each.audience: each.rows for each in done}})
+                for name in asked:
+                    notes += _hand_out(home, opened, name, done)
+    for note in notes:
+        context.log.warning(note)
+    sizes = {f"customers of {each.audience}": each.rows for each in done}
+    return dg.MaterializeResult(
+        metadata={"audiences": len(done), **sizes, **({NOTE: " ".join(notes)} if notes else {})}
+    )
 
 
-def _hand_out(home: Home, opened: Opened, name: str) -> Delivery:
-    """A run that is started again hands nothing out twice."""
-    earlier = read_deliveries(home, name)
+def _hand_out(home: Home, opened: Opened, name: str, done: list[Delivery]) -> Iterator[str]:
+    """Hand out an audience, whatever becomes of the others, and tell what people should know of it."""
+    known, earlier = opened.chosen.audiences.by_name, read_deliveries(home, name)
+    if name not in known:
+        return
     if earlier and earlier[-1].run_id == opened.run[0]:
-        return earlier[-1]
-    return deliver(home, opened.chosen, opened.find(name), opened.run, now().replace(microsecond=0).isoformat())
+        # A run that is started again hands nothing out twice.
+        tidy(home, earlier[-1])
+        return
+    if earlier and earlier[-1].as_of_date > opened.run[1].isoformat():
+        yield (
+            f"{name} is not handed out: this night counts to {opened.run[1]}, and what the other side has is of "
+            f"{earlier[-1].as_of_date}. Who has withdrawn consent since would be on it again."
+        )
+        return
+    try:
+        at = now().replace(microsecond=0).isoformat()
+        done.append(deliver(home, opened.chosen, known[name], opened.run, at))
+    except (FaultError, duckdb.Error) as error:
+        told = str(error) if isinstance(error, FaultError) else unquoted(error)
+        yield f"{name} is not handed out: {told}"
+        return
+    if done[-1].removed > earlier[-1].rows / 2 if earlier else False:
+        yield f"{name}: {done[-1].removed:,} of {earlier[-1].rows:,} customers were taken off the list."

@@ -10,7 +10,7 @@ from smartcart_pipeline.campaigns import evidence, results
 from smartcart_pipeline.campaigns import outcomes as taking_in
 from smartcart_pipeline.declaration.contract import KEY
 from smartcart_pipeline.declaration.declaration import Declaration
-from smartcart_pipeline.declaration.errors import ExportError
+from smartcart_pipeline.declaration.errors import FaultError
 from smartcart_pipeline.engines.engine import Engine
 from smartcart_pipeline.engines.sql import parquet
 from smartcart_pipeline.orchestration.assets import makes
@@ -18,6 +18,7 @@ from smartcart_pipeline.orchestration.faults import naming_the_fault
 from smartcart_pipeline.orchestration.io_manager import NOTE
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.lake import Fitted, Lake
+from smartcart_pipeline.storage.models import read_record
 
 OUTCOME = ("campaign", KEY, "day", "converted", "amount", "taken", "file_name", "line_number")
 
@@ -59,16 +60,30 @@ def measuring_campaigns(
     yield dg.Output(
         select(f"{refused}, reason, detail", "reason IS NOT NULL AND reason <> 'replaced'"), "rejected_outcomes"
     )
-    costs = {row["audience"]: row["cost"] for row in engine.rows(audiences.select("audience", "cost"))}
+    costs = _known_costs(engine, lake, home) | {
+        row["audience"]: row["cost"] for row in engine.rows(audiences.select("audience", "cost"))
+    }
     yield dg.Output(Fitted(results.measure(local.connection, costs), sources), "campaign_results")
+
+
+def _known_costs(engine: Engine, lake: Lake, home: Home) -> dict[str, float]:
+    """What addressing a customer cost, of campaigns whose audiences may be declared no more: as the last night knew."""
+    record = read_record(home)
+    before = lake.read_of(record.last.run_id, "campaign_results") if record.last else None
+    rows = [] if before is None else engine.rows(before.filter(nw.col("segment_id") == results.ALL))
+    return {row["campaign"]: row["cost"] / row["treated"] for row in rows if row["treated"] and row["cost"] is not None}
 
 
 def _take_in(engine: Engine, home: Home, declaration: Declaration) -> Iterator[str]:
     """Take in what was dropped; a file that cannot be read stops no night, and is told every night."""
-    for path in taking_in.find_files(home):
+    files = taking_in.find_files(home)
+    if files and declaration.contract.is_numbered:
+        yield "Outcomes are left alone: the contract has no key, so that nobody knows whose they are."
+        return
+    for path in files:
         try:
             taken = taking_in.take_in(engine.local, home, path, declaration.contract.key)
-        except ExportError as error:
+        except (FaultError, OSError) as error:
             yield f"Outcomes are left alone that cannot be read: {error}"
             continue
         if taken.is_new and taken.refused:
