@@ -174,7 +174,7 @@ def _describe(
     verdict, needed = judge(amount, conversion, cost or 0.0, has_amounts=has_amounts), None
     if cost is None:
         verdict = "too_small"
-    elif verdict == "too_small" and treated.customers and held_out.customers:
+    elif verdict == "too_small" and treated.customers and held_out.customers and _is_any(groups):
         needed = customers_needed(treated, held_out, cost if has_amounts else 0.0, has_amounts=has_amounts)
     spent = None if cost is None else cost * treated.customers
     gained = amount.estimate * treated.customers if amount else None
@@ -201,6 +201,11 @@ def _describe(
     }
 
 
+def _is_any(groups: tuple[Group, Group]) -> bool:
+    """Whether anybody did anything."""
+    return any(group.conversions or group.amount for group in groups)
+
+
 def _mean(total: float, group: Group) -> float | None:
     return total / group.customers if group.customers else None
 
@@ -220,7 +225,7 @@ def _tell(
     if cost is None:
         return "The audience is declared no more, so that nobody knows what addressing a customer costs."
     if needed is None and verdict == "too_small":
-        return "Too small to tell: nobody is held out, or nobody is addressed, so that nothing can be compared."
+        return "Too small to tell: there are not both customers who are addressed and held out, and some who converted."
     if verdict == "too_small" or found is None:
         return f"Too small to tell: about {needed:,} more customers are needed."
     begun = "Worth it" if verdict == "worth_it" else "Not worth it"

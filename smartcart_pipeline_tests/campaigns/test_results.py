@@ -102,7 +102,7 @@ def test_the_last_file_counts_and_an_unknown_campaign_does_not(connection: duckd
     [row] = [row for row in measure(connection, {"wine": 0.5}) if row["segment_id"] == "all"]
     assert row["treated_amount"] == pytest.approx(20 / 3)
     assert row["cost"] == 1.5
-    assert row["found"].startswith("Too small to tell: nobody is held out")
+    assert row["found"].startswith("Too small to tell: there are not both")
     assert row["customers_needed"] is None
 
 
