@@ -48,9 +48,11 @@ def _extend(chosen: Chosen, so_far: str, as_of: date) -> str:
     group = " ".join(f"WHEN {literal(name)} THEN {code}" for code, name in enumerate(GROUPS))
     stays_on = f"CASE was.audience {now} END IS NOT DISTINCT FROM CASE was.member_group {group} END" if now else "false"
     ended = f"CASE WHEN was.valid_to IS NULL AND NOT ({stays_on}) THEN {_day(as_of)} ELSE was.valid_to END"
+    # Everybody is in some segment: who is in nothing else need not be looked for.
+    some = " OR ".join(f"{chosen.numbered(each.name)} IS NOT NULL" for each in _kept(chosen)) or "false"
     before = (
         f"SELECT was.* REPLACE ({ended} AS valid_to) FROM {so_far} AS was "
-        f"LEFT JOIN {chosen.table} AS now ON now.{KEY} = was.{KEY}"
+        f"LEFT JOIN (FROM {chosen.table} WHERE {some}) AS now ON now.{KEY} = was.{KEY}"
     )
     begun = [
         f"SELECT members.* FROM ({members}) AS members ANTI JOIN (SELECT {KEY}, member_group FROM {so_far} "
