@@ -206,7 +206,7 @@ def test_schedule_and_sensors_are_running(ask: Ask) -> None:
 
 
 def test_every_asset_is_shown_as_declared(nodes: dict[str, Any]) -> None:
-    assert nodes.keys() == {*TABLES, "warehouse", "report"}
+    assert nodes.keys() == {*TABLES, "warehouse", "audience_lists", "report"}
     for node in nodes.values():
         assert node["isMaterializable"]
         assert node["owners"] == [{"team": "data-engineering"}]
@@ -214,11 +214,15 @@ def test_every_asset_is_shown_as_declared(nodes: dict[str, Any]) -> None:
         assert node["opVersion"]
         assert node["kinds"]
     assert nodes["profiles"]["freshnessStatusInfo"]
-    assert {node["groupName"] for node in nodes.values()} == {"ingest", "prepare", "model", "segments", "publish"}
+    groups = {"ingest", "prepare", "model", "segments", "audiences", "publish"}
+    assert {node["groupName"] for node in nodes.values()} == groups
 
 
-# What there is nothing to say of on the first night.
-FROM_THE_SECOND_NIGHT = {"feature_drift", "segment_moves", "segment_migration"}
+# What there is nothing to say of on the first night, before anything was handed out.
+FROM_THE_SECOND_NIGHT = {
+    *("feature_drift", "segment_moves", "segment_migration"),
+    *("audience_changes", "deliveries", "outcomes", "rejected_outcomes", "campaign_results"),
+}
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -383,7 +387,7 @@ def test_the_asset_graph_is_drawn(tab: Any) -> None:
     for name in ("warehouse", "report"):
         tab.get_by_text(name, exact=True).first.wait_for()
     tab.goto("/asset-groups")
-    for group in ("ingest", "prepare", "model", "segments", "publish"):
+    for group in ("ingest", "prepare", "model", "segments", "audiences", "publish"):
         tab.get_by_text(group, exact=True).first.wait_for()
 
 

@@ -136,7 +136,7 @@ EVENTS = st.lists(
 
 
 @given(events=EVENTS)
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_all_changes_in_their_order_give_the_list(
     tmp_path_factory: pytest.TempPathFactory, events: list[tuple[str, Any]]
 ):

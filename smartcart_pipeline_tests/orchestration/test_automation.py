@@ -824,10 +824,16 @@ ALONE = [
     ["profiles", "segment_drivers", "segment_pairs", "sensitive_association", "structure", "segment_recovery"],
     ["segment_model"],
     ["segment_rules"],
+    [
+        *("audiences", "audience_segments", "audience_overlaps"),
+        *("audience_stays", "audience_changes", "deliveries"),
+    ],
+    ["outcomes", "rejected_outcomes", "campaign_results"],
     ["warehouse"],
+    ["audience_lists"],
     ["report"],
 ]
-PUBLISHED = {"warehouse", "report"}
+PUBLISHED = {"warehouse", "audience_lists", "report"}
 
 
 def materialise(instance: dg.DagsterInstance, home: Home, names: list[str]) -> dg.ExecuteInProcessResult:

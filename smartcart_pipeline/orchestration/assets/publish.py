@@ -43,7 +43,7 @@ from smartcart_pipeline.storage.run_records import forget_old_runs
 from smartcart_pipeline.storage.warehouse import Contents, Publication, now
 
 # What the next night reads of this one: only a run that made all of them is a night of its own.
-HANDED_ON = ("features", "contested_models", "clusters", "segment_membership", "nights")
+HANDED_ON = ("features", "contested_models", "clusters", "segment_membership", "audience_stays", "nights")
 
 
 @dg.asset(
