@@ -98,7 +98,7 @@ def test_a_first_night_that_a_full_disk_ends_is_followed_by_one_that_works(tmp_p
     small = tmp_path / "small"
     home = Home(small / "home")
     # Enough for the tables, and too little for the warehouse.
-    with mounted(small, "-t", "tmpfs", "-o", "size=16m", "tmpfs"):
+    with mounted(small, "-t", "tmpfs", "-o", "size=18m", "tmpfs"):
         code, out, err = run(home)
         assert (code, out, "Traceback" in err) == (2, "", False), err
         assert "the home cannot be written" in err.lower()

@@ -248,7 +248,12 @@ def test_row_count_and_schema_are_those_of_the_published_table(
 
 
 # What comes from files: the export, the contract and the recipe.
-FROM_NO_TABLE = {"raw_customers": "the export", "declared_columns": "the contract", "declared_features": "the recipe"}
+FROM_NO_TABLE = {
+    "raw_customers": "the export",
+    "declared_columns": "the contract",
+    "declared_features": "the recipe",
+    "deliveries": "what was handed out",
+}
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -308,6 +313,7 @@ def test_the_latest_execution_of_every_check_is_shown(nodes: dict[str, Any]) -> 
         ("raw_customers", "no_repeats"): (False, "FAILED", "WARN"),
         ("feature_drift", "no_drift"): (False, "SUCCEEDED", "WARN"),
         ("cleaning_figures", "no_placeholders"): (False, "SUCCEEDED", "WARN"),
+        ("audiences", "sample_ratio"): (False, "SUCCEEDED", "WARN"),
         # The segments of this recipe follow marital status to the last customer.
         ("segment_drivers", "not_one_feature"): (False, "FAILED", "WARN"),
         # It stops a run only where a setting says so.

@@ -54,8 +54,10 @@ OTHERS = (
     exp.Alias,
 )
 HARMFUL = (exp.Query, exp.AggFunc, exp.Window, *CLOCK, *OTHERS)
-# What DuckDB says is always the same, and is not: age of one day counts to the day of asking.
-INCONSISTENT = {"age", "current_localtime", "current_localtimestamp", "version"}
+# What DuckDB says is always the same, and is not.
+INCONSISTENT = {"current_localtime", "current_localtimestamp", "version"}
+# Nor is what makes an interval of one point in time: it counts to the day of asking.
+COUNTS_TO_NOW = "return_type = 'INTERVAL' AND len(parameter_types) = 1 AND parameter_types[1] LIKE 'TIMESTAMP%'"
 # What DuckDB has as macros of such functions.
 MACROS = {"date_add", "fmod", "nullif", "split_part"}
 # So many characters of a part are shown.
@@ -210,6 +212,8 @@ def _scalar_functions() -> Sequence[str]:
     with duckdb.connect() as connection:
         rows = connection.execute(
             "SELECT function_name FROM duckdb_functions() WHERE function_type = 'scalar' AND schema_name = 'main' "
-            "GROUP BY function_name HAVING bool_and(stability = 'CONSISTENT' AND NOT coalesce(has_side_effects, false))"
+            "GROUP BY function_name "
+            "HAVING bool_and(stability = 'CONSISTENT' AND NOT coalesce(has_side_effects, false)) "
+            f"AND NOT coalesce(bool_or({COUNTS_TO_NOW}), false)"
         ).fetchall()
     return tuple(sorted({name for (name,) in rows} - INCONSISTENT | MACROS))

@@ -30,6 +30,11 @@ def add_night(chosen: Chosen, so_far: str | None, as_of: date, next_as_of: date 
     Returns:
         One SELECT, in the columns of `audience_stays`.
     """
+    # In one order, so that the same night is the same to the last byte.
+    return f"FROM ({_add(chosen, so_far, as_of, next_as_of, is_repeated)}) ORDER BY audience, {KEY}, valid_from"
+
+
+def _add(chosen: Chosen, so_far: str | None, as_of: date, next_as_of: date | None, is_repeated: bool) -> str:
     if so_far is None:
         return _tonight(chosen, as_of, next_as_of)
     if next_as_of is not None:
@@ -83,7 +88,7 @@ def _insert(chosen: Chosen, so_far: str, as_of: date, next_as_of: date) -> str:
         f"SELECT {WHOSE}, min(valid_from) AS valid_from, "
         "CASE WHEN count(*) = count(valid_to) THEN max(valid_to) END AS valid_to, "
         "arg_min(segment_id, valid_from) AS segment_id, arg_min(worth, valid_from) AS worth "
-        f"FROM ({numbered}) GROUP BY {WHOSE}, stay ORDER BY audience, {KEY}, valid_from"
+        f"FROM ({numbered}) GROUP BY {WHOSE}, stay"
     )
 
 

@@ -22,7 +22,12 @@ SYNONYMS = "synonyms"
 # How many rows an export holds, in the metadata of the table that keeps it.
 DELIVERED_ROWS = "delivered_rows"
 # Where the columns of those tables come from that are made of no other.
-ORIGINS = {"raw_customers": "the export", "declared_columns": "the contract", "declared_features": "the recipe"}
+ORIGINS = {
+    "raw_customers": "the export",
+    "declared_columns": "the contract",
+    "declared_features": "the recipe",
+    "deliveries": "what was handed out",
+}
 
 
 class LakeIOManager(dg.IOManager):

@@ -592,6 +592,7 @@ def test_every_check_blocks_but_those_that_warn(check: Check) -> None:
         ("feature_drift", "no_drift"),
         ("segment_drivers", "not_one_feature"),
         ("cleaning_figures", "no_placeholders"),
+        ("audiences", "sample_ratio"),
     }
     assert check.spec.blocking == ((check.table, check.name) not in warning)
 
