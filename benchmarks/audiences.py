@@ -7,17 +7,16 @@ the steps of audiences is what it would take without them.
 """
 
 import argparse
-import sys
 import tempfile
 from pathlib import Path
 
 import duckdb
 
+from benchmarks.scale import MILLION, export, smartcart
 from benchmarks.timing import run
 from smartcart_pipeline.orchestration.night import open_records
 from smartcart_pipeline.storage.home import Home
 
-MILLION = 1_000_000
 STEPS = ("choosing_audiences", "measuring_campaigns", "audience_lists")
 # So much longer a night may be for them.
 LIMIT = 0.10
@@ -31,10 +30,9 @@ audiences:
 """
 
 
-def spend_night(export: Path, home: Path, day: str) -> tuple[float, dict[str, float]]:
+def spend_night(file: Path, home: Path, day: str) -> tuple[float, dict[str, float]]:
     """A night, and the seconds of each of its steps of audiences."""
-    smartcart = [sys.executable, "-m", "smartcart_pipeline.cli.main"]
-    finished = run([*smartcart, "run", "--input", str(export), "--home", str(home), "--as-of", day])
+    finished = run(smartcart("run", "--input", str(file), "--home", str(home), "--as-of", day))
     with open_records(Home(home)) as instance:
         [last] = instance.get_runs(limit=1)
         steps = {step.step_key: step for step in instance.get_run_step_stats(last.run_id)}
@@ -79,20 +77,17 @@ def main(arguments: list[str] | None = None) -> None:
     chosen = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as temporary:
         folder = chosen.folder or Path(temporary)
-        export, home = folder / f"{chosen.millions * MILLION}.parquet", Path(temporary) / "home"
-        if not export.exists():
-            smartcart = [sys.executable, "-m", "smartcart_pipeline.cli.main"]
-            run([*smartcart, "generate", "--customers", str(chosen.millions * MILLION), "--output", str(export)])
+        file, home = export(folder, chosen.millions * MILLION), Path(temporary) / "home"
         print(f"\nAudiences of {chosen.millions} million customers")
-        tell("first night, no file", *spend_night(export, home, "2014-07-01"))
-        tell("second night, no file", *spend_night(export, home, "2014-07-02"))
+        tell("first night, no file", *spend_night(file, home, "2014-07-01"))
+        tell("second night, no file", *spend_night(file, home, "2014-07-02"))
         (home / "audiences.yaml").write_text(DECLARED, encoding="utf-8")
-        tell("third, with four audiences", *spend_night(export, home, "2014-07-03"))
-        tell("fourth, with lists again", *spend_night(export, home, "2014-07-04"))
+        tell("third, with four audiences", *spend_night(file, home, "2014-07-03"))
+        tell("fourth, with lists again", *spend_night(file, home, "2014-07-04"))
         incoming = home / "incoming" / "outcomes"
         incoming.mkdir(parents=True)
         write_outcomes(home, incoming / "outcomes.parquet")
-        tell("fifth, with outcomes", *spend_night(export, home, "2014-07-05"))
+        tell("fifth, with outcomes", *spend_night(file, home, "2014-07-05"))
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
+from benchmarks.scale import MILLION, export
 from benchmarks.timing import Run, report, run
 
 ROOT = Path(__file__).parents[1]
@@ -24,7 +25,6 @@ SAMPLE = ROOT / "data" / "smartcart_customers.csv"
 # The last tree without verdicts on segments, without fences, and without columns that are settled by evidence.
 COMMIT = "904344d"
 NIGHTS = {"first": "2014-07-01", "second": "2014-07-02"}
-MILLION = 1_000_000
 # How many times as long as before a night of a few thousand may take, one of millions, and the reading of a file.
 SMALL, LARGE, READING = 1.10, 1.03, 1.03
 # Customers of the files that are read: typed Parquet, and plain text, which takes longer.
@@ -51,16 +51,16 @@ def start(tree: Path, *arguments: str) -> Run:
     return run([sys.executable, *arguments], PYTHONPATH=str(tree), PYTHONSAFEPATH="1")
 
 
-def spend_nights(export: Path, home: Path, tree: Path) -> Measured:
+def spend_nights(file: Path, home: Path, tree: Path) -> Measured:
     """Two nights of a new home."""
     shutil.rmtree(home, ignore_errors=True)
-    command = ("-m", "smartcart_pipeline.cli.main", "run", "--input", str(export), "--home", str(home))
+    command = ("-m", "smartcart_pipeline.cli.main", "run", "--input", str(file), "--home", str(home))
     return {name: start(tree, *command, "--as-of", day) for name, day in NIGHTS.items()}
 
 
-def read(export: Path, tree: Path) -> Measured:
+def read(file: Path, tree: Path) -> Measured:
     """Read an export and store it."""
-    return {"reading": start(tree, str(ROOT / "benchmarks" / "reading.py"), str(export))}
+    return {"reading": start(tree, str(ROOT / "benchmarks" / "reading.py"), str(file))}
 
 
 def compare(
@@ -88,16 +88,6 @@ def compare(
         print(f"  processor: {processor:.2f} times as long, {'met' if processor <= limit else 'MISSED'}", flush=True)
 
 
-def generate(folder: Path, customers: int, kind: str) -> Path:
-    """An export of generated customers, made once."""
-    path = folder / f"{customers}.{kind}"
-    if not path.exists():
-        start(
-            ROOT, "-m", "smartcart_pipeline.cli.main", "generate", "--customers", str(customers), "--output", str(path)
-        )
-    return path
-
-
 def main(arguments: list[str] | None = None) -> None:
     """Compare and print.
 
@@ -121,11 +111,11 @@ def main(arguments: list[str] | None = None) -> None:
         title = f"smartcart run over {chosen.export.name}, {{}} night, {against}"
         weigh(title, pairs=pairs, measure=partial(spend_nights, chosen.export, home), limit=SMALL)
         for customers, kind in ((PARQUET, "parquet"), (TEXT, "csv")):
-            file = generate(folder, customers, kind)
+            file = export(folder, customers, kind)
             title = f"{{}} of {customers:,} customers, {kind}, {against}"
             weigh(title, pairs=pairs + 2, measure=partial(read, file), limit=READING)
         if chosen.large:
-            file = generate(folder, chosen.large * MILLION, "parquet")
+            file = export(folder, chosen.large * MILLION)
             title = f"smartcart run, {chosen.large * MILLION:,} customers, {{}} night, {against}"
             weigh(title, pairs=max(pairs - 2, 1), measure=partial(spend_nights, file, home), limit=LARGE)
 

@@ -43,9 +43,9 @@ def smartcart(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "smartcart_pipeline.cli.main", *arguments]
 
 
-def export(folder: Path, customers: int) -> Path:
+def export(folder: Path, customers: int, kind: str = "parquet") -> Path:
     """Generate an export once."""
-    path = folder / f"{customers}.parquet"
+    path = folder / f"{customers}.{kind}"
     if not path.exists():
         run(smartcart("generate", "--customers", str(customers), "--output", str(path)))
     return path

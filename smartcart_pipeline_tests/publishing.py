@@ -4,6 +4,9 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime
 from pathlib import Path
+from typing import Any
+
+import duckdb
 
 from smartcart_pipeline.declaration.tables import Table
 from smartcart_pipeline.engines.duckdb import DuckDBEngine
@@ -67,6 +70,23 @@ def some_row(table: Table) -> dict[str, object]:
         for column in table.columns
     }
     return values | MEANT.get(table.name, {})
+
+
+def put(connection: duckdb.DuckDBPyConnection, name: str, **values: Any) -> None:
+    """Insert a row of a table: the values, and any others."""
+    row = some_row(TABLES[name]) | values
+    columns, marks = ", ".join(f'"{column}"' for column in row), ", ".join("?" for _ in row)
+    connection.execute(f"INSERT INTO {name} ({columns}) VALUES ({marks})", list(row.values()))
+
+
+def create_empty(connection: duckdb.DuckDBPyConnection, names: Iterable[str]) -> None:
+    """Create tables without rows, in their schemas, with all views over them."""
+    connection.execute("CREATE SCHEMA history; SET search_path = 'main,history'")
+    for name in names:
+        columns = ", ".join(f'"{column.name}" {column.type}' for column in TABLES[name].columns)
+        connection.execute(f"CREATE TABLE {TABLES[name].schema}.{name} ({columns})")
+    for view in VIEWS.values():
+        connection.execute(f"CREATE VIEW {view.name} AS {view.sql}")
 
 
 def write_lake(

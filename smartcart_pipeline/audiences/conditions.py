@@ -101,7 +101,9 @@ def find_harm(text: str) -> str:
     try:
         trees = [tree for tree in sqlglot.parse(text, read="duckdb") if tree is not None]
         harmful = [fault for tree in trees for fault in _find_harmful(tree)]
-        trees[0].sql(dialect="duckdb") if trees else None
+        # What cannot be written again, as `normalise` does, is nested too deeply as well.
+        for tree in trees:
+            tree.sql(dialect="duckdb")
     except RecursionError:
         return " is nested too deeply"
     except SqlglotError as error:

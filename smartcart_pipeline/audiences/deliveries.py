@@ -9,7 +9,7 @@ their numbers has the list, and nothing but the folders is needed to know what t
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import date
@@ -190,16 +190,16 @@ def find_changes(home: Home, chosen: Chosen, audience: Audience) -> str:
         One SELECT, as from `select_changes`.
     """
     chosen.connection.execute(f"CREATE OR REPLACE TEMP TABLE listed_now AS {select_list(chosen, audience)}")
-    before = handed_out(home, audience.name)
+    before = handed_out(home, read_deliveries(home, audience.name))
     return select_changes(chosen.connection, "listed_now", parquet(before) if before else None)
 
 
-def handed_out(home: Home, name: str) -> Path | None:
+def handed_out(home: Home, earlier: Sequence[Delivery]) -> Path | None:
     """The list that the other side has.
 
     Args:
         home: The home.
-        name: The audience's name.
+        earlier: What was handed out of an audience so far.
 
     Returns:
         A Parquet file; None where nothing was handed out yet.
@@ -207,10 +207,9 @@ def handed_out(home: Home, name: str) -> Path | None:
     Raises:
         HomeError: If it is gone.
     """
-    found = read_deliveries(home, name)
-    if not found:
+    if not earlier:
         return None
-    path = _folder(home, name, found[-1].number) / HANDED
+    path = _folder(home, earlier[-1].audience, earlier[-1].number) / HANDED
     if not path.is_file():
         raise HomeError(f"{path}: what was handed out last is missing. Put it back from a backup.")
     return path
@@ -230,7 +229,7 @@ def deliver(home: Home, chosen: Chosen, audience: Audience, run: tuple[str, date
         What was handed out.
     """
     earlier, connection = read_deliveries(home, audience.name), chosen.connection
-    number, before = earlier[-1].number + 1 if earlier else 1, handed_out(home, audience.name)
+    number, before = earlier[-1].number + 1 if earlier else 1, handed_out(home, earlier)
     with _writing(_folder(home, audience.name, number)) as folder:
         handed = folder / HANDED
         connection.execute(f"COPY ({select_list(chosen, audience)}) TO {literal(str(handed))} (FORMAT parquet)")
@@ -253,19 +252,20 @@ def deliver(home: Home, chosen: Chosen, audience: Audience, run: tuple[str, date
             digest=digest,
         )
         (folder / DOCUMENT).write_text(json.dumps(asdict(done), indent=1), encoding="utf-8")
-    tidy(home, done)
+    tidy(home, [*earlier, done])
     return done
 
 
-def tidy(home: Home, newest: Delivery) -> None:
+def tidy(home: Home, deliveries: Sequence[Delivery]) -> None:
     """Show the newest delivery, and keep of those before no more than what has changed.
 
     Args:
         home: The home, held.
-        newest: The delivery.
+        deliveries: All of an audience.
     """
+    *older, newest = deliveries
     _point_at(_folder(home, newest.audience, newest.number))
-    for old in read_deliveries(home, newest.audience)[:-1]:
+    for old in older:
         # What the other side has stands in the newest, and customers are to be in no more files than are needed.
         for name in (HANDED, LIST):
             (_folder(home, newest.audience, old.number) / name).unlink(missing_ok=True)

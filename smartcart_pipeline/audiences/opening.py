@@ -3,8 +3,9 @@
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
+from typing import TYPE_CHECKING
 
 from smartcart_pipeline.audiences.audience import Audience
 from smartcart_pipeline.audiences.choosing import Chosen, choose
@@ -18,6 +19,9 @@ from smartcart_pipeline.engines.sql import literal
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.publications import find_publication
 from smartcart_pipeline.storage.warehouse import declaration_of, open_warehouse
+
+if TYPE_CHECKING:
+    import duckdb
 
 
 @dataclass(frozen=True)
@@ -73,12 +77,43 @@ def open_audiences(home: Home) -> Iterator[Opened]:
         declaration = declaration_of(connection, publication)
         [(run_id, as_of)] = connection.execute("SELECT run_id, as_of_date FROM publication").fetchall()
         require_ids(declaration, home)
-        names = [row[0] for row in connection.execute("DESCRIBE cleaned").fetchall()]
-        known = declare_tables(declaration)["cleaned"].names
-        people = know_people(declaration, [name for name in names if name not in known], as_of)
-        segments = connection.execute("SELECT segment_id, persona FROM profiles ORDER BY segment_id").fetchall()
-        audiences = read_audiences(home.audiences_file, people.types, segments)
-        yield Opened(choose(connection, people, audiences, declaration.recipe.business.worth), (run_id, as_of))
+        yield Opened(choose_customers(connection, home, declaration, as_of), (run_id, as_of))
+
+
+def choose_customers(
+    connection: "duckdb.DuckDBPyConnection",
+    home: Home,
+    declaration: Declaration,
+    as_of: date,
+    so_far: str | None = None,
+) -> Chosen:
+    """Put the customers of a night into the home's audiences.
+
+    Args:
+        connection: Finds the night's tables by their names.
+        home: The home.
+        declaration: What the night went by.
+        as_of: Its as-of date.
+        so_far: Stays before it, as SQL that may follow FROM; None where nobody asks for stays, or there are none.
+
+    Returns:
+        Who is in which audience.
+
+    Raises:
+        DeclarationError: If the home's file is wrong.
+        HomeError: If a condition has no answer for some customer.
+    """
+    names = [row[0] for row in connection.execute("DESCRIBE cleaned").fetchall()]
+    known = declare_tables(declaration)["cleaned"].names
+    people = know_people(declaration, [name for name in names if name not in known], as_of)
+    segments = connection.execute("SELECT segment_id, persona FROM profiles ORDER BY segment_id").fetchall()
+    audiences = read_audiences(home.audiences_file, people.types, segments)
+    if so_far:
+        # A segment of which a file said something once goes on having stays of its own.
+        named = {name for (name,) in connection.execute(f"SELECT DISTINCT audience FROM {so_far}").fetchall()}
+        listed = [replace(each, is_segment=each.is_segment and each.name not in named) for each in audiences.listed]
+        audiences = replace(audiences, listed=tuple(listed))
+    return choose(connection, people, audiences, declaration.recipe.business.worth)
 
 
 def require_ids(declaration: Declaration, home: Home) -> None:

@@ -8,12 +8,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from smartcart_pipeline.audiences.audience import HANDED_OUT, Audience, Audiences, default_audiences
 from smartcart_pipeline.audiences.conditions import find_faults, find_harm
 from smartcart_pipeline.declaration.contract import KEY
-from smartcart_pipeline.declaration.files import Name, Part, load, nearest, refusal, require_known_keys, tell_invalid
+from smartcart_pipeline.declaration.files import Name, Part, load, nearest, refusal, validate
 
 # How the files of changes call their first column.
 CHANGE = "change"
@@ -82,12 +82,7 @@ def read_file(path: Path) -> AudiencesFile:
     Raises:
         DeclarationError: As `read_audiences`.
     """
-    found = load(path)
-    require_known_keys(path, found, AudiencesFile)
-    try:
-        said = AudiencesFile.model_validate(found)
-    except ValidationError as error:
-        raise refusal(path, list(tell_invalid(error))) from None
+    said: AudiencesFile = validate(path, load(path), AudiencesFile)
     if faults := list(_find_faults(said)):
         raise refusal(path, faults)
     return said

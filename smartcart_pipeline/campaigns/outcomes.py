@@ -20,7 +20,7 @@ from smartcart_pipeline.engines.sql import literal, parquet
 from smartcart_pipeline.exports.inspecting import Export, inspect_export
 from smartcart_pipeline.exports.reading import read_export
 from smartcart_pipeline.segmentation.cleaning import find_causes, judge_customers, reject_customers, tell_causes
-from smartcart_pipeline.storage.arrivals import UNFINISHED, kind_of
+from smartcart_pipeline.storage.arrivals import dropped_files, kind_of
 from smartcart_pipeline.storage.home import Home, next_stamp, put_in_place, remove
 
 # What the id is called as long as the number of the row has its name.
@@ -105,14 +105,8 @@ def find_files(home: Home) -> list[Path]:
     Returns:
         Those in `<home>/incoming/outcomes`, by name; what is no file, hidden or unfinished is left alone.
     """
-    folder = home.incoming / "outcomes"
-    if kind_of(folder) != "a folder":
-        return []
-    return sorted(
-        path
-        for path in folder.iterdir()
-        if kind_of(path) is None and not path.name.startswith(".") and path.suffix.lower() not in UNFINISHED
-    )
+    # A link in the place of the folder could lead anywhere.
+    return dropped_files(home.incoming_outcomes) if kind_of(home.incoming_outcomes) == "a folder" else []
 
 
 def take_in(engine: DuckDBEngine, home: Home, path: Path, key: DeliveredColumn) -> Taken:

@@ -2,19 +2,17 @@
 
 import json
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from smartcart_pipeline.cli.options import HomeOption
-from smartcart_pipeline.declaration.errors import CallError
-from smartcart_pipeline.storage.home import Home, put_in_place
+from smartcart_pipeline.cli.warehouse import write_whole
+from smartcart_pipeline.storage.home import Home
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 NameArgument = Annotated[str, typer.Argument(help="The audience.")]
-FORMATS = ("csv", "json", "parquet")
 PREVIEWED = 10
 COUNTED = ("Customers", "Addressed", "Held out", "Also elsewhere")
 
@@ -109,33 +107,20 @@ def export(
     """Write the list of an audience, of those who are addressed; that counts as no delivery."""
     from smartcart_pipeline.audiences.deliveries import BATCH_ROWS, find_changes, select_list  # noqa: PLC0415
     from smartcart_pipeline.audiences.opening import open_audiences  # noqa: PLC0415
+    from smartcart_pipeline.cli.scoring import STANDARD_OUTPUT, choose_format  # noqa: PLC0415
     from smartcart_pipeline.storage.questions import WRITERS  # noqa: PLC0415
 
-    target = None if output == "-" else Path(output)
-    written = format or (target.suffix.removeprefix(".") if target else "csv")
-    if written not in FORMATS:
-        raise CallError(f"--format {written!r} is not known: expected {', '.join(FORMATS)}.")
-    if target and target.is_dir():
-        raise CallError(f"{target}: this is a folder. Name a file with --output.")
-    if target and not target.resolve().parent.is_dir():
-        raise CallError(f"{target}: there is no such folder. Name a file in one that is there, with --output.")
+    write = WRITERS[choose_format(output, format)]
     place = Home(home.resolve())
     with open_audiences(place) as opened:
         found, chosen = opened.find(name), opened.chosen
         query = find_changes(place, chosen, found) if changes else select_list(chosen, found)
         with chosen.connection.sql(query).to_arrow_reader(BATCH_ROWS) as rows:
-            if target is None:
-                WRITERS[written](rows, sys.stdout.buffer)
+            if output == STANDARD_OUTPUT:
+                write(rows, sys.stdout.buffer)
                 return
-            writing = target.with_name(f".{target.name}.writing")
-            try:
-                with writing.open("wb") as file:
-                    writing.chmod(0o600)
-                    WRITERS[written](rows, file)
-                put_in_place(writing, target)
-            finally:
-                writing.unlink(missing_ok=True)
-    typer.echo(f"{target} written", err=True)
+            write_whole(Path(output), lambda file: write(rows, file))
+    typer.echo(f"{output} written", err=True)
 
 
 @audience.command()
@@ -165,9 +150,10 @@ def deliver(name: NameArgument, home: HomeOption = Path("data"), as_json: JsonOp
     from smartcart_pipeline.audiences.opening import open_audiences  # noqa: PLC0415
     from smartcart_pipeline.storage.publications import find_publication  # noqa: PLC0415
     from smartcart_pipeline.storage.run_lock import hold  # noqa: PLC0415
+    from smartcart_pipeline.storage.warehouse import now  # noqa: PLC0415
 
     place = Home(home.resolve())
-    at = f"{datetime.now(UTC).replace(tzinfo=None, microsecond=0).isoformat()}"
+    at = now().replace(microsecond=0).isoformat()
     # Where nothing is published, nothing is made either.
     find_publication(place)
     with hold(place, 60, lambda said: typer.echo(said, err=True)), open_audiences(place) as opened:

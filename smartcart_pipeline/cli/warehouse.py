@@ -2,8 +2,9 @@
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, BinaryIO
 
 import typer
 
@@ -98,11 +99,19 @@ def sql(
         elif output is None:
             WRITERS.get(format, write_text)(answer.rows, sys.stdout.buffer)
         else:
-            _write(output, lambda file: WRITERS[format](answer.rows, file))
+            write_whole(output, lambda file: WRITERS[format](answer.rows, file))
 
 
-def _write(output: Path, write: Any) -> None:
-    """Write a file under a hidden name first, so that nobody reads half an answer."""
+def write_whole(output: Path, write: Callable[[BinaryIO], None]) -> None:
+    """Write a file under a hidden name first, so that nobody reads half an answer.
+
+    Args:
+        output: The file; replaced if it is there.
+        write: Writes into it.
+
+    Raises:
+        CallError: If it cannot be written.
+    """
     writing = output.with_name(f".{output.name}.writing")
     try:
         with writing.open("wb") as file:

@@ -12,7 +12,7 @@ from smartcart_pipeline.declaration.columns import Column
 from smartcart_pipeline.declaration.contract import KEY
 from smartcart_pipeline.declaration.declaration import Declaration
 from smartcart_pipeline.declaration.recipe import Feature, Recipe
-from smartcart_pipeline.declaration.tables import SEGMENT_ID, Schema, declare_further, declare_tables
+from smartcart_pipeline.declaration.tables import SEGMENT_ID, Schema, Table, declare_further, declare_tables
 
 
 @dataclass(frozen=True)
@@ -77,8 +77,9 @@ def declare_views(declaration: Declaration, further: Sequence[str] = ()) -> dict
     Returns:
         Views by name; each reads tables and those before it.
     """
-    known, customers = _declared_columns(declaration), know_customers(declaration, further)
-    stays = declare_tables(declaration)["audience_stays"].columns
+    tables = declare_tables(declaration)
+    known, customers = _declared_columns(tables), _know(declaration, tables, further)
+    stays = tables["audience_stays"].columns
     return {
         view.name: replace(view, sql=" ".join(view.sql.split()))
         for view in _views(declaration.recipe, known, customers, stays)
@@ -95,8 +96,12 @@ def know_customers(declaration: Declaration, further: Sequence[str] = ()) -> dic
     Returns:
         The columns of `customer_360` by name, in order, the key first.
     """
-    known, recipe = _declared_columns(declaration), declaration.recipe
-    features = [column for column in declare_tables(declaration)["features"].columns if column.name != KEY]
+    return _know(declaration, declare_tables(declaration), further)
+
+
+def _know(declaration: Declaration, tables: Mapping[str, Table], further: Sequence[str]) -> dict[str, Known]:
+    known, recipe = _declared_columns(tables), declaration.recipe
+    features = [column for column in tables["features"].columns if column.name != KEY]
     read = {KEY, *declaration.columns_read, *recipe.beside}
     unread = [known[name] for name in declaration.contract.names if name not in read]
     placed = [
@@ -144,8 +149,7 @@ def select_customers(known: Mapping[str, Known], names: Iterable[str]) -> str:
     return f"SELECT {', '.join(shown)} FROM {first} {' '.join(joins)}"
 
 
-def _declared_columns(declaration: Declaration) -> Columns:
-    tables = declare_tables(declaration)
+def _declared_columns(tables: Mapping[str, Table]) -> Columns:
     return {column.name: column for name in ("cleaned", "features", "profiles") for column in tables[name].columns}
 
 

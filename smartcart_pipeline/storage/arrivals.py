@@ -47,18 +47,30 @@ def find_export(home: Home, named: str | None = None) -> Path:
 
 
 def arrivals(home: Home) -> list[Path]:
-    """Files dropped into `<home>/incoming`; hidden ones and those that say they are unfinished do not count.
-
-    Nor does what is no file: whoever may drop something there could have the pipeline read what only it may read, by a
-    link, or wait for ever, by a pipe.
+    """Exports dropped into `<home>/incoming`.
 
     Args:
         home: Where to look.
 
     Returns:
+        The files, as `dropped_files`.
+    """
+    return dropped_files(home.incoming)
+
+
+def dropped_files(folder: Path) -> list[Path]:
+    """Files dropped into a folder; hidden ones and those that say they are unfinished do not count.
+
+    Nor does what is no file: whoever may drop something there could have the pipeline read what only it may read, by a
+    link, or wait for ever, by a pipe.
+
+    Args:
+        folder: Where to look; it need not be there.
+
+    Returns:
         The files, by name.
     """
-    return [path for path in _dropped(home) if kind_of(path) is None]
+    return [path for path in _dropped(folder) if kind_of(path) is None]
 
 
 def tell_left_alone(home: Home) -> list[str]:
@@ -70,8 +82,8 @@ def tell_left_alone(home: Home) -> list[str]:
     Returns:
         A sentence on each, by name.
     """
-    ours = (home.refused, home.incoming / "outcomes")
-    kinds = {path.name: kind_of(path) for path in _dropped(home) if path not in ours}
+    ours = (home.refused, home.incoming_outcomes)
+    kinds = {path.name: kind_of(path) for path in _dropped(home.incoming) if path not in ours}
     return [f"{name} is {kind}, no file, and is left alone." for name, kind in kinds.items() if kind]
 
 
@@ -91,11 +103,9 @@ def kind_of(path: Path) -> str | None:
     return None if stat.S_ISREG(mode) else KINDS.get(stat.S_IFMT(mode), "something unknown")
 
 
-def _dropped(home: Home) -> list[Path]:
-    if not home.incoming.is_dir():
+def _dropped(folder: Path) -> list[Path]:
+    if not folder.is_dir():
         return []
     return sorted(
-        path
-        for path in home.incoming.iterdir()
-        if not path.name.startswith(".") and path.suffix.lower() not in UNFINISHED
+        path for path in folder.iterdir() if not path.name.startswith(".") and path.suffix.lower() not in UNFINISHED
     )

@@ -103,6 +103,11 @@ class Home:
         return self.root / "incoming"
 
     @property
+    def incoming_outcomes(self) -> Path:
+        """Where files of outcomes are dropped."""
+        return self.incoming / "outcomes"
+
+    @property
     def refused(self) -> Path:
         """Where exports that cannot be used are set aside, each with its reason."""
         return self.incoming / "refused"

@@ -225,14 +225,14 @@ def test_what_the_other_side_has_is_not_guessed(tmp_path: Path):
         hand_out(home, {1: customer()}, PLAIN)
     (place(home, done) / DOCUMENT).write_text("{")
     with pytest.raises(HomeError, match=r"delivery\.json: cannot be read"):
-        handed_out(home, PLAIN.name)
+        read_deliveries(home, PLAIN.name)
 
 
 def test_only_the_newest_list_is_kept_for_counting(tmp_path: Path):
     home = Home(tmp_path)
     first, second = (hand_out(home, {1: customer()}, PLAIN) for _ in range(2))
     assert not (place(home, first) / HANDED).exists()
-    assert handed_out(home, PLAIN.name) == place(home, second) / HANDED
+    assert handed_out(home, [first, second]) == place(home, second) / HANDED
     assert json.loads((place(home, first) / DOCUMENT).read_text())["number"] == 1
 
 
@@ -260,6 +260,6 @@ def test_what_a_kill_left_unshown_is_shown(tmp_path: Path):
     link.unlink()
     link.symlink_to(place(home, first).name)
     (place(home, first) / LIST).write_text("left")
-    tidy(home, second)
+    tidy(home, [first, second])
     assert link.resolve() == place(home, second)
     assert not (place(home, first) / LIST).exists()

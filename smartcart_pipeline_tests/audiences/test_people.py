@@ -7,23 +7,18 @@ import duckdb
 import pytest
 
 from smartcart_pipeline.audiences.people import know_people
-from smartcart_pipeline.declaration.views import declare_views
-from smartcart_pipeline_tests.declared import BEHAVIOURAL, TABLES
-from smartcart_pipeline_tests.publishing import some_row
+from smartcart_pipeline_tests.declared import BEHAVIOURAL, VIEWS
+from smartcart_pipeline_tests.publishing import create_empty, put
 
 AS_OF = date(2014, 6, 29)
-READ = ("cleaned", "features", "clusters", "profiles")
+READ = ("cleaned", "features", "clusters", "profiles", "segment_membership", "audience_stays", "audiences")
 
 
 @pytest.fixture(scope="module")
 def warehouse():
     """Sixty customers of two segments."""
     with duckdb.connect() as connection:
-        connection.execute("CREATE SCHEMA history; SET search_path = 'main,history'")
-        for name in (*READ, "segment_membership", "audience_stays", "audiences"):
-            place = f"history.{name}" if TABLES[name].schema == "history" else name
-            columns = ", ".join(f'"{column.name}" {column.type}' for column in TABLES[name].columns)
-            connection.execute(f"CREATE TABLE {place} ({columns})")
+        create_empty(connection, READ)
         for number in range(60):
             segment = f"S0{1 + number % 2}"
             of_features = {"total_spending": number * 10 % 97, "recency": number * 7 % 60}
@@ -36,15 +31,7 @@ def warehouse():
                 put(connection, "segment_membership", customer_id=number, **stay)
         for segment in ("S01", "S02"):
             put(connection, "profiles", segment_id=segment, persona=f"Persona of {segment}")
-        for view in declare_views(BEHAVIOURAL).values():
-            connection.execute(f"CREATE VIEW {view.name} AS {view.sql}")
         yield connection
-
-
-def put(connection: duckdb.DuckDBPyConnection, name: str, **values: Any) -> None:
-    row = some_row(TABLES[name]) | values
-    columns, marks = ", ".join(f'"{column}"' for column in row), ", ".join("?" for _ in row)
-    connection.execute(f"INSERT INTO {name} ({columns}) VALUES ({marks})", list(row.values()))
 
 
 PEOPLE = know_people(BEHAVIOURAL, (), AS_OF)
@@ -57,7 +44,7 @@ def ask(warehouse: duckdb.DuckDBPyConnection, query: str) -> list[tuple[Any, ...
 def test_all_of_it_is_what_the_view_says_and_more(warehouse: duckdb.DuckDBPyConnection):
     described = {row[0]: row[1] for row in warehouse.execute(f"DESCRIBE {PEOPLE.select(PEOPLE.types)}").fetchall()}
     assert described == PEOPLE.types
-    shown = [column.name for column in declare_views(BEHAVIOURAL)["customer_360"].columns]
+    shown = [column.name for column in VIEWS["customer_360"].columns]
     assert list(PEOPLE.types)[: len(shown)] == shown
     assert ask(warehouse, PEOPLE.select(shown)) == ask(warehouse, "FROM customer_360")
 

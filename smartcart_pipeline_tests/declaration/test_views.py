@@ -9,13 +9,13 @@ from scipy.stats import binomtest
 
 from smartcart_pipeline.declaration.tables import declare_tables
 from smartcart_pipeline.declaration.views import declare_views
-from smartcart_pipeline_tests.declared import TABLES, VIEWS
-from smartcart_pipeline_tests.publishing import some_row
+from smartcart_pipeline_tests.declared import VIEWS
+from smartcart_pipeline_tests.publishing import create_empty, put, some_row
 from smartcart_pipeline_tests.report.bikes import declare_bikes
 
 READ = (
     *("cleaned", "features", "clusters", "profiles", "audiences"),
-    *("history.audience_stays", "history.segment_membership"),
+    *("audience_stays", "segment_membership"),
 )
 
 
@@ -23,20 +23,8 @@ READ = (
 def warehouse() -> Iterator[duckdb.DuckDBPyConnection]:
     """The tables that views read, empty, with all views."""
     with duckdb.connect() as connection:
-        connection.execute("CREATE SCHEMA history")
-        for name in READ:
-            table = TABLES[name.rpartition(".")[2]]
-            columns = ", ".join(f'"{column.name}" {column.type}' for column in table.columns)
-            connection.execute(f"CREATE TABLE {name} ({columns})")
-        for view in VIEWS.values():
-            connection.execute(f"CREATE VIEW {view.name} AS {view.sql}")
+        create_empty(connection, READ)
         yield connection
-
-
-def put(warehouse: duckdb.DuckDBPyConnection, name: str, **values: Any) -> None:
-    row = some_row(TABLES[name]) | values
-    columns, marks = ", ".join(f'"{column}"' for column in row), ", ".join("?" for _ in row)
-    warehouse.execute(f"INSERT INTO {name} ({columns}) VALUES ({marks})", list(row.values()))
 
 
 def put_customer(warehouse: duckdb.DuckDBPyConnection, number: int, segment: str = "S01", **values: Any) -> None:

@@ -1,8 +1,6 @@
 """Whom campaigns are for tonight: the home's audiences, who is in them, and who entered and left."""
 
 from collections.abc import Iterator
-from dataclasses import replace
-from datetime import date
 from typing import Any
 
 import dagster as dg
@@ -22,11 +20,9 @@ from smartcart_pipeline.audiences import (
     stays,
 )
 from smartcart_pipeline.audiences.audience import Rule
-from smartcart_pipeline.audiences.choosing import Chosen, choose
+from smartcart_pipeline.audiences.choosing import Chosen
 from smartcart_pipeline.audiences.deliveries import Delivery, deliver, read_deliveries, tidy
-from smartcart_pipeline.audiences.opening import Opened, open_audiences
-from smartcart_pipeline.audiences.people import know_people
-from smartcart_pipeline.audiences.reading import read_audiences
+from smartcart_pipeline.audiences.opening import Opened, choose_customers, open_audiences
 from smartcart_pipeline.declaration.contract import KEY
 from smartcart_pipeline.declaration.declaration import Declaration
 from smartcart_pipeline.declaration.errors import FaultError, HomeError
@@ -74,7 +70,9 @@ def choosing_audiences(
     with naming_the_fault():
         record = read_record(home)
         so_far = _read_stays(lake, record, declaration)
-        chosen = _choose(local, lake, home, declaration, as_of, so_far)
+        if home.audiences_file.is_file():
+            opening.require_ids(declaration, home)
+        chosen = choose_customers(local.connection, home, declaration, as_of, so_far)
     read = nw.from_native(local.connection.sql(chosen.people.select(chosen.read)))
     segments = counting.count_segments(chosen)
     yield dg.Output(Fitted(counting.count_audiences(chosen, segments), [read]), "audiences")
@@ -92,24 +90,6 @@ def choosing_audiences(
         handed_out = [deliveries.as_row(each) for each in deliveries.read_all(home)]
     yield dg.Output(Fitted(handed_out), "deliveries")
     chosen.forget()
-
-
-def _choose(
-    local: DuckDBEngine, lake: Lake, home: Home, declaration: Declaration, as_of: date, so_far: str | None
-) -> Chosen:
-    if home.audiences_file.is_file():
-        opening.require_ids(declaration, home)
-    declared = lake.tables["cleaned"].names
-    further = [name for name in lake.read("cleaned").collect_schema().names() if name not in declared]
-    known = know_people(declaration, further, as_of)
-    segments = local.connection.execute("SELECT segment_id, persona FROM profiles ORDER BY segment_id").fetchall()
-    audiences = read_audiences(home.audiences_file, known.types, segments)
-    if so_far:
-        # A segment of which a file said something once goes on having stays of its own.
-        named = {name for (name,) in local.connection.execute(f"SELECT DISTINCT audience FROM {so_far}").fetchall()}
-        listed = [replace(each, is_segment=each.is_segment and each.name not in named) for each in audiences.listed]
-        audiences = replace(audiences, listed=tuple(listed))
-    return choose(local.connection, known, audiences, declaration.recipe.business.worth)
 
 
 def _read_stays(lake: Lake, record: Record, declaration: Declaration) -> str | None:
@@ -181,7 +161,7 @@ def _hand_out(home: Home, opened: Opened, name: str, done: list[Delivery]) -> It
         return
     if earlier and earlier[-1].run_id == opened.run[0]:
         # A run that is started again hands nothing out twice.
-        tidy(home, earlier[-1])
+        tidy(home, earlier)
         return
     if earlier and earlier[-1].as_of_date > opened.run[1].isoformat():
         yield (
