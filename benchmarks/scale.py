@@ -28,7 +28,7 @@ PEAK_MEGABYTES = {10 * MILLION: 1_300, 30 * MILLION: 2_000}
 SLOPE = 1.05
 # Steps that are there for analysts and for the report: of a run's time they are to take this share at most.
 READ_BY_PEOPLE = (
-    "illustrating",
+    "category_spending_and_plotted_customers",
     "segment_model",
     "segment_rules",
     "warehouse",

@@ -51,7 +51,8 @@ TABLES_AND_VIEWS = (*TABLES, *RECORDS, *VIEWS)
 PROMOTED = {"as_of": "2015-01-01", "refit": "always"}
 
 # Where a first night, and one that promotes, find or leave what later nights do not.
-OWN_STAGES = ("begin", "raw_customers", "promoting", "segment_model", "warehouse", "warehouse", "report")
+PROMOTING = "promotion_decisions_and_4_more"
+OWN_STAGES = ("begin", "raw_customers", PROMOTING, "segment_model", "warehouse", "warehouse", "report")
 
 
 def fork_run(home: Home, export: Path, settings: dict[str, Any] | None = None) -> tuple[int, int]:
@@ -204,7 +205,7 @@ def kill_one_night(
     lasting = stages_of(*fork_run(home, export, settings))
     stages = list(lasting)
     # Until then, the plan for first nights kills the same.
-    stages = [*(stages[stages.index("promoting") :] if begun else ["begin", *stages]), "warehouse", "warehouse"]
+    stages = [*(stages[stages.index(PROMOTING) :] if begun else ["begin", *stages]), "warehouse", "warehouse"]
     if not kills:
         stages = [stage for stage in OWN_STAGES if stage in stages]
     begin()

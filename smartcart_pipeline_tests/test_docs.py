@@ -1,8 +1,11 @@
 """The guides say what the code says, and what they show works."""
 
 import csv
+import json
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +22,14 @@ from smartcart_pipeline_tests.foreign_tables import deliver
 from smartcart_pipeline_tests.forked import smartcart
 
 GUIDES = REPOSITORY / "docs" / "guides"
-ASKED_IN = ("warehouse.md", "scoring.md")
+ASKED_IN = ("warehouse.md", "scoring.md", "bi.md")
 QUESTIONS = [
     question
     for page in ASKED_IN
     for question in re.findall(r"```sql\n(.*?)```", (GUIDES / page).read_text(), re.DOTALL)
 ]
 IDENTITY = GUIDES / "identity.md"
+DESK = (GUIDES / "bi.md").read_text()
 
 
 def contract_table() -> str:
@@ -111,6 +115,32 @@ def test_there_are_questions():
 def test_every_question_has_an_answer(night: Home, question: str):
     with duckdb.connect(str(night.warehouse), read_only=True) as warehouse:
         assert warehouse.sql(question).fetchall()
+
+
+def test_the_queries_of_the_desk_have_the_same_answers_in_an_older_duckdb(night: Home, older_duckdb: Path):
+    """Drivers of other tools bring an older one."""
+    queries = re.findall(r"```sql\n(.*?)```", DESK, re.DOTALL)
+    ask = (
+        "import duckdb, json, sys\n"
+        "with duckdb.connect(sys.argv[1], read_only=True) as warehouse:\n"
+        "    print(json.dumps([warehouse.sql(query).fetchall() for query in sys.argv[2:]], default=str))\n"
+    )
+    done = subprocess.run(
+        [older_duckdb, "-c", ask, str(night.warehouse.resolve()), *queries], check=True, capture_output=True, text=True
+    )
+    with duckdb.connect(str(night.warehouse), read_only=True) as warehouse:
+        answers = [warehouse.sql(query).fetchall() for query in queries]
+    assert json.loads(done.stdout) == json.loads(json.dumps(answers, default=str))
+
+
+def test_the_python_of_the_desk_draws_a_line_for_each_segment(night: Home, tmp_path: Path):
+    [code] = re.findall(r"```python\n(.*?)```", DESK, re.DOTALL)
+    (tmp_path / "data").symlink_to(night.root)
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, capture_output=True, text=True)
+    with duckdb.connect(str(night.warehouse), read_only=True) as warehouse:
+        sizes = [size for (size,) in warehouse.sql("SELECT customers FROM profiles ORDER BY segment_id").fetchall()]
+    [line] = [line for line in done.stdout.splitlines() if line.startswith("2014-")]
+    assert [int(size) for size in line.split()[1:]] == sizes
 
 
 @pytest.mark.parametrize(

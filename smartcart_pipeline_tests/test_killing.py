@@ -64,10 +64,10 @@ def test_a_kill_in_every_second_stage_of_later_nights_leaves_everything_whole(fa
 
 
 @pytest.mark.timeout(1_200)
-@pytest.mark.parametrize(("plan", "begins_with"), [("first", "begin"), ("promoting", "promoting")])
+@pytest.mark.parametrize(("plan", "begins_with"), [("first", "begin"), ("promoting", "promotion_decisions_and_4_more")])
 def test_the_night_after_a_kill_of_this_one_finds_its_way(fast_folder: Path, plan: str, begins_with: str) -> None:
     runs = kill(plan, fast_folder)
     stages = [run["stage"] for run in runs]
     assert stages[0] == begins_with
-    assert {"promoting", "segment_model", "warehouse", "report"} <= set(stages)
+    assert {"promotion_decisions_and_4_more", "segment_model", "warehouse", "report"} <= set(stages)
     assert sum(run["killed"] for run in runs) >= 0.9 * len(runs)

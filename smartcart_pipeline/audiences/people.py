@@ -10,9 +10,8 @@ from datetime import date
 from smartcart_pipeline.declaration.contract import KEY
 from smartcart_pipeline.declaration.declaration import Declaration
 from smartcart_pipeline.declaration.recipe import Business
-from smartcart_pipeline.declaration.tables import AS_OF, SEGMENT_MEMBERSHIP, declare_tables
+from smartcart_pipeline.declaration.tables import AS_OF, SEGMENT_MEMBERSHIP
 from smartcart_pipeline.declaration.views import (
-    Known,
     know_customers,
     most_valuable,
     select_customers,
@@ -74,14 +73,10 @@ def know_people(declaration: Declaration, further: Sequence[str], as_of: date) -
         as_of: Its as-of date.
 
     Returns:
-        The columns of `customer_360`, whether each of some was missing, those of the open stay in `segment_membership`,
-        the as-of date, and, where the business speaks of them, whether a customer is one of `high_value_customers` or
-        of `at_risk_customers`.
+        The columns of `customer_360`, those of the open stay in `segment_membership`, the as-of date, and, where the
+        business speaks of them, whether a customer is one of `high_value_customers` or of `at_risk_customers`.
     """
     known = know_customers(declaration, further)
-    cleaned = {column.name: column for column in declare_tables(declaration)["cleaned"].columns}
-    for name in map(imputed, declaration.recipe.completed):
-        known.setdefault(name, Known(cleaned[name], "cleaned", f"cleaned.{name}"))
     joined = dict(_join(declaration.recipe.business, as_of))
     types: dict[str, str] = {name: each.type for name, each in joined.items()}
     types = {name: each.column.type for name, each in known.items()} | {

@@ -456,10 +456,17 @@ class Recipe:
         """Up to two numbers that segments are first looked at by: what the business speaks of, else what is told."""
         spoken_of = [name for name in (self.business.worth, self.business.means) if name]
         others = [name for name in (*self.told, *self.measured) if name in self.measured]
-        return tuple(dict.fromkeys(map(self._plain, [*spoken_of, *others])))[:2]
+        return tuple(dict.fromkeys(map(self.plain, [*spoken_of, *others])))[:2]
 
-    def _plain(self, name: str) -> str:
-        """The number that a logarithm is of, where that is a feature, too."""
+    def plain(self, name: str) -> str:
+        """The number that a logarithm is of, where that is a feature, too.
+
+        Args:
+            name: A feature.
+
+        Returns:
+            That number; of what is no such logarithm the feature itself.
+        """
         verb = self.by_name[name].verb
         return verb.of if isinstance(verb, Log) and verb.of in self.measured else name
 

@@ -84,6 +84,11 @@ CONTRACT_REASONS = (
 # Of a table whose columns follow from the declaration.
 DECLARED: tuple[Column, ...] = ()
 
+
+def _share(name: str, description: str) -> Column:
+    return Column(name, "DOUBLE", description, minimum=0, maximum=1)
+
+
 RAW_CUSTOMERS = Table(
     "raw_customers",
     "a line of the export",
@@ -284,6 +289,15 @@ K_SELECTION = Table(
     key=("k",),
 )
 
+DISTANCE = Column("distance", "FLOAT", "Distance to the raw segment's centroid on the components (no unit).", minimum=0)
+MARGIN = Column(
+    "margin",
+    "FLOAT",
+    "How much farther the runner-up's centroid is, on the scale of `distance` (no unit): 0 is on the border, and there "
+    "is no greatest. `confidence` in customer_360 says the same from 0 to 1.",
+    minimum=0,
+)
+
 CLUSTERS = Table(
     "clusters",
     "a customer",
@@ -316,9 +330,9 @@ CLUSTERS = Table(
             "The segment published the night before; empty for who was not published then.",
             nullable=True,
         ),
-        Column("distance", "FLOAT", "Distance to the raw segment's centroid on the components (no unit).", minimum=0),
+        DISTANCE,
         Column("runner_up_segment_id", "VARCHAR", "The segment with the next nearest centroid."),
-        Column("margin", "FLOAT", "How much farther the runner-up's centroid is (no unit).", minimum=0),
+        MARGIN,
     ),
     key=(KEY,),
     follows="pca_components",
@@ -555,6 +569,27 @@ SEGMENT_MIGRATION = Table(
     schema="history",
 )
 
+SEGMENT_DAYS = Table(
+    "segment_days",
+    "a day that was published and a segment",
+    "Every segment on every day, ready for a line: how many customers it had, what they were worth, how many had the "
+    "first outcome, and who entered and left since the day published before.",
+    (
+        replace(AS_OF, name="day"),
+        SEGMENT_ID,
+        Column("persona", "VARCHAR", "What people called the segment then; empty if that was not kept.", nullable=True),
+        Column("customers", "BIGINT", "Customers in it.", minimum=0),
+        _share("share", "Their share of all customers of the day."),
+        Column("spending", "DOUBLE", "What its customers were worth together; empty if that was not kept.", True),
+        Column("outcome", "VARCHAR", "The outcome that was looked at; empty if there was none.", nullable=True),
+        Column("responses", "BIGINT", "Customers with that outcome.", nullable=True, minimum=0),
+        replace(_share("response_rate", "Their share of the segment."), nullable=True),
+        Column("customers_entered", "BIGINT", "Customers who were not in it on the day before.", minimum=0),
+        Column("customers_left", "BIGINT", "Customers who were, and are no longer.", minimum=0),
+    ),
+    key=("day", "segment_id"),
+)
+
 ALGORITHM_COMPARISON = Table(
     "algorithm_comparison",
     "an algorithm and space",
@@ -584,10 +619,6 @@ ALGORITHM_COMPARISON = Table(
     key=("algorithm", "space"),
     schema="model",
 )
-
-
-def _share(name: str, description: str) -> Column:
-    return Column(name, "DOUBLE", description, minimum=0, maximum=1)
 
 
 PLOTTED_CUSTOMERS = Table(
@@ -1102,6 +1133,7 @@ OUTLINES: dict[str, Table] = {
         SEGMENT_MEMBERSHIP,
         SEGMENT_MOVES,
         SEGMENT_MIGRATION,
+        SEGMENT_DAYS,
         SEGMENT_MODEL,
         SEGMENT_RULES,
         AUDIENCES,

@@ -11,8 +11,16 @@ from dataclasses import dataclass, replace
 from smartcart_pipeline.declaration.columns import Column
 from smartcart_pipeline.declaration.contract import KEY
 from smartcart_pipeline.declaration.declaration import Declaration
-from smartcart_pipeline.declaration.recipe import Feature, Recipe
-from smartcart_pipeline.declaration.tables import SEGMENT_ID, Schema, Table, declare_further, declare_tables
+from smartcart_pipeline.declaration.recipe import AsIs, Feature, Flag, Recipe
+from smartcart_pipeline.declaration.tables import (
+    DISTANCE,
+    MARGIN,
+    SEGMENT_ID,
+    Schema,
+    Table,
+    declare_further,
+    declare_tables,
+)
 
 
 @dataclass(frozen=True)
@@ -59,7 +67,8 @@ CONFIDENCE = Column(
     "confidence",
     "FLOAT",
     "How clearly the customer belongs to the segment, from 0 (as near to the runner-up) to 1 (at the segment's "
-    "centroid): 1 - distance / distance to the runner-up's centroid, known as the simplified silhouette.",
+    "centroid): 1 - distance / distance to the runner-up's centroid, known as the simplified silhouette. It is "
+    "margin / (distance + margin), and can be compared between models, as `margin` cannot.",
     minimum=0,
     maximum=1,
 )
@@ -102,20 +111,24 @@ def know_customers(declaration: Declaration, further: Sequence[str] = ()) -> dic
 def _know(declaration: Declaration, tables: Mapping[str, Table], further: Sequence[str]) -> dict[str, Known]:
     known, recipe = _declared_columns(tables), declaration.recipe
     features = [column for column in tables["features"].columns if column.name != KEY]
-    read = {KEY, *declaration.columns_read, *recipe.beside}
-    unread = [known[name] for name in declaration.contract.names if name not in read]
+    # A feature that is a column as it was delivered says all that the column does.
+    as_delivered = {f.name for f in recipe.features if isinstance(f.verb, AsIs | Flag) and f.verb.column == f.name}
+    shown = {KEY, *as_delivered, *recipe.beside}
+    others = [known[name] for name in declaration.contract.names if name not in shown]
+    imputed = [known[f"{name}_imputed"] for name in recipe.completed]
     placed = [
         Known(SEGMENT_ID, "clusters", "clusters.segment_id"),
         Known(PERSONA, "profiles", "profiles.persona"),
         Known(RUNNER_UP, "clusters", "clusters.runner_up_segment_id"),
         Known(CONFIDENCE, "clusters", CONFIDENCE_SQL),
+        *(Known(column, "clusters", f"clusters.{column.name}") for column in (DISTANCE, MARGIN)),
     ]
     ours = {column.name for column in (*features, *(each.column for each in placed))}
     listed = [Known(known[name], "cleaned", f"cleaned.{name}") for name in (KEY, *recipe.beside)]
-    for column in (*unread, *declare_further(further)):
-        # A column that no feature reads may have the name of one.
-        shown = replace(column, name=f"{column.name}_delivered" if column.name in ours else column.name)
-        listed.append(Known(shown, "cleaned", f"cleaned.{column.name}"))
+    for column in (*others, *imputed, *declare_further(further)):
+        # A column may have the name of a feature that says something else.
+        named = replace(column, name=f"{column.name}_delivered" if column.name in ours else column.name)
+        listed.append(Known(named, "cleaned", f"cleaned.{column.name}"))
     listed += [Known(column, "features", f"features.{column.name}") for column in features]
     return {each.column.name: each for each in (*listed, *placed)}
 
@@ -158,6 +171,7 @@ def _views(recipe: Recipe, known: Columns, customers: Mapping[str, Known], stays
     yield _customer_360(customers)
     yield _audience_members(stays)
     yield _segment_summary(recipe, known)
+    yield DATES
     if business.worth:
         yield _high_value_customers(recipe, known, business.worth)
     if business.recency and business.tenure:
@@ -172,10 +186,43 @@ def _customer_360(known: Mapping[str, Known]) -> View:
     return View(
         "customer_360",
         "a customer",
-        "All that is known of a customer: who it is, the features, the segment with its persona, and how sure that is.",
+        "All that is known of a customer: what was delivered, the features, the segment with its persona, and how sure "
+        "that is.",
         tuple(each.column for each in known.values()),
         select_customers(known, known),
     )
+
+
+DATES = View(
+    "dates",
+    "a calendar day",
+    "Every calendar day from the first that was published to the last, to be joined by `day` or by `published_day`.",
+    (
+        Column("day", "DATE", "The day.", unique=True),
+        Column("year", "BIGINT", "Its year."),
+        Column("quarter", "BIGINT", "1 to 4.", minimum=1, maximum=4),
+        Column("month", "BIGINT", "1 to 12.", minimum=1, maximum=12),
+        Column("month_start", "DATE", "The first day of its month."),
+        Column("week_start", "DATE", "The Monday of its week."),
+        Column("weekday", "BIGINT", "1, a Monday, to 7.", minimum=1, maximum=7),
+        Column("weekday_name", "VARCHAR", "Its name."),
+        Column("is_published", "BOOLEAN", "Whether segments were published for it."),
+        Column("published_day", "DATE", "The day whose segments held then: it, or the last one published before."),
+    ),
+    """
+    SELECT
+        calendar.day, year(calendar.day) AS year, quarter(calendar.day) AS quarter, month(calendar.day) AS month,
+        CAST(date_trunc('month', calendar.day) AS DATE) AS month_start,
+        CAST(date_trunc('week', calendar.day) AS DATE) AS week_start,
+        isodow(calendar.day) AS weekday, dayname(calendar.day) AS weekday_name,
+        calendar.day = published.day AS is_published, published.day AS published_day
+    FROM (
+        SELECT CAST(unnest(generate_series(min(as_of_date), max(as_of_date), INTERVAL 1 DAY)) AS DATE) AS day
+        FROM history.nights
+    ) AS calendar
+    ASOF JOIN (SELECT DISTINCT as_of_date AS day FROM history.nights) AS published ON published.day <= calendar.day
+    """,
+)
 
 
 def _audience_members(stays: tuple[Column, ...]) -> View:

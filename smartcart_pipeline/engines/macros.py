@@ -77,7 +77,8 @@ def compile_macros(model: SegmentModel, case_sql: str) -> list[Macro]:
             "Puts customers into segments. Takes the name of a table, view or CTE that has the columns of the contract "
             "as in raw_customers; further ones do no harm. What is missing is imputed, all is counted to "
             f"{model.as_of_date}, and who came later counts as having come then, all as in the run of this "
-            "warehouse. Rows that the contract or a limit refuses get nulls. Distance and margin have no unit.",
+            "warehouse. Rows that the contract or a limit refuses get nulls. Distance and margin have no unit and "
+            "no greatest; margin / (distance + margin) is the confidence of customer_360, from 0 to 1.",
         ),
         Macro(
             "explain_segment",
@@ -123,13 +124,33 @@ def assignment_query(model: SegmentModel) -> str:
         if contract.by_name[name].type != "VARCHAR"
     )
     unreadable = f"coalesce(unreadable, CASE {wrong} END)" if wrong else "unreadable"
-    # Some relations say what could not be read, most do not.
-    source = "SELECT * FROM query_table(customers) UNION ALL BY NAME SELECT NULL::VARCHAR AS unreadable WHERE false"
     return (
         f"WITH {CUSTOMERS} AS NOT MATERIALIZED "
-        f"(SELECT NULL::BIGINT AS line_number, {typed}, {unreadable} AS unreadable FROM ({source})) "
+        f"(SELECT NULL::BIGINT AS line_number, {typed}, {unreadable} AS unreadable FROM ({_given(contract.names)})) "
         f"SELECT * FROM ({scored})"
     )
+
+
+def _given(needed: Sequence[str]) -> str:
+    """The relation that was handed in; one that lacks columns is refused by their names.
+
+    DuckDB itself would name the first of them only, and the line of the macro that speaks of it. Here each is there for
+    it, as null, and those that are nowhere else are told as soon as a row is asked for.
+    """
+    # Some relations say what could not be read, most do not.
+    nulls = ", ".join(f"NULL AS {name}" for name in needed)
+    nothing = f"SELECT {nulls}, NULL::VARCHAR AS unreadable WHERE false"
+    whole = f"SELECT * FROM query_table(customers) UNION ALL BY NAME {nothing}"
+    names = ", ".join(f"({number}, {literal(name)})" for number, name in enumerate(needed))
+    told = (
+        "error('assign_segment: the relation lacks ' || string_agg(name, ', ' ORDER BY number) || '. It takes the "
+        "columns of raw_customers; what is not known of customers can be given as NULL.')"
+    )
+    lacking = (
+        f"SELECT CASE WHEN count(*) > 0 THEN {told} END FROM (VALUES {names}) AS needed(number, name) "
+        "WHERE name NOT IN (SELECT lower(column_name) FROM (DESCRIBE FROM query_table(customers)))"
+    )
+    return f"SELECT * FROM ({whole}) WHERE ({lacking}) IS NULL"
 
 
 def _translate(columns: Sequence[Column], verb: Callable[[nw.LazyFrame], nw.LazyFrame]) -> str:

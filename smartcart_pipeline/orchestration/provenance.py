@@ -5,7 +5,7 @@ own, is told apart from those of the last whole run.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +20,8 @@ from smartcart_pipeline.engines import apart
 from smartcart_pipeline.engines.lineage import Columns, trace_columns, trace_tables
 from smartcart_pipeline.segmentation import Rows
 from smartcart_pipeline.storage.publications import run_of
+
+Evaluation = dg.AssetCheckEvaluation
 
 # Of a column that was computed from no other.
 NOWHERE: list[tuple[Any, Any]] = [(None, None)]
@@ -146,15 +148,15 @@ def _lineage_row(name: str, made: Made) -> dict[str, Any]:
     }
 
 
-def check_rows(instance: dg.DagsterInstance, made: Mapping[str, Made]) -> Rows:
-    """Rows of the table `checks`: what was found of each table by the run that wrote it.
+def find_evaluations(instance: dg.DagsterInstance, made: Mapping[str, Made]) -> list[Evaluation]:
+    """What was found of each table by the run that wrote it.
 
     Args:
         instance: Where runs are recorded.
         made: The record of each table of the lake.
 
     Returns:
-        One row a check, in order of its table, then of its name.
+        Evaluations of checks, in order of their tables, then of their names.
     """
     runs = {name: run_of(one.file) for name, one in made.items()}
     known = {}
@@ -165,15 +167,27 @@ def check_rows(instance: dg.DagsterInstance, made: Mapping[str, Made]) -> Rows:
             name = evaluated.asset_key.path[-1]
             if runs.get(name) == run:
                 known[name, evaluated.check_name] = evaluated
+    return [known[key] for key in sorted(known)]
+
+
+def check_rows(evaluations: Sequence[Evaluation]) -> Rows:
+    """Rows of the table `checks`.
+
+    Args:
+        evaluations: From `find_evaluations`.
+
+    Returns:
+        One row a check.
+    """
     return [
         {
-            "table_name": name,
-            "check_name": check,
+            "table_name": evaluated.asset_key.path[-1],
+            "check_name": evaluated.check_name,
             "passed": evaluated.passed,
             "blocking": bool(evaluated.blocking),
             "found": evaluated.description,
         }
-        for (name, check), evaluated in sorted(known.items())
+        for evaluated in evaluations
     ]
 
 

@@ -144,7 +144,7 @@ def tell_changes(findings: Findings) -> dict[str, Any]:
         "periods": [
             _tell_period(name, title, rows)
             for name, title in _titles(findings).items()
-            if (rows := _of_period(findings.flows, name))
+            if (rows := of_period(findings.flows, name))
         ],
         "flow_picture": {"width": WIDTH, "start": MARGIN, "end": WIDTH - MARGIN, "bar": BAR},
         "night": findings.night,
@@ -241,7 +241,16 @@ EVENTS: dict[str, Callable[[Row], Sentence]] = {
 }
 
 
-def _of_period(flows: Rows, name: str) -> Rows:
+def of_period(flows: Rows, name: str) -> Rows:
+    """The flows since one earlier night.
+
+    Args:
+        flows: Rows of `segment_migration`.
+        name: `night` or `month`.
+
+    Returns:
+        Those of that period.
+    """
     return [row for row in flows if row["period"] == name]
 
 

@@ -4,71 +4,66 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
 from typing import Any
 
 from smartcart_pipeline.declaration.recipe import Recipe
 from smartcart_pipeline.declaration.tables import feature_columns
 from smartcart_pipeline.report import charts
 from smartcart_pipeline.report.changes import tell_changes
-from smartcart_pipeline.report.drawing import look_of
+from smartcart_pipeline.report.first_screen import tell_first
 from smartcart_pipeline.report.made import tell_few, tell_made
 from smartcart_pipeline.report.reading import Findings, Row
+from smartcart_pipeline.report.results import tell_campaigns
+from smartcart_pipeline.report.scatter import draw_scatter
+from smartcart_pipeline.report.segment import Segment, find_segments
 from smartcart_pipeline.report.sensitive import longest_interval, tell_sensitive
 from smartcart_pipeline.report.wording import (
     REASONS,
-    Difference,
     Figure,
     Sentence,
-    Suggestion,
-    advise,
     capitalise,
-    compare,
     describe_component,
     enough,
     enumerate_names,
+    name_component,
     name_worth,
     response_figure,
     share_figure,
     shares_worth,
     shown_words,
-    tell,
-    worth_share,
 )
 from smartcart_pipeline.segmentation import Rows
 from smartcart_pipeline.segmentation.cleaning import tell_where
 from smartcart_pipeline.segmentation.components import NAMES
 
-# The sections, in their order, and what each is called in the list of contents; those that a declaration names are
-# called by its words.
-SECTIONS = {
-    "segments": "The segments",
-    "against": "",
-    "like": "What each is like",
+# What stands at the top of every screen: short, and without a word of the trade.
+MENU = {
+    "segments": "Segments",
+    "sizes": "Compare",
+    "changed": "Changes",
+    "campaigns": "Campaigns",
+    "more": "Details",
+}
+# The sections behind it, in their order, and what each is called in the list of contents of its part; those that a
+# declaration names are called by its words.
+MORE = {"do": "What to do, and why", "like": "What each is like", "buying": "", "moves": "Who moved"}
+DATA_SCIENCE = {
     "made": "What these segments are made of",
-    "sizes": "Sizes",
-    "changed": "What changed",
-    "space": "How they lie",
-    "buying": "",
-    "outcomes": "",
-    "do": "What to do",
     "rules": "Who belongs where",
     "decision": "Tonight's decision",
     "drift": "Drift",
     "k": "Choice of k",
     "algorithms": "Algorithms",
+    "space": "How they lie",
     "loadings": "Components",
     "sensitive": "What is sensitive",
     "quality": "Data quality",
     "provenance": "Provenance",
 }
-# The picture of two numbers: how large it is, and what a letter beside it needs on a phone.
-WIDTH, HEIGHT, LETTER = 760, 470, 12.5
 # So many of what customers are compared in stand for all of it.
 EXAMPLES = 3
 # Where the eye stands that looks at the components.
 EYE = (1.3, 1.0, 0.7)
-COMPONENTS = tuple(f"Component {number}" for number in range(1, len(NAMES) + 1))
 
 PROVENANCE = {
     "run_id": "Run",
@@ -82,62 +77,6 @@ PROVENANCE = {
     "model_version": "Version of the model",
     "published_at": "Published (UTC)",
 }
-
-
-@dataclass(frozen=True)
-class Segment:
-    """A segment as the page shows it.
-
-    Attributes:
-        number: The number of its colour.
-        shape: The shape of its marks.
-        profile: Its row of `profiles`.
-        differences: From all customers, in every measure.
-        suggestions: What to do for it.
-        plotted: Its customers among those sampled.
-    """
-
-    number: int
-    shape: str
-    profile: dict[str, Any]
-    differences: list[Difference]
-    suggestions: list[Suggestion]
-    plotted: Rows
-
-    @property
-    def id(self) -> str:
-        """Its id."""
-        return str(self.profile["segment_id"])
-
-    @property
-    def persona(self) -> str:
-        """What people call it."""
-        return str(self.profile["persona"])
-
-    @cached_property
-    def mark(self) -> str:
-        """Its mark, as an SVG path."""
-        return f"M0 0{charts.mark(self.shape, 5.5)}"
-
-    @property
-    def customers(self) -> Figure:
-        """How many customers it has."""
-        return Figure(self.profile["customers"], ",", f"profiles.customers[{self.id}]")
-
-    @property
-    def share(self) -> Figure:
-        """Its share of all customers."""
-        return Figure(self.profile["share"], ".0%", f"profiles.share[{self.id}]")
-
-    @cached_property
-    def worth(self) -> Figure:
-        """Its share of all that customers are worth."""
-        return worth_share(self.profile)
-
-    @cached_property
-    def told(self) -> list[Difference]:
-        """What sets it apart most."""
-        return tell(self.differences)
 
 
 @dataclass(frozen=True)
@@ -192,18 +131,25 @@ def put_together(findings: Findings) -> dict[str, Any]:
     Returns:
         The template's variables.
     """
-    segments = _segments(findings)
+    segments = find_segments(findings)
     contract, recipe = findings.declaration.contract, findings.declaration.recipe
     meanings = REASONS | {limit.reason: limit.meaning for limit in recipe.limits}
     sensitive = tell_sensitive(findings)
-    told = {"against": _draw_against(segments, findings), "buying": _buying(recipe), "outcomes": _outcomes(findings)}
-    return {
+    told = {
         **tell_changes(findings),
+        "against": draw_scatter(segments, findings),
+        "buying": _buying(recipe),
+        "outcomes": _outcomes(findings),
+        "campaigns": tell_campaigns(findings),
+    }
+    space = _draw_space(segments, findings)
+    return {
         **told,
+        **tell_first(segments, findings),
+        **_contents(told, segments, findings),
         "made": tell_made(findings),
         "sensitive": sensitive,
         "longest_interval": longest_interval(sensitive),
-        "contents": _contents(told, segments, findings),
         "alike": recipe.alike or _alike(recipe),
         "worth": name_worth(recipe) if shares_worth(findings) else "",
         "has_typical": any(difference.measure.of for difference in segments[0].differences),
@@ -217,8 +163,8 @@ def put_together(findings: Findings) -> dict[str, Any]:
         "measures": list(zip(*(segment.differences for segment in segments), strict=True)),
         "longest": max(len(str(it.value)) for segment in segments for it in segment.differences),
         "largest_share": _largest_share(segments, findings),
-        "space": _draw_space(segments, findings),
-        "points": _points(segments),
+        "space": space,
+        "points": _points(segments) | {"axes": [axis["label"] for axis in space["axes"]]},
         "channels": _channels(segments, findings),
         "parts": _parts(segments, findings),
         "selected": next(row for row in findings.candidates if row["is_selected"]),
@@ -325,39 +271,21 @@ def _plain(value: Any) -> str:
     return f"{value:%Y-%m-%d %H:%M:%S}" if isinstance(value, datetime) else str(value)
 
 
-def _segments(findings: Findings) -> list[Segment]:
-    advice = advise(findings)
-    plotted: dict[str, Rows] = {profile["segment_id"]: [] for profile in findings.profiles}
-    for row in findings.plotted:
-        plotted[row["segment_id"]].append(row)
-    looks = [look_of(profile["segment_id"]) for profile in findings.profiles]
-    return [
-        Segment(
-            look.colour,
-            charts.SHAPES[look.shape],
-            profile,
-            compare(profile, findings),
-            advice[profile["segment_id"]],
-            plotted[profile["segment_id"]],
-        )
-        for look, profile in zip(looks, findings.profiles, strict=True)
-    ]
-
-
-def _contents(told: dict[str, Any], segments: list[Segment], findings: Findings) -> list[tuple[str, str]]:
-    """The sections that have something to say, and what each is called."""
-    named = {
-        "against": told["against"]["named"] if told["against"] else "",
-        "buying": told["buying"],
-        "outcomes": told["outcomes"][0].label if len(told["outcomes"]) == 1 else "Outcomes" if told["outcomes"] else "",
-    }
+def _contents(told: dict[str, Any], segments: list[Segment], findings: Findings) -> dict[str, Any]:
+    """The menu, and the lists of contents of what follows: sections that have something to say, and their names."""
     silent = {
         "do": not any(segment.suggestions for segment in segments),
+        "buying": not told["buying"],
+        "moves": not told["periods"],
+        "campaigns": not told["campaigns"],
         "rules": not findings.rules,
         "sensitive": not findings.sensitive,
     }
-    titles = SECTIONS | named
-    return [(anchor, title) for anchor, title in titles.items() if title and not silent.get(anchor)]
+
+    def speaking(titles: dict[str, str]) -> list[tuple[str, str]]:
+        return [(anchor, title or told[anchor]) for anchor, title in titles.items() if not silent.get(anchor)]
+
+    return {"menu": speaking(MENU), "more": speaking(MORE), "data_science": speaking(DATA_SCIENCE)}
 
 
 def _alike(recipe: Recipe) -> str:
@@ -402,50 +330,6 @@ def _largest_share(segments: list[Segment], findings: Findings) -> float:
     return max([segment.share.value for segment in segments] + worths)
 
 
-def _draw_against(segments: list[Segment], findings: Findings) -> dict[str, Any] | None:
-    """Two numbers against each other; None where there are no two."""
-    recipe = findings.declaration.recipe
-    if len(recipe.shown) < len("xy"):
-        return None
-    upwards, across = recipe.shown
-    y = _axis(findings, upwards, HEIGHT - 64, 40)
-    # As much room beside the picture as the longest number needs.
-    left = max(74, 16 + LETTER * max(len(y.write(tick)) for tick in y.ticks))
-    x = _axis(findings, across, left, WIDTH - 24)
-    paths = [
-        charts.marks(((x.place(row[across]), y.place(row[upwards])) for row in segment.plotted), segment.shape, 3.4)
-        for segment in segments
-    ]
-    words = recipe.by_name[across].words, recipe.by_name[upwards].words
-    labels = [
-        f"{each.label}, logarithmic" if axis.is_log else each.label for axis, each in zip((x, y), words, strict=True)
-    ]
-    named = [capitalise(words[0].named), words[1].named]
-    return {
-        "width": WIDTH,
-        "height": HEIGHT,
-        "x": x,
-        "y": y,
-        "paths": paths,
-        "across": labels[0],
-        "upwards": labels[1],
-        "title": " against ".join(named),
-        "named": " and ".join(named),
-    }
-
-
-def _axis(findings: Findings, name: str, start: float, end: float) -> charts.Axis:
-    values = [row[name] for row in findings.plotted]
-    if findings.declaration.recipe.is_uneven(name) and min(values, default=0) >= 0:
-        return charts.log_axis(values, start, end)
-    return charts.axis(values, start, end, low=_floor(findings, name))
-
-
-def _floor(findings: Findings, name: str) -> float | None:
-    """Where an axis begins: at 0, unless somebody has less."""
-    return 0 if all(row[name] >= 0 for row in findings.plotted) else None
-
-
 def _draw_space(segments: list[Segment], findings: Findings) -> dict[str, Any]:
     """The components seen from where the turnable picture is first seen from, each axis as long as the others."""
     width, height, size = 640, 480, 265
@@ -459,11 +343,12 @@ def _draw_space(segments: list[Segment], findings: Findings) -> dict[str, Any]:
     def place(row: dict[str, float]) -> charts.Point:
         return on_paper([scale.place(row[name]) for scale, name in zip(scales, NAMES, strict=True)])
 
-    axes = []
-    for number, (name, label) in enumerate(zip(NAMES, COMPONENTS, strict=True)):
+    axes: list[dict[str, Any]] = []
+    for number, name in enumerate(NAMES):
         ends = [tuple(end if i == number else -0.5 for i in range(len(NAMES))) for end in (-0.5, 0.5, 0.62)]
         origin, far, beyond = map(on_paper, ends)
         of = [row for row in findings.loadings if row["component"] == name]
+        label = name_component(of, findings.declaration.recipe, taken=[axis["label"] for axis in axes])
         explained = Figure(of[0]["explained_variance_ratio"], ".0%", f"loadings.explained_variance_ratio[{name}]")
         axes.append(
             {

@@ -1,7 +1,7 @@
 """What the report needs to know, asked of the published warehouse: small results, however many customers there are."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,8 @@ from smartcart_pipeline.engines.duckdb import DuckDBEngine
 from smartcart_pipeline.engines.sql import literal, see_all
 from smartcart_pipeline.segmentation import Rows
 from smartcart_pipeline.segmentation.cleaning import find_causes
+from smartcart_pipeline.segmentation.components import NAMES
+from smartcart_pipeline.segmentation.drivers import choose_axes, choose_split
 from smartcart_pipeline.segmentation.model import read_model
 
 if TYPE_CHECKING:
@@ -47,6 +49,8 @@ class Findings:
             none where the recipe names no composition.
         responses: One row an outcome and segment: who has it, with Wilson's interval.
         rules: One row a rule that comes near a segment.
+        axes: The two numbers in which the segments are seen to lie apart; none where the model sees no two.
+        split: The category by which the model parts customers, whatever else goes with it; None where there is none.
         plotted: Sampled customers.
         candidates: One row a candidate k.
         comparison: One row an algorithm and space.
@@ -68,6 +72,10 @@ class Findings:
         structure: One row a recipe that was looked at, that of the model in force first.
         recovery: One row a segment: how well others find it again.
         cleaning: The row of `cleaning_figures`: what cleaning went by.
+        at_risk: How many customers have gone quiet; None where the recipe does not say what that is.
+        audiences: The names of the home's audiences.
+        handed_out: The last delivery of each audience, by its name.
+        campaigns: One row a campaign and segment, and one of all segments; none where no outcome was told.
     """
 
     declaration: Declaration
@@ -82,6 +90,8 @@ class Findings:
     categories: Rows
     responses: Rows
     rules: Rows
+    axes: tuple[str, ...]
+    split: str | None
     plotted: Rows
     candidates: Rows
     comparison: Rows
@@ -102,6 +112,10 @@ class Findings:
     structure: Rows
     recovery: Rows
     cleaning: Row
+    at_risk: int | None
+    audiences: set[str]
+    handed_out: dict[str, Row]
+    campaigns: Rows
 
 
 def read_findings(engine: DuckDBEngine, warehouse: Path) -> Findings:
@@ -157,6 +171,11 @@ def _ask(connection: "duckdb.DuckDBPyConnection") -> Findings:
     means = ", ".join(f"sum(customers * {name}) / sum(customers) AS {name}" for name in _means(recipe))
     [base] = ask(f"SELECT sum(customers)::BIGINT AS customers, {means} FROM profiles")
     reached, both = _ask_reached(ask, recipe, base)
+    drivers, pairs = (
+        ask("FROM segment_drivers ORDER BY rank"),
+        ask("FROM segment_pairs ORDER BY segment_id, other_segment_id, rank"),
+    )
+    axes, split = choose_axes(drivers, pairs, recipe), choose_split(drivers, recipe)
     return Findings(
         declaration=declaration,
         counts_outcomes=in_force.recipe.counts_outcomes,
@@ -173,7 +192,9 @@ def _ask(connection: "duckdb.DuckDBPyConnection") -> Findings:
         categories=ask(CATEGORIES) if recipe.business.composition else [],
         responses=_ask_responses(ask, recipe),
         rules=ask("FROM segment_rules ORDER BY rule_number"),
-        plotted=ask("SELECT * EXCLUDE (customer_id) FROM plotted_customers ORDER BY customer_id"),
+        axes=axes,
+        split=split,
+        plotted=ask(_select_plotted([*axes, *([split] if split else [])])),
         candidates=ask("FROM k_selection ORDER BY k"),
         comparison=ask("FROM algorithm_comparison ORDER BY space, algorithm DESC"),
         loadings=ask("FROM loadings ORDER BY component"),
@@ -190,14 +211,36 @@ def _ask(connection: "duckdb.DuckDBPyConnection") -> Findings:
         events=ask(f"FROM segment_events {TONIGHT} ORDER BY segment_id"),
         decision=ask(f"FROM promotion_decisions {TONIGHT} ORDER BY role, criterion"),
         drift=ask(f"FROM feature_drift {TONIGHT} ORDER BY psi DESC, feature"),
-        drivers=ask("FROM segment_drivers ORDER BY rank"),
-        pairs=ask("FROM segment_pairs ORDER BY segment_id, other_segment_id, rank"),
+        drivers=drivers,
+        pairs=pairs,
         # As they were written: bands of a number rise, and the alphabet would not have it so.
         sensitive=ask("FROM sensitive_association"),
         structure=ask("FROM structure ORDER BY is_in_force DESC, recipe"),
         recovery=ask("FROM segment_recovery ORDER BY segment_id"),
         cleaning=ask("FROM cleaning_figures")[0],
+        at_risk=_ask_at_risk(ask, recipe.business),
+        audiences={row["audience"] for row in ask("FROM audiences SELECT audience")},
+        handed_out={row["audience"]: row for row in ask("FROM deliveries ORDER BY audience, number")},
+        # That of all segments stands behind them.
+        campaigns=ask("FROM campaign_results ORDER BY campaign, segment_id = 'all', segment_id"),
     )
+
+
+def _select_plotted(shown: Sequence[str]) -> str:
+    columns = ", ".join(["segment_id", *NAMES, *(f"features.{name}" for name in shown)])
+    return f"SELECT {columns} FROM plotted_customers JOIN features USING ({KEY}) ORDER BY {KEY}"
+
+
+def _ask_at_risk(ask: Callable[[str], Rows], business: Business) -> int | None:
+    """Who has gone quiet: as an audience has counted it, where the home has the one that comes without a file."""
+    if not (business.recency and business.tenure):
+        return None
+    counted = ask(
+        "SELECT customers FROM audiences WHERE condition = 'is_at_risk' AND consent IS NULL AND NOT is_exclusive "
+        "AND max_customers IS NULL"
+    )
+    counted = counted or ask("SELECT count(*) AS customers FROM at_risk_customers")
+    return int(counted[0]["customers"])
 
 
 TONIGHT = "WHERE night = (SELECT max(night) FROM nights)"

@@ -5,7 +5,7 @@ show a figure as one and say where in the warehouse it stands.
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -183,6 +183,8 @@ WORTH_MORE, WORTH_LESS = 1.25, 0.8
 MARKED = 1.1
 
 NAMED = 5
+# An axis is named after so many features at most, in so many letters.
+AXIS_NAMES, AXIS_LETTERS = 2, 30
 
 REASONS = {
     "unreadable_value": "a value is not of its column's type",
@@ -628,6 +630,24 @@ def describe_component(loadings: Rows, recipe: Recipe) -> str:
     grows = [recipe.words_of(row["feature"]).named for row in strongest if row["loading"] > 0]
     falls = [recipe.words_of(row["feature"]).named for row in strongest if row["loading"] < 0]
     return f"grows with {enumerate_names(grows)}" + (f", and falls with {enumerate_names(falls)}" if falls else "")
+
+
+def name_component(loadings: Rows, recipe: Recipe, taken: Collection[str] = ()) -> str:
+    """What a component is called on an axis: what it grows with most.
+
+    Args:
+        loadings: Its rows of `loadings`.
+        recipe: Has the words for them.
+        taken: Names that other components have.
+
+    Returns:
+        For example "Premium and cover".
+    """
+    strongest = sorted((row for row in loadings if row["loading"]), key=lambda row: -abs(row["loading"]))[:AXIS_NAMES]
+    names = [recipe.words_of(row["feature"]).named for row in strongest if row["loading"] > 0]
+    whole = capitalise(enumerate_names(names or ["nothing more"]))
+    name = whole if len(whole) <= AXIS_LETTERS else capitalise(names[0])
+    return name if name not in taken else f"{name} ({len(taken) + 1})"
 
 
 def enumerate_names(names: list[str]) -> str:

@@ -23,6 +23,10 @@ PAIR_FEATURES = 3
 GIVEAWAY = 0.95
 # So many of those are named in a sentence.
 NAMED = 3
+# What goes less with two segments than this shows nobody that they are two.
+VISIBLE = 0.1
+# A category of more groups than these has no picture for each.
+PICTURES = 4
 
 Counted = tuple[np.ndarray, np.ndarray]
 
@@ -243,6 +247,50 @@ def name_giveaway(drivers: Rows, pairs: Rows) -> str | None:
     """
     found = find_giveaways(drivers, pairs)
     return found[0]["feature"] if found else None
+
+
+def choose_axes(drivers: Rows, pairs: Rows, recipe: Recipe) -> tuple[str, ...]:
+    """The two numbers of the model in which segments are seen to lie apart.
+
+    Args:
+        drivers: Rows of `measure_drivers`.
+        pairs: Rows of `measure_pairs`.
+        recipe: The features.
+
+    Returns:
+        The two that between them tell each two segments apart best, the stronger first; of equals those that go most
+        with all segments. A logarithm stands for its number, where that is a feature. Empty where there are no two.
+    """
+    told: dict[tuple[str, str], dict[str, float]] = {}
+    for row in pairs:
+        apart = told.setdefault((row["segment_id"], row["other_segment_id"]), {})
+        apart[recipe.plain(row["feature"])] = row["association"] if row["association"] >= VISIBLE else 0.0
+    seen = [row for row in drivers if row["is_seen"] and row["measure"] == "eta_squared" and row["association"] > 0]
+    numbers = dict.fromkeys(recipe.plain(row["feature"]) for row in seen)
+
+    def shows(two: tuple[str, str]) -> float:
+        return sum(max(apart.get(name, 0.0) for name in two) for apart in told.values())
+
+    return max(combinations(numbers, 2), key=shows, default=())
+
+
+def choose_split(drivers: Rows, recipe: Recipe) -> str | None:
+    """The category by which the model parts customers, whatever else goes with it.
+
+    Args:
+        drivers: Rows of `measure_drivers`.
+        recipe: The features.
+
+    Returns:
+        A category that gives the segments away, of few groups: each group has segments of its own, and is worth a
+        picture of its own. None where there is none.
+    """
+    for row in drivers:
+        feature = recipe.by_name[row["feature"]]
+        has_few = feature.is_category and len(feature.groups) <= PICTURES
+        if row["is_seen"] and has_few and row["association"] >= GIVEAWAY:
+            return feature.name
+    return None
 
 
 def tell_giveaways(found: Rows) -> str:

@@ -537,7 +537,9 @@ def test_a_fault_of_our_own_exits_with_1_and_harms_nothing(first: First, tmp_pat
         check=False,
     )
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.splitlines()[-1].startswith("smartcart: the run failed in step choosing_k: ")
+    assert done.stderr.splitlines()[-1].startswith(
+        "smartcart: the run failed in step k_selection_and_sampled_customers: "
+    )
     assert "this library is broken" in done.stderr
     assert "What was published before is unchanged. Details: `smartcart dev`, run " in done.stderr
     assert "Traceback" not in done.stderr

@@ -78,7 +78,7 @@ def find_bikes(declaration: Declaration, base: Plain, *segments: Plain) -> Findi
     ids = [f"S{number:02d}" for number in range(1, len(segments) + 1)]
     score = {"silhouette": 0.5, "calinski_harabasz": 9.0, "davies_bouldin": 1.0}
     counts = dict.fromkeys(("raw_customers", "cleaned", "rejected_customers"), 1_000)
-    point = dict.fromkeys((*recipe.shown, "pc1", "pc2", "pc3"), 0.02)
+    point = dict.fromkeys((*recipe.measured, "pc1", "pc2", "pc3"), 0.02)
     return Findings(
         declaration=declaration,
         counts_outcomes=False,

@@ -5,6 +5,7 @@ from itertools import combinations
 from typing import Any
 
 from smartcart_pipeline.declaration.recipe import Recipe
+from smartcart_pipeline.segmentation.drivers import choose_axes, choose_split
 
 Row = dict[str, Any]
 
@@ -21,6 +22,8 @@ def first_night(recipe: Recipe, as_of: date, segments: int) -> dict[str, Any]:
         Fields of `Findings`.
     """
     ids = [f"S{number:02d}" for number in range(1, segments + 1)]
+    drivers = [driver(recipe, feature.name, 0.5) for feature in recipe.features]
+    pairs = [pair_row(recipe, recipe.features[0].name, one, other, 0.5) for one, other in combinations(ids, 2)]
     fences = {"lower": -10.0, "upper": 10.0, "beyond": 0}
     return {
         "rejected": [],
@@ -40,12 +43,18 @@ def first_night(recipe: Recipe, as_of: date, segments: int) -> dict[str, Any]:
         "events": [],
         "decision": [{"criterion": "first_model", "role": "reason", "value": 1.0, "limit": 1.0, "passed": True}],
         "drift": [],
-        "drivers": [driver(recipe, feature.name, 0.5) for feature in recipe.features],
-        "pairs": [pair_row(recipe, recipe.features[0].name, one, other, 0.5) for one, other in combinations(ids, 2)],
+        "drivers": drivers,
+        "pairs": pairs,
+        "axes": choose_axes(drivers, pairs, recipe),
+        "split": choose_split(drivers, recipe),
         "sensitive": [],
         "structure": [structure_row(recipe.name, as_of=as_of, segments=segments)],
         "recovery": [{"segment_id": segment, "recovery": 0.9, "is_found_again": True} for segment in ids],
         "cleaning": {f"{name}_{figure}": value for name in recipe.fenced for figure, value in fences.items()},
+        "at_risk": None,
+        "audiences": set(ids),
+        "handed_out": {},
+        "campaigns": [],
     }
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from smartcart_pipeline.report import rendering
-from smartcart_pipeline.report.contents import SECTIONS, put_together, tell_fenced
+from smartcart_pipeline.report.contents import DATA_SCIENCE, MORE, put_together, tell_fenced
 from smartcart_pipeline.report.rendering import render
 from smartcart_pipeline_tests.report.bikes import declare_bikes, find_bikes
 from smartcart_pipeline_tests.report.first_night import structure_row
@@ -34,10 +34,19 @@ def page_of(base: dict[str, Any], *segments: dict[str, Any], **recipe: Any) -> s
     return render(find_bikes(declare_bikes(**recipe), base, *segments))
 
 
+# What stands before the details, and has its place in the menu.
+FIRST = ["start", "segments", "against", "sizes", "outcomes", "changed", "campaigns"]
+SECTIONS = [*FIRST, *MORE, *DATA_SCIENCE]
+
+
 def sections_of(page: str) -> list[str]:
-    """The sections, each of which stands in the list of contents too."""
+    """The sections; those of the details stand in its lists of contents, and every link leads somewhere."""
     found = re.findall(r'<section id="(\w+)"', page)
-    assert re.findall(r'<li><a href="#(\w+)">[^<]+</a></li>', page) == found
+    assert found == [name for name in SECTIONS if name in found]
+    links = re.findall(r'<li><a href="#(\w+)">[^<]+</a></li>', page)
+    menu = links[: links.index("more") + 1]
+    assert links[len(menu) :] == [name for name in found if name not in FIRST]
+    assert set(menu) <= {*found, "more"}
     return found
 
 
@@ -47,7 +56,15 @@ def text_of(page: str) -> str:
 
 def test_a_table_of_which_nothing_is_declared_has_no_section_for_it() -> None:
     page = page_of({}, {}, {})
-    assert set(SECTIONS) - set(sections_of(page)) == {"buying", "outcomes", "do", "rules", "sensitive"}
+    assert set(SECTIONS) - set(sections_of(page)) == {
+        "buying",
+        "outcomes",
+        "do",
+        "rules",
+        "sensitive",
+        "moves",
+        "campaigns",
+    }
     # No word of what the business could have spoken of.
     for word in ("spend", "worth", "campaign", "purchase", "income", "how they buy", "at_risk", "what to do"):
         assert word not in text_of(page)
@@ -64,7 +81,7 @@ def test_without_two_numbers_there_is_no_picture_of_them() -> None:
 def test_two_numbers_are_drawn_by_their_names_and_as_finely_as_they_are() -> None:
     page = page_of({}, {}, {})
     assert "Distance km against rides" in page
-    ticks = re.findall(r'<text class="tick"[^>]*>([^<]+)</text>', page[: page.index('id="like"')])
+    ticks = re.findall(r'<text class="tick"[^>]*>([^<]+)</text>', page[: page.index('id="sizes"')])
     assert len(ticks) == len(set(ticks[: len(ticks) // 2])) * 2
     assert "alike in rides, distance km, late share and 2 other things" in page
 
@@ -87,14 +104,13 @@ def test_of_what_is_owed_or_nothing_nobody_has_a_share(first: float, second: flo
 
 def test_one_outcome_is_called_by_its_name() -> None:
     page = page_of({}, ALIKE, ALIKE, outcomes={"renewed": OUTCOMES["renewed"]})
-    assert '<a href="#outcomes">Renewed</a>' in page
     assert '<h2 id="h-outcomes">How many renewed</h2>' in page
     assert "Renewed did not help to define the segments." in page
 
 
 def test_every_outcome_is_shown() -> None:
     page = page_of({}, ALIKE, ALIKE, outcomes=OUTCOMES)
-    assert '<a href="#outcomes">Outcomes</a>' in page
+    assert '<h2 id="h-outcomes">Outcomes</h2>' in page
     assert re.findall(r"<h3>(\w+)</h3>", page[page.index('id="outcomes"') :]) == ["Renewed", "Reviews"]
     for outcome in OUTCOMES:
         for segment in ("S01", "S02"):
@@ -111,7 +127,7 @@ def test_channels_without_a_composition_have_a_table_of_their_own() -> None:
     found = find_bikes(declare_bikes(business={"channels": {"rides": ["the app", "by the app"]}}), {}, {}, {})
     rows = [{"segment_id": segment, "rides": 1.0} for segment in ("S01", "S02", None)]
     shown = put_together(type(found)(**(vars(found) | {"channels": rows})))
-    assert ("buying", "Where they buy") in shown["contents"]
+    assert ("buying", "Where they buy") in shown["more"]
     assert [row["label"] for row in shown["channels"]] == ["By the app"]
     assert shown["parts"] is None
 
@@ -126,7 +142,7 @@ def test_a_composition_without_channels_is_called_by_what_it_makes_up() -> None:
         for part in parts.values()
     ]
     shown = put_together(type(found)(**(vars(found) | {"categories": rows})))
-    assert ("buying", "What rides is made of") in shown["contents"]
+    assert ("buying", "What rides is made of") in shown["more"]
     assert shown["parts"]["title"] == "Parts of rides"
     assert [row["label"] for row in shown["parts"]["rows"]] == ["Kilometres in town", "VIP tours"]
     assert str(shown["parts"]["rows"][0]["figures"][0][1]) == "0.4"

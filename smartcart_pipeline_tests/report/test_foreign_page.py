@@ -1,6 +1,7 @@
 """The page of a table that the pipeline never saw follows from the drafted declaration, and every figure is so."""
 
 import re
+from typing import Any
 
 import pytest
 
@@ -8,6 +9,7 @@ from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.warehouse import open_warehouse
 from smartcart_pipeline_tests.foreign_tables import deliver
 from smartcart_pipeline_tests.forked import smartcart
+from smartcart_pipeline_tests.report.screens import AT_ONCE, SCREENS, lines_of_menu, tiles_seen, what_is_seen
 from smartcart_pipeline_tests.report.test_contents import sections_of, text_of
 from smartcart_pipeline_tests.test_architecture import NAMED
 
@@ -17,14 +19,23 @@ MEMBERS = "features JOIN clusters USING (customer_id)"
 
 
 @pytest.fixture(scope="module")
-def home(whole_night: None, tmp_path_factory: pytest.TempPathFactory) -> Home:
-    """A night of hotel guests: revenue, stays by their logarithms, and bookings that were cancelled."""
-    folder = tmp_path_factory.mktemp("hotel")
-    export = deliver("hotel_guests", folder, 1_000, seed=7)
-    for command in (("init", export), ("run", "--input", export)):
-        done = smartcart(*command, "--home", folder / "home")
-        assert done.returncode == 0, done.stderr
-    return Home(folder / "home")
+def homes(whole_night: None, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Home]:
+    """A night of hotel guests (revenue, stays by their logarithms), and one of a bank's customers."""
+    homes = {}
+    for table in ("hotel_guests", "retail_bank"):
+        folder = tmp_path_factory.mktemp(table)
+        export = deliver(table, folder, 1_000, seed=7)
+        for command in (("init", export), ("run", "--input", export)):
+            done = smartcart(*command, "--home", folder / "home")
+            assert done.returncode == 0, done.stderr
+        homes[table] = Home(folder / "home")
+    return homes
+
+
+@pytest.fixture(scope="module")
+def home(homes: dict[str, Home]) -> Home:
+    """That of the hotel."""
+    return homes["hotel_guests"]
 
 
 @pytest.fixture(scope="module")
@@ -47,8 +58,27 @@ def test_no_word_on_it_is_of_another_company(page: str) -> None:
         assert word not in told
 
 
+@pytest.mark.parametrize("screen", SCREENS)
+@pytest.mark.parametrize("table", ["hotel_guests", "retail_bank"])
+def test_a_stranger_sees_at_once_what_matters(browser: Any, homes: dict[str, Home], table: str, screen: str) -> None:
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(homes[table].report.as_uri())
+    seen = what_is_seen(page, screen)
+    assert set(seen) == set(AT_ONCE)
+    assert set(tiles_seen(page)) == {True}
+    assert lines_of_menu(page) == 1
+    with open_warehouse(homes[table].warehouse) as warehouse:
+        [(customers, best)] = warehouse.sql(
+            "SELECT sum(customers)::BIGINT, arg_max(segment_id, spending_share) FROM segment_summary"
+        ).fetchall()
+    assert f"{customers:,}" in seen[".tiles li:first-child"]
+    assert best in seen[".start h2"]
+    context.close()
+
+
 def test_what_the_segments_are_made_of_is_told_by_the_names_that_people_read(page: str, home: Home) -> None:
-    made = page[page.index('<section id="made"') : page.index('<section id="sizes"')]
+    made = page[page.index('<section id="made"') : page.index('<section id="decision"')]
     with open_warehouse(home.warehouse) as warehouse:
         [columns] = warehouse.sql("SELECT list(feature) FROM segment_drivers WHERE contains(feature, '_')").fetchall()[
             0

@@ -8,6 +8,7 @@ import html
 import math
 import re
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from smartcart_pipeline.storage.models import ask_for
 from smartcart_pipeline.storage.warehouse import open_warehouse
 from smartcart_pipeline_tests.conftest import SAMPLE
 from smartcart_pipeline_tests.declared import CATEGORIES, RECIPES
+from smartcart_pipeline_tests.report.screens import AT_ONCE, SCREENS, lines_of_menu, tiles_seen, what_is_seen
 
 NAME = "<script>document.title='stolen'<&>\".csv"
 SCRIPT = "<script>document.title='stolen'</script>"
@@ -331,6 +333,12 @@ QUERIES: dict[str, Callable[[str, str, list[str]], str]] = {
     "both": lambda column, where, _: (
         f"SELECT avg({reaches(column)} * (1 - {reaches('num_web_purchases')})) FROM {MEMBERS} {where}"
     ),
+    "worth.total": lambda *_: "SELECT sum(total_spending) FROM features",
+    "together.share": lambda _, __, keys: f"SELECT avg(({are_in(keys)})::INT) FROM clusters",
+    "together.worth": lambda _, __, keys: (
+        f"SELECT sum(total_spending) FILTER ({are_in(keys)}) / sum(total_spending) FROM {MEMBERS}"
+    ),
+    "at_risk_customers": lambda *_: "SELECT count(*) FROM at_risk_customers",
     "spending_share": lambda _, where, __: (
         f"SELECT sum(total_spending) / (SELECT sum(total_spending) FROM features) FROM {MEMBERS} {where}"
     ),
@@ -363,6 +371,10 @@ QUERIES: dict[str, Callable[[str, str, list[str]], str]] = {
     "feature_drift": lambda column, where, _: f"SELECT {column} FROM feature_drift {where} AND {TODAY}",
     "segment_events": lambda column, where, _: f"SELECT {column} FROM segment_events {where} AND {TODAY}",
 }
+
+
+def are_in(segments: list[str]) -> str:
+    return f"segment_id IN ({', '.join(map(repr, segments))})"
 
 
 def reaches(column: str) -> str:
@@ -399,8 +411,9 @@ def test_every_figure_is_the_warehouses(
 
 def test_a_reader_sees_each_figure_rounded_and_no_more(figures: list[tuple[str, float, str]]) -> None:
     for source, value, text in figures:
-        shown = float(re.sub(r"[,%]", "", text)) / (100 if text.endswith("%") else 1)
-        digits = len(text.rstrip("%").partition(".")[2]) + (2 if text.endswith("%") else 0)
+        times = {"%": 0.01, "M": 1e6}.get(text[-1], 1)
+        shown = float(re.sub(r"[,%M]", "", text)) * times
+        digits = len(text.rstrip("%M").partition(".")[2]) - round(math.log10(times))
         assert shown == pytest.approx(value, abs=0.5000001 * 10**-digits), (source, text)
 
 
@@ -413,6 +426,7 @@ def test_all_that_the_page_promises_is_there(
     wanted |= {f"channels.{channel}{of}" for channel in (*CHANNELS, "num_deals_purchases") for of in everyone}
     wanted |= {f"categories.share_of_spending[{s},{category}]" for s in segments for category in AMOUNTS}
     wanted |= {f"responses.{name}[{s},response]" for s in segments for name in interval(1, 1)}
+    wanted |= {"worth.total", "together.share[S01,S02]", "together.worth[S01,S02]", "at_risk_customers.customers"}
     wanted |= {f"spending_share[{s}]" for s in segments} | {f"profiles.share[{s}]" for s in segments}
     wanted |= {f"k_selection.{name}[{k}]" for k in range(2, 11) for name in ("inertia", "silhouette", "stability")}
     doubts = ("elbow_share", "null_silhouette", "prediction_strength", "recovery")
@@ -453,7 +467,8 @@ def test_every_sampled_customer_is_drawn_in_both_pictures(desk: Visit, warehouse
     paths = desk.page.eval_on_selector_all(
         "#against .dots", "all => all.map(it => [it.dataset.segment, it.getAttribute('d').split('M').length - 1])"
     )
-    assert dict(paths) == drawn
+    # Each stands in one of the pictures, where there is one for each group of a category.
+    assert sum((Counter({segment: marks}) for segment, marks in paths), Counter()) == drawn
     desk.turnable()
     in_space = desk.page.evaluate("document.querySelector('.live').data.map(it => [it.name.slice(0, 3), it.x.length])")
     assert dict(in_space) == drawn
@@ -476,6 +491,58 @@ def test_repeats_are_told_as_the_check_found_them(desk: Visit, warehouse: duckdb
     ).fetchall()
     assert found.startswith(f"{repeats} rows repeat")
     assert found in desk.page.locator("#quality").inner_text()
+
+
+# What is seen first
+
+
+@pytest.mark.parametrize("screen", SCREENS)
+def test_a_stranger_sees_at_once_what_matters_and_what_to_do(
+    visit: Visits, warehouse: duckdb.DuckDBPyConnection, screen: str
+) -> None:
+    page = visit(screen).page
+    seen = what_is_seen(page, screen)
+    assert set(seen) == set(AT_ONCE)
+    assert tiles_seen(page) == [True] * 6
+    assert lines_of_menu(page) == 1
+    [(customers, best, share, worth)] = warehouse.sql(
+        "SELECT sum(customers)::BIGINT, arg_max(segment_id, spending_share), arg_max(share, spending_share), "
+        "max(spending_share) FROM segment_summary"
+    ).fetchall()
+    assert f"{customers:,}" in seen[".tiles li:first-child"]
+    assert best in seen[".start h2"]
+    assert f"{worth:.0%} of all spending comes from these {share:.0%} of the customers." in seen[".start .why"]
+    assert "Look after them first." in seen[".start .why"]
+    assert seen[".start .list code"] == f"smartcart audience export {best} --output {best}.csv"
+
+
+def test_one_click_copies_how_a_list_is_had(visit: Visits) -> None:
+    here = visit("desk", permissions=["clipboard-read", "clipboard-write"])
+    button = here.page.locator(".card .copy").first
+    button.click()
+    button.get_by_text("Copied").wait_for()
+    assert here.page.evaluate("navigator.clipboard.readText()") == "smartcart audience export S01 --output S01.csv"
+    button.get_by_text("Copy", exact=True).wait_for()
+
+
+def test_where_nothing_may_be_copied_it_is_marked(visit: Visits) -> None:
+    here = visit()
+    here.page.evaluate("navigator.clipboard.writeText = () => Promise.reject(new Error('no'))")
+    here.page.locator(".card .copy").first.click()
+    assert here.waits_until(lambda: "audience export S01" in here.page.evaluate("getSelection().toString()"))
+
+
+def test_what_is_for_the_data_scientist_follows_behind_one_heading(desk: Visit) -> None:
+    headings = desk.page.eval_on_selector_all("h2", "all => all.map(it => it.innerText)")
+    assert headings[-2:] == ["In detail", "For the data scientist"]
+    assert headings[1:-2] == [
+        "The segments",
+        *desk.page.locator("#against h2").all_inner_texts(),
+        "Sizes",
+        *headings[4:-2],
+    ]
+    menu = desk.page.locator(".menu").inner_text().split()
+    assert menu == ["Segments", "Compare", "Changes", "Details"]
 
 
 # What they are made of
@@ -749,4 +816,26 @@ def test_it_prints_light_whole_and_standing_still(visit: Visits, tmp_path: Path)
     assert here.page.evaluate("document.documentElement.scrollWidth") == 688
     written = here.page.pdf(path=tmp_path / "report.pdf", format="A4")
     assert written.startswith(b"%PDF-")
-    assert 4 <= len(re.findall(rb"/Type\s*/Page\b", written)) <= 16
+    assert 4 <= count_pages(written) <= 16
+
+
+@pytest.mark.parametrize(
+    ("hidden", "pages"),
+    [("main > :not(#start, #segments)", 1), (".part", 2)],
+    ids=["the segments", "all that comes before the details"],
+)
+def test_on_paper_two_pages_are_for_marketing(visit: Visits, hidden: str, pages: int) -> None:
+    here = visit()
+    here.page.add_style_tag(content=f"{hidden} {{ display: none !important; }}")
+    assert count_pages(here.page.pdf(format="A4")) == pages
+
+
+def test_the_details_begin_on_a_page_of_their_own(desk: Visit) -> None:
+    desk.page.emulate_media(media="print")
+    assert desk.page.eval_on_selector("#more", "it => getComputedStyle(it).breakBefore") == "page"
+    assert not desk.page.locator(".copy, .menu").first.is_visible()
+    desk.page.emulate_media(media="screen")
+
+
+def count_pages(pdf: bytes) -> int:
+    return len(re.findall(rb"/Type\s*/Page\b", pdf))

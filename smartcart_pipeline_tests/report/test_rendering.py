@@ -43,7 +43,7 @@ def some_findings() -> Findings:
     """Two segments, and a little of everything else that the page shows."""
     candidate = {"inertia": 9.0, "silhouette": 0.5, "stability": 1.0, "calinski_harabasz": 9.0, "davies_bouldin": 1.0}
     candidate |= {"elbow_share": 1 / 3, "null_silhouette": 0.2, "prediction_strength": 0.9, "recovery": 0.8}
-    point = {"income": 5.0, "total_spending": 3.0, "pc1": 0.1, "pc2": 0.2, "pc3": 0.3}
+    point = dict.fromkeys(BEHAVIOURAL.recipe.measured, 3.0) | {"pc1": 0.1, "pc2": 0.2, "pc3": 0.3}
     compared = {"silhouette": 0.5, "calinski_harabasz": 9.0, "davies_bouldin": 1.0, "sizes": [500, 500]}
     told = findings({}, {})
     return replace(

@@ -14,6 +14,8 @@ from sklearn.feature_selection import f_classif
 from smartcart_pipeline.declaration.recipe import AsIs, Business, Feature, Flag, Log, Recipe, Regroup, Role, Verb, Words
 from smartcart_pipeline.segmentation.drivers import (
     GIVEAWAY,
+    choose_axes,
+    choose_split,
     count_groups,
     cramers_v,
     find_giveaways,
@@ -23,6 +25,7 @@ from smartcart_pipeline.segmentation.drivers import (
 )
 from smartcart_pipeline.segmentation.profiling import ValueCounts
 from smartcart_pipeline_tests.declared import RECIPES
+from smartcart_pipeline_tests.report.bikes import declare_bikes
 
 WORDS = Words("", "", "", "", "", "")
 TARIFF = Regroup("tariff", (("Basic", ("B",)), ("Plus", ("P",)), ("Star", ("S",))), "Basic")
@@ -264,3 +267,41 @@ def test_a_feature_is_named_once_with_its_best_pair_and_few_are_named():
         "Each by itself, a tells S01 and S03 apart (association 1.00), b tells S01 and S02 apart (0.95), "
         "c tells S01 and S02 apart (0.95) and 2 more."
     )
+
+
+def axes_of(pairs: dict[tuple[str, str], dict[str, float]], **drivers: float) -> tuple[str, ...]:
+    """The axes where features go so much with all segments, the strongest first, and so much with each two."""
+    recipe = declare_bikes().recipe
+    ranked = [
+        {"feature": name, "is_seen": True, "measure": "eta_squared", "association": association}
+        for name, association in drivers.items()
+    ]
+    told = [
+        {"segment_id": one, "other_segment_id": other, "feature": name, "association": association}
+        for (one, other), apart in pairs.items()
+        for name, association in apart.items()
+    ]
+    return choose_axes(ranked, told, recipe)
+
+
+def test_axes_are_the_numbers_that_between_them_tell_every_two_segments_apart() -> None:
+    drivers = {"rides": 0.8, "distance_km": 0.7, "late_share": 0.3}
+    far = {"rides": 0.8, "distance_km": 0.7}
+    assert axes_of({("S01", "S03"): far, ("S02", "S03"): far}, **drivers) == ("rides", "distance_km")
+    # What tells the other two apart is worth more than another number that tells the same.
+    assert axes_of({("S01", "S03"): far, ("S01", "S02"): {"late_share": 0.4}}, **drivers) == ("rides", "late_share")
+    # What nobody would see does not count.
+    assert axes_of({("S01", "S03"): far, ("S01", "S02"): {"late_share": 0.05}}, **drivers) == ("rides", "distance_km")
+
+
+def test_without_two_numbers_there_are_no_axes() -> None:
+    assert axes_of({("S01", "S02"): {"rides": 0.5}}, rides=0.5) == ()
+
+
+@pytest.mark.parametrize(("association", "split"), [(0.96, "tariff"), (0.9, None)])
+def test_customers_are_shown_apart_by_a_category_that_gives_the_segments_away(
+    association: float, split: str | None
+) -> None:
+    row = {"feature": "tariff", "is_seen": True, "measure": "cramers_v", "association": association}
+    assert choose_split([row], declare_bikes().recipe) == split
+    assert choose_split([row | {"is_seen": False}], declare_bikes().recipe) is None

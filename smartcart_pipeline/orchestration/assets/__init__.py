@@ -26,6 +26,26 @@ OWNERS = ["team:data-engineering"]
 Body = Callable[..., Iterator[dg.Output[Any]]]
 # How a body asks for a table: by its name, and as this.
 FRAME = nw.LazyFrame
+# What other steps need and people hardly look at: beside the rest of its group, out of the way of who reads the graph.
+INTERNAL = frozenset(
+    {
+        "declared_columns",
+        "declared_features",
+        "cleaning_figures",
+        "scaler",
+        "correlations",
+        "loadings",
+        "sampled_customers",
+        "contested_models",
+        "fitted_centroids",
+        "centroids",
+        "plotted_customers",
+    }
+)
+# So many tables give their step its name; of more, there is the number.
+NAMED = 2
+# The tags of a run that say what it is over: the file, and the night with its day.
+EXPORT_TAG, NIGHT_TAG = "smartcart/export", "smartcart/night"
 
 
 def makes(
@@ -38,19 +58,20 @@ def makes(
 
     Args:
         group: The group they stand in.
-        tables: For each table the modules that compute it; a change in their source is a new code version.
+        tables: For each table the modules that compute it; a change in their source is a new code version. The first
+            one gives the step its name.
         freshness_policies: When each of some tables counts as late.
         after: Further tables on which these depend, though the body does not read them.
 
     Returns:
-        A decorator of the body, which yields an output for each table, in their order.
+        A decorator of the body, which yields an output for each table.
     """
     checks, policies = checks_of(tuple(tables)), freshness_policies or {}
 
     def decorate(body: Body) -> dg.AssetsDefinition:
         read = [name for name, handed in inspect.signature(body).parameters.items() if handed.annotation is FRAME]
         return dg.multi_asset(
-            name=body.__name__,
+            name=name_step(tuple(tables)),
             outs={name: _out(name, group, verbs, policies.get(name)) for name, verbs in tables.items()},
             # Read by the step itself: of each table handed in by Dagster, it would record two events.
             deps=[*after, *read],
@@ -60,6 +81,19 @@ def makes(
     return decorate
 
 
+def name_step(tables: Sequence[str]) -> str:
+    """What a step is called: after the tables that it makes.
+
+    Args:
+        tables: They, the one that people look for first.
+
+    Returns:
+        For example `profiles_and_5_more`.
+    """
+    first, *others = tables
+    return "_and_".join(tables) if len(tables) <= NAMED else f"{first}_and_{len(others)}_more"
+
+
 def _out(
     name: str, group: str, verbs: tuple[ModuleType, ...], freshness_policy: dg.FreshnessPolicy | None
 ) -> dg.AssetOut:
@@ -67,7 +101,7 @@ def _out(
     table = OUTLINES[name]
     return dg.AssetOut(
         description=f"{table.description} One row is {table.grain}.",
-        group_name=group,
+        group_name=f"{group}_internals" if name in INTERNAL else group,
         owners=OWNERS,
         kinds={"python", "duckdb", "parquet"},
         code_version=source_version(*verbs),

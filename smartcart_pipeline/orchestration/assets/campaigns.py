@@ -24,11 +24,11 @@ OUTCOME = ("campaign", KEY, "day", "converted", "amount", "taken", "file_name", 
 
 
 @makes(
-    "audiences",
+    "campaigns",
     {
+        "campaign_results": (results, evidence),
         "outcomes": (taking_in, results),
         "rejected_outcomes": (taking_in, results),
-        "campaign_results": (results, evidence),
     },
     after=("audience_stays", "deliveries"),
 )

@@ -10,7 +10,7 @@ import numpy as np
 
 from smartcart_pipeline.declaration.declaration import Declaration
 from smartcart_pipeline.engines.engine import Engine
-from smartcart_pipeline.orchestration.assets import makes
+from smartcart_pipeline.orchestration.assets import NIGHT_TAG, makes
 from smartcart_pipeline.orchestration.faults import naming_the_fault
 from smartcart_pipeline.orchestration.provenance import trace_delivery
 from smartcart_pipeline.orchestration.settings import Settings
@@ -40,9 +40,9 @@ VERBS = (contest, clustering, drift, identity, gate)
 @makes(
     "model",
     {
+        "promotion_decisions": VERBS,
         "contested_models": VERBS,
         "fitted_centroids": VERBS,
-        "promotion_decisions": VERBS,
         "feature_drift": VERBS,
         "segment_events": VERBS,
     },
@@ -87,6 +87,7 @@ def promoting(
         seed=settings.seed,
     )
     outcome = hold_contest(engine, tonight, champion, record.named, settings.gate, requested)
+    context.instance.add_run_tags(context.run_id, {NIGHT_TAG: f"{tonight.night}, {as_of}"})
     dated = {"night": tonight.night, "as_of_date": as_of}
     told = {"is_promoted": outcome.decision.promoted, "verdict": outcome.decision.verdict}
     version = {"model_version": outcome.in_force.version}

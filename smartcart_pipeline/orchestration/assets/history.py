@@ -17,6 +17,7 @@ from smartcart_pipeline.orchestration.io_manager import NOTE
 from smartcart_pipeline.orchestration.settings import Settings
 from smartcart_pipeline.report.plots import plot_flows
 from smartcart_pipeline.segmentation import Rows, hysteresis, migration
+from smartcart_pipeline.segmentation import days as by_day
 from smartcart_pipeline.segmentation import history as stays
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.lake import Fitted, Lake
@@ -36,7 +37,7 @@ Made = Iterator[dg.Output[Any]]
 VERBS = (hysteresis, migration, stays)
 
 
-@makes("segments", {"segment_membership": (stays,)})
+@makes("history", {"segment_membership": (stays,)})
 def segment_membership(
     lake: dg.ResourceParam[Lake],
     home: dg.ResourceParam[Home],
@@ -55,7 +56,7 @@ def segment_membership(
     yield dg.Output(history, "segment_membership")
 
 
-@makes("segments", {"segment_moves": VERBS})
+@makes("history", {"segment_moves": VERBS})
 def segment_moves(
     settings: Settings,
     engine: dg.ResourceParam[Engine],
@@ -74,7 +75,7 @@ def segment_moves(
     yield dg.Output(moves, "segment_moves")
 
 
-@makes("segments", {"segment_migration": VERBS, "nights": VERBS})
+@makes("history", {"segment_migration": VERBS, "nights": VERBS, "segment_days": (by_day,)})
 def migrating(
     settings: Settings,
     engine: dg.ResourceParam[Engine],
@@ -86,8 +87,10 @@ def migrating(
     clusters: nw.LazyFrame,
     segment_membership: nw.LazyFrame,
     segment_moves: nw.LazyFrame,
+    profiles: nw.LazyFrame,
+    declaration: dg.ResourceParam[Declaration],
 ) -> Made:
-    """`segment_migration`: a flow. `nights`: a night."""
+    """`segment_migration`: a flow. `nights`: a night. `segment_days`: a day and segment."""
     as_of = engine.rows(cleaning_figures)[0]["as_of_date"]
     with naming_the_fault():
         record = read_record(home)
@@ -118,13 +121,20 @@ def migrating(
         "segment_migration",
         metadata={"flows": picture(apart.call(plot_flows, last_night))} if last_night else {},
     )
+    nights = [*so_far("nights"), night_row]
     yield dg.Output(
-        Fitted([*so_far("nights"), night_row], [clusters, promotion_decisions]),
+        Fitted(nights, [clusters, promotion_decisions]),
         "nights",
         metadata={NOTE: _tell_replaced(night_row, settings.as_of, lake.declaration)}
         if night_row["replaces_night"]
         else {},
     )
+    tonight = by_day.describe_tonight(engine.rows(profiles), declaration.recipe)
+    known = [*kept_rows(lake, record, "segment_days"), *({"day": as_of} | row for row in tonight)]
+    # Where rows are numbered, nobody is found again: each night is the only one that is known.
+    days = [as_of] if declaration.contract.is_numbered else [row["as_of_date"] for row in nights]
+    changes = engine.rows(by_day.count_changes(segment_membership))
+    yield dg.Output(Fitted(by_day.tell_days(changes, days, known), [segment_membership, profiles]), "segment_days")
 
 
 def _tell_replaced(night: dict[str, Any], as_of: str | None, declaration: Declaration) -> str:

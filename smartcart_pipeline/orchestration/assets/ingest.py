@@ -25,7 +25,7 @@ from smartcart_pipeline.exports.as_of import day_of_delivery, stated_day
 from smartcart_pipeline.exports.inspecting import find_synonyms, inspect_export
 from smartcart_pipeline.exports.reading import read_export, tell_numbers, tell_reading
 from smartcart_pipeline.exports.reading_duckdb import Readings
-from smartcart_pipeline.orchestration.assets import makes
+from smartcart_pipeline.orchestration.assets import EXPORT_TAG, makes
 from smartcart_pipeline.orchestration.faults import naming_the_fault
 from smartcart_pipeline.orchestration.io_manager import DELIVERED_ROWS, NOTE, SYNONYMS
 from smartcart_pipeline.orchestration.settings import Settings
@@ -74,6 +74,7 @@ def raw_customers(
         for mended in mend_tables(home, engine.local, lake.tables):
             context.log.warning(mended)
         export = inspect_export(find_export(home, settings.input), declaration.contract)
+        context.instance.add_run_tags(context.run_id, {EXPORT_TAG: export.path.name})
         delivered_on = day_of_delivery(export.path)
         stated = stated_day(settings.as_of or declaration.recipe.as_of, export.path, delivered_on)
         require_space(home, export.rows, settings.copied_rows)

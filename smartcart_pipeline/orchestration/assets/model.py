@@ -35,7 +35,7 @@ def projecting(
     yield dg.Output(Fitted(fitted.rows(), [correlations.select("correlation")]), "loadings")
 
 
-@makes("model", {"sampled_customers": (sampling,), "k_selection": (sampling, selection, noise)})
+@makes("model", {"k_selection": (sampling, selection, noise), "sampled_customers": (sampling,)})
 def choosing_k(
     settings: Settings,
     engine: dg.ResourceParam[Engine],

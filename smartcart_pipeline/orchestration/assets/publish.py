@@ -1,6 +1,7 @@
 """Publication: what leaves the pipeline. It runs only after every blocking check of the run has passed."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,11 @@ from smartcart_pipeline.orchestration.automation import nightly_refresh, package
 from smartcart_pipeline.orchestration.faults import naming_the_fault
 from smartcart_pipeline.orchestration.io_manager import NOTE
 from smartcart_pipeline.orchestration.provenance import (
+    Evaluation,
     Made,
     check_rows,
     column_lineage_rows,
+    find_evaluations,
     lineage_rows,
     trace_delivery,
     trace_files,
@@ -46,8 +49,23 @@ from smartcart_pipeline.storage.warehouse import Contents, Publication, now
 HANDED_ON = ("features", "contested_models", "clusters", "segment_membership", "audience_stays", "nights")
 
 
+# The last tables of each group: whoever waits for them waits for all, as every step leads to one of them.
+LAST = (
+    "raw_customers",
+    "scaled",
+    "promotion_decisions",
+    "segment_rules",
+    "segment_migration",
+    "audience_changes",
+    "campaign_results",
+)
+# Where a run makes some tables only, none of the last among them, nothing but this has the publication wait for them.
+AFTER_ALL = {"dagster/priority": "-1"}
+
+
 @dg.asset(
-    deps=list(OUTLINES),
+    deps=LAST,
+    op_tags=AFTER_ALL,
     description="The DuckDB file that analysts open: all tables of one run, swapped in whole.",
     group_name="publish",
     owners=OWNERS,
@@ -74,6 +92,8 @@ def warehouse(
     declared = lake.tables["cleaned"].names
     further = [name for name in lake.read("cleaned").collect_schema().names() if name not in declared]
     shown = views.declare_views(declaration, further)
+    evaluations = find_evaluations(context.instance, made)
+    _require_passed(evaluations)
     contents = Contents(
         publication,
         declaration,
@@ -82,7 +102,7 @@ def warehouse(
         lineage_rows(made, publication.run_id, publication.code_version, publication.published_at, shown),
         column_lineage_rows(made, declaration, shown),
         settings.copied_rows,
-        check_rows(context.instance, made),
+        check_rows(evaluations),
     )
     with naming_the_fault():
         pending = _prepare_record(engine, lake, home, record, night) if is_new else None
@@ -107,6 +127,17 @@ def warehouse(
             **notes,
         }
     )
+
+
+def _require_passed(evaluations: Sequence[Evaluation]) -> None:
+    """Publish no table that a check has stopped, also where a run has made some of the tables only."""
+    stopped = [
+        f"{each.asset_key.path[-1]}, {each.check_name}: {each.description}"
+        for each in evaluations
+        if each.blocking and not each.passed and each.severity is dg.AssetCheckSeverity.ERROR
+    ]
+    if stopped:
+        raise dg.Failure(f"Nothing is published. What a check has stopped: {'; '.join(stopped)}", allow_retries=False)
 
 
 def _forget_old_runs(context: dg.AssetExecutionContext, kept_nights: int) -> int:

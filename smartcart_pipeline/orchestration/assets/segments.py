@@ -115,7 +115,7 @@ def clustering_customers(
     )
 
 
-@makes("segments", {"plotted_customers": (sampling,), "category_spending": (spending,)})
+@makes("segments", {"category_spending": (spending,), "plotted_customers": (sampling,)})
 def illustrating(
     settings: Settings,
     engine: dg.ResourceParam[Engine],
@@ -171,10 +171,10 @@ def read_compared(engine: Engine, contested_models: Frame, record: Record) -> Pu
 @makes(
     "segments",
     {
+        "profiles": (profiling, personas),
         "segment_drivers": (profiling, drivers),
         "segment_pairs": (profiling, drivers),
         "sensitive_association": (profiling, drivers, sensitive),
-        "profiles": (profiling, personas),
         "structure": (noise, selection, structure),
         "segment_recovery": (noise, structure),
     },

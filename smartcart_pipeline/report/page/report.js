@@ -1,9 +1,24 @@
 "use strict";
 (() => {
+  // A list is had by a command, which one click copies; where that is not allowed, it is marked instead.
+  for (const button of document.querySelectorAll("button.copy")) {
+    button.hidden = false;
+    button.addEventListener("click", async () => {
+      try {
+        await navigator.clipboard.writeText(button.dataset.copy);
+        button.textContent = "Copied";
+      } catch {
+        getSelection().selectAllChildren(button.parentElement.querySelector("code"));
+        button.textContent = "Marked";
+      }
+      setTimeout(() => { button.textContent = "Copy"; }, 2000);
+    });
+  }
+
   const figure = document.getElementById("turnable");
   const live = figure.querySelector(".live");
   const turn = figure.querySelector(".turn");
-  const { eye, segments } = JSON.parse(document.getElementById("points").textContent);
+  const { eye, segments, axes } = JSON.parse(document.getElementById("points").textContent);
   const start = { x: eye[0], y: eye[1], z: eye[2] };
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
@@ -36,7 +51,7 @@
       margin: { l: 0, r: 0, t: 0, b: 0 }, showlegend: false, paper_bgcolor: "rgba(0,0,0,0)",
       font: { family: "system-ui, DejaVu Sans, sans-serif", size: 12 },
       scene: {
-        xaxis: axis("Component 1"), yaxis: axis("Component 2"), zaxis: axis("Component 3"),
+        xaxis: axis(axes[0]), yaxis: axis(axes[1]), zaxis: axis(axes[2]),
         camera: { eye: camera, projection: { type: "orthographic" } }, dragmode: "orbit", aspectmode: "manual",
         aspectratio: { x: 1.25, y: 1.25, z: 1.25 },
       },
