@@ -24,13 +24,16 @@ WORTH = "worth"
 class Chosen:
     """The customers of a night who are in any audience.
 
+    Everybody is in some segment. So those of whole segments stand in no table of their own: of ten million customers it
+    would take longer to write than all the rest.
+
     Attributes:
         connection: Where they are.
         audiences: The audiences.
         people: All customers.
         read: The columns of theirs that decided.
-        table: One row a customer: `customer_id`, `segment_id`, `worth`, and, for each audience by its number, the
-            number of the customer's group in `GROUPS` (`group_0`, …), null of who is not in it.
+        table: One row a customer of any other audience: `customer_id`, `segment_id`, `worth`, and, for each of these by
+            its number, the number of the customer's group in `GROUPS` (`group_0`, …), null of who is not in it.
         counted: One row for each combination of segment and groups: these, and `customers`.
     """
 
@@ -45,18 +48,36 @@ class Chosen:
         """The column of an audience's groups.
 
         Args:
-            name: The audience's name.
+            name: The name of an audience that is no whole segment.
 
         Returns:
             The column.
         """
-        return f"group_{[each.name for each in self.audiences.listed].index(name)}"
+        return f"group_{[each.name for each in self.kept].index(name)}"
+
+    @property
+    def kept(self) -> list[Audience]:
+        """The audiences that are no whole segments."""
+        return [each for each in self.audiences.listed if not each.is_segment]
+
+    def holds(self, audience: Audience) -> str:
+        """Whether a row of either table is of an audience.
+
+        Args:
+            audience: It.
+
+        Returns:
+            An expression (BOOLEAN).
+        """
+        if audience.is_segment:
+            return f"segment_id = {literal(audience.name)}"
+        return f"{self.numbered(audience.name)} IS NOT NULL"
 
     def members(self, audience: Audience, columns: Sequence[str] = ("segment_id", WORTH)) -> str:
         """The members of an audience, held out or not.
 
         Args:
-            audience: It.
+            audience: One that is no whole segment.
             columns: What is wanted of the table beside.
 
         Returns:
@@ -82,6 +103,8 @@ class Chosen:
         Returns:
             One SELECT.
         """
+        if audience.is_segment:
+            return f"SELECT {KEY} FROM ({self.people.select(['segment_id'])}) WHERE {self.holds(audience)}"
         return f"SELECT {KEY} FROM {self.table} WHERE {self.numbered(audience.name)} = {GROUPS.index(TREATED)}"
 
 
@@ -104,7 +127,8 @@ def choose(connection: "duckdb.DuckDBPyConnection", people: People, audiences: A
 
     read = {"segment_id", *([worth] if worth else ())}
     for each in audiences.listed:
-        read |= set(reads(each, people))
+        if not each.is_segment:
+            read |= set(reads(each, people))
     chosen = Chosen(connection, audiences, people, tuple(name for name in people.types if name in read))
     try:
         _put(chosen, worth)
@@ -114,13 +138,12 @@ def choose(connection: "duckdb.DuckDBPyConnection", people: People, audiences: A
 
 
 def _put(chosen: Chosen, worth: str | None) -> None:
-    connection, audiences = chosen.connection, chosen.audiences
-    listed = audiences.listed
+    connection, audiences, listed = chosen.connection, chosen.audiences, chosen.kept
     flags = [f"coalesce({claims(each, chosen.people)}, false) AS in_{number}" for number, each in enumerate(listed)]
     by = f"CAST({identifier(worth)} AS DOUBLE)" if worth else "NULL::DOUBLE"
-    relation = (
-        f"SELECT {KEY}, segment_id, {by} AS {WORTH}, {', '.join(flags)} FROM ({chosen.people.select(chosen.read)})"
-    )
+    columns = ", ".join([KEY, "segment_id", f"{by} AS {WORTH}", *flags])
+    some = " OR ".join(f"in_{number}" for number in range(len(listed))) or "false"
+    relation = f"FROM (SELECT {columns} FROM ({chosen.people.select(chosen.read)})) WHERE {some}"
     if any(each.limit for each in listed):
         # Its customers are gone through once for each limit.
         connection.execute(f"CREATE OR REPLACE TEMP TABLE {ELIGIBLE} AS {relation}")
@@ -131,15 +154,13 @@ def _put(chosen: Chosen, worth: str | None) -> None:
         f"AS group_{number}"
         for number, each in enumerate(listed)
     ]
-    some = " OR ".join(f"in_{number}" for number in range(len(listed)))
     connection.execute(
-        f"CREATE OR REPLACE TEMP TABLE {CHOSEN} AS SELECT {KEY}, segment_id, {WORTH}, {', '.join(groups)} "
+        f"CREATE OR REPLACE TEMP TABLE {CHOSEN} AS SELECT {', '.join([KEY, 'segment_id', WORTH, *groups])} "
         f"FROM ({relation}) WHERE {some}; DROP TABLE IF EXISTS {ELIGIBLE}"
     )
-    numbers = ", ".join(f"group_{number}" for number in range(len(listed)))
+    numbers = ", ".join(["segment_id", *(f"group_{number}" for number in range(len(listed)))])
     connection.execute(
-        f"CREATE OR REPLACE TEMP TABLE {COUNTED} AS SELECT segment_id, {numbers}, count(*) AS customers FROM {CHOSEN} "
-        "GROUP BY ALL"
+        f"CREATE OR REPLACE TEMP TABLE {COUNTED} AS SELECT {numbers}, count(*) AS customers FROM {CHOSEN} GROUP BY ALL"
     )
 
 
@@ -147,7 +168,7 @@ def _blame(chosen: Chosen, error: "duckdb.Error") -> Exception:
     """Say whose condition has no answer for some customer, as where a text is no number."""
     import duckdb  # noqa: PLC0415
 
-    for each in chosen.audiences.listed:
+    for each in chosen.kept:
         query = f"SELECT count(*) FILTER ({claims(each, chosen.people)}) FROM ({chosen.people.select(chosen.read)})"
         try:
             chosen.connection.execute(query).fetchall()

@@ -20,7 +20,11 @@ def count_segments(chosen: Chosen) -> Rows:
         Rows of `audience_segments`.
     """
     counted: dict[tuple[str, str], dict[str, int]] = {}
+    sizes = _count_whole(chosen)
     for each in chosen.audiences.listed:
+        if each.is_segment:
+            counted[each.name, each.name] = dict.fromkeys(GROUPS, 0) | {TREATED: sizes[each.name]}
+            continue
         number = chosen.numbered(each.name)
         found = chosen.connection.execute(
             f"SELECT segment_id, {number}, sum(customers)::BIGINT FROM {chosen.counted} WHERE {number} IS NOT NULL "
@@ -32,6 +36,16 @@ def count_segments(chosen: Chosen) -> Rows:
         {"audience": name, "segment_id": segment, "customers": sum(groups.values()), **groups}
         for (name, segment), groups in counted.items()
     ]
+
+
+def _count_whole(chosen: Chosen) -> dict[str, int]:
+    """How many customers segments have, where any is an audience."""
+    if len(chosen.kept) == len(chosen.audiences.listed):
+        return {}
+    everybody = chosen.people.select(["segment_id"])
+    return dict(
+        chosen.connection.execute(f"SELECT segment_id, count(*) FROM ({everybody}) GROUP BY segment_id").fetchall()
+    )
 
 
 def count_overlaps(chosen: Chosen) -> Rows:
@@ -48,7 +62,7 @@ def count_overlaps(chosen: Chosen) -> Rows:
     if not pairs:
         return []
     # Groups are drawn by lot, so that without them there are far fewer combinations.
-    flags = ", ".join(f"{chosen.numbered(each.name)} IS NOT NULL AS in_{n}" for n, each in enumerate(listed))
+    flags = ", ".join(f"{chosen.holds(each)} AS in_{n}" for n, each in enumerate(listed))
     together = f"SELECT {flags}, sum(customers) AS customers FROM {chosen.counted} GROUP BY ALL"
     sums = [f"coalesce(sum(customers) FILTER (in_{one} AND in_{other}), 0)::BIGINT" for one, other in pairs]
     [counts] = chosen.connection.execute(f"SELECT {', '.join(sums)} FROM ({together})").fetchall()
@@ -93,13 +107,12 @@ def _define(said: dict[str, Any]) -> dict[str, Any]:
 
 def _count_shared(chosen: Chosen, name: str) -> int:
     """Members who are in another audience as well."""
-    own = chosen.numbered(name)
-    others = [chosen.numbered(each.name) for each in chosen.audiences.listed if each.name != name]
+    own = chosen.holds(chosen.audiences.by_name[name])
+    others = [chosen.holds(each) for each in chosen.audiences.listed if each.name != name]
     if not others:
         return 0
-    elsewhere = " OR ".join(f"{other} IS NOT NULL" for other in others)
     [(shared,)] = chosen.connection.execute(
-        f"SELECT coalesce(sum(customers), 0)::BIGINT FROM {chosen.counted} WHERE {own} IS NOT NULL AND ({elsewhere})"
+        f"SELECT coalesce(sum(customers), 0)::BIGINT FROM {chosen.counted} WHERE {own} AND ({' OR '.join(others)})"
     ).fetchall()
     return int(shared)
 

@@ -14,10 +14,10 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from smartcart_pipeline.audiences.audience import Audience
-from smartcart_pipeline.audiences.choosing import Chosen
+from smartcart_pipeline.audiences.people import People
 from smartcart_pipeline.declaration.contract import KEY
 from smartcart_pipeline.declaration.errors import HomeError
 from smartcart_pipeline.engines.sql import identifier, literal, parquet
@@ -33,6 +33,21 @@ LIST, CHANGES, DOCUMENT, HANDED = "list.csv", "changes.csv", "delivery.json", ".
 # What became of a customer since the delivery before.
 ADDED, CHANGED, REMOVED = "added", "changed", "removed"
 BATCH_ROWS = 50_000
+
+
+class Addressed(Protocol):
+    """The customers of a publication, and whom each of its audiences addresses."""
+
+    @property
+    def connection(self) -> "duckdb.DuckDBPyConnection":
+        """Where they are."""
+
+    @property
+    def people(self) -> People:
+        """All customers."""
+
+    def addressed(self, audience: Audience) -> str:
+        """The ids of those who are addressed, as one SELECT."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +148,7 @@ def read_all(home: Home) -> list[Delivery]:
     return [each for folder in folders for each in read_deliveries(home, folder.name)]
 
 
-def select_list(chosen: Chosen, audience: Audience) -> str:
+def select_list(chosen: Addressed, audience: Audience) -> str:
     """The full list of an audience, as SQL: those who are addressed, in the order of their ids.
 
     Args:
@@ -178,7 +193,7 @@ def select_changes(connection: "duckdb.DuckDBPyConnection", now: str, before: st
     )
 
 
-def find_changes(home: Home, chosen: Chosen, audience: Audience) -> str:
+def find_changes(home: Home, chosen: Addressed, audience: Audience) -> str:
     """What has changed since an audience was last handed out, as SQL.
 
     Args:
@@ -215,7 +230,7 @@ def handed_out(home: Home, earlier: Sequence[Delivery]) -> Path | None:
     return path
 
 
-def deliver(home: Home, chosen: Chosen, audience: Audience, run: tuple[str, date], at: str) -> Delivery:
+def deliver(home: Home, chosen: Addressed, audience: Audience, run: tuple[str, date], at: str) -> Delivery:
     """Hand out an audience: its list, and what changed since the delivery before.
 
     Args:

@@ -5,23 +5,43 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from smartcart_pipeline.audiences.audience import Audience
 from smartcart_pipeline.audiences.choosing import Chosen, choose
-from smartcart_pipeline.audiences.people import know_people
+from smartcart_pipeline.audiences.groups import TREATED
+from smartcart_pipeline.audiences.people import People, know_people
 from smartcart_pipeline.audiences.reading import read_audiences
+from smartcart_pipeline.declaration.contract import KEY
 from smartcart_pipeline.declaration.declaration import Declaration
 from smartcart_pipeline.declaration.errors import CallError, HomeError
 from smartcart_pipeline.declaration.files import nearest
 from smartcart_pipeline.declaration.tables import declare_tables
 from smartcart_pipeline.engines.sql import literal
 from smartcart_pipeline.storage.home import Home
-from smartcart_pipeline.storage.publications import find_publication
+from smartcart_pipeline.storage.publications import find_publication, readable
 from smartcart_pipeline.storage.warehouse import declaration_of, open_warehouse
 
 if TYPE_CHECKING:
     import duckdb
+
+
+# The columns of the table `audiences` that define one, and what they are called there.
+DEFINED = {
+    "audience": "name",
+    "description": "description",
+    "condition": "where",
+    "columns": "columns",
+    "consent": "consent",
+    "is_exclusive": "is_exclusive",
+    "priority": "priority",
+    "max_customers": "limit",
+    "holdout": "holdout",
+    "cost": "cost",
+    "is_nightly": "is_nightly",
+    "is_segment": "is_segment",
+}
 
 
 @dataclass(frozen=True)
@@ -56,6 +76,66 @@ class Opened:
         return known[name]
 
 
+@dataclass(frozen=True)
+class Published:
+    """The audiences of a publication, with those whom its night has put into them.
+
+    Attributes:
+        connection: Where they are.
+        people: All customers.
+        run: The id of the run that published it, and its as-of date.
+        nightly: The audiences that every night hands out.
+    """
+
+    connection: "duckdb.DuckDBPyConnection"
+    people: People
+    run: tuple[str, date]
+    nightly: list[Audience]
+
+    def addressed(self, audience: Audience) -> str:
+        """The ids of those who are addressed.
+
+        Args:
+            audience: One that is no whole segment: such has stays of its own.
+
+        Returns:
+            One SELECT.
+        """
+        day = f"DATE {literal(self.run[1].isoformat())}"
+        return (
+            f"SELECT {KEY} FROM audience_stays WHERE audience = {literal(audience.name)} "
+            f"AND member_group = {literal(TREATED)} AND valid_from <= {day} AND (valid_to IS NULL OR {day} < valid_to)"
+        )
+
+
+@contextmanager
+def open_published(home: Home) -> Iterator[Published]:
+    """Open what a night has just published: nobody is put into audiences once more.
+
+    Args:
+        home: The home.
+
+    Yields:
+        Its audiences.
+
+    Raises:
+        HomeError: If its customers have no ids.
+    """
+    publication = readable(home)
+    with _open(publication) as connection:
+        declaration = declaration_of(connection, publication)
+        [(run_id, as_of)] = connection.execute("SELECT run_id, as_of_date FROM publication").fetchall()
+        people = _know_people(connection, declaration, as_of)
+        rows = connection.execute(f"SELECT {', '.join(DEFINED)} FROM audiences WHERE is_nightly").fetchall()
+        said = [dict(zip(DEFINED.values(), row, strict=True)) for row in rows]
+        nightly = [
+            Audience(**each | {"columns": tuple(each["columns"]), "consent": each["consent"] or ""}) for each in said
+        ]
+        if nightly:
+            require_ids(declaration, home)
+        yield Published(connection, people, (run_id, as_of), nightly)
+
+
 @contextmanager
 def open_audiences(home: Home) -> Iterator[Opened]:
     """Open what is published, and put its customers into the home's audiences.
@@ -72,8 +152,7 @@ def open_audiences(home: Home) -> Iterator[Opened]:
         HomeError: If what is published has no customers by their ids.
     """
     publication = find_publication(home)
-    with open_warehouse(publication) as connection, tempfile.TemporaryDirectory(prefix="smartcart-") as spill:
-        connection.execute(f"SET temp_directory = {literal(spill)}")
+    with _open(publication) as connection:
         declaration = declaration_of(connection, publication)
         [(run_id, as_of)] = connection.execute("SELECT run_id, as_of_date FROM publication").fetchall()
         require_ids(declaration, home)
@@ -103,9 +182,7 @@ def choose_customers(
         DeclarationError: If the home's file is wrong.
         HomeError: If a condition has no answer for some customer.
     """
-    names = [row[0] for row in connection.execute("DESCRIBE cleaned").fetchall()]
-    known = declare_tables(declaration)["cleaned"].names
-    people = know_people(declaration, [name for name in names if name not in known], as_of)
+    people = _know_people(connection, declaration, as_of)
     segments = connection.execute("SELECT segment_id, persona FROM profiles ORDER BY segment_id").fetchall()
     audiences = read_audiences(home.audiences_file, people.types, segments)
     if so_far:
@@ -114,6 +191,20 @@ def choose_customers(
         listed = [replace(each, is_segment=each.is_segment and each.name not in named) for each in audiences.listed]
         audiences = replace(audiences, listed=tuple(listed))
     return choose(connection, people, audiences, declaration.recipe.business.worth)
+
+
+@contextmanager
+def _open(publication: Path) -> Iterator["duckdb.DuckDBPyConnection"]:
+    """Open a publication, with room for what is larger than memory: beside it nothing may be written."""
+    with open_warehouse(publication) as connection, tempfile.TemporaryDirectory(prefix="smartcart-") as spill:
+        connection.execute(f"SET temp_directory = {literal(spill)}")
+        yield connection
+
+
+def _know_people(connection: "duckdb.DuckDBPyConnection", declaration: Declaration, as_of: date) -> People:
+    names = [row[0] for row in connection.execute("DESCRIBE cleaned").fetchall()]
+    known = declare_tables(declaration)["cleaned"].names
+    return know_people(declaration, [name for name in names if name not in known], as_of)
 
 
 def require_ids(declaration: Declaration, home: Home) -> None:

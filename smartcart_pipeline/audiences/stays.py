@@ -6,7 +6,6 @@ As in the history of segments: a stay goes from the first night that has the cus
 
 from datetime import date
 
-from smartcart_pipeline.audiences.audience import Audience
 from smartcart_pipeline.audiences.choosing import Chosen
 from smartcart_pipeline.audiences.groups import GROUPS
 from smartcart_pipeline.declaration.contract import KEY
@@ -49,15 +48,13 @@ def _add(chosen: Chosen, so_far: str | None, as_of: date, next_as_of: date | Non
 
 def _extend(chosen: Chosen, so_far: str, as_of: date) -> str:
     """Nearly everybody stays: one join finds who has left, and one for each audience who has entered."""
-    now = " ".join(f"WHEN {literal(each.name)} THEN now.{chosen.numbered(each.name)}" for each in _kept(chosen))
+    now = " ".join(f"WHEN {literal(each.name)} THEN now.{chosen.numbered(each.name)}" for each in chosen.kept)
     group = " ".join(f"WHEN {literal(name)} THEN {code}" for code, name in enumerate(GROUPS))
     stays_on = f"CASE was.audience {now} END IS NOT DISTINCT FROM CASE was.member_group {group} END" if now else "false"
     ended = f"CASE WHEN was.valid_to IS NULL AND NOT ({stays_on}) THEN {_day(as_of)} ELSE was.valid_to END"
-    # Everybody is in some segment: who is in nothing else need not be looked for.
-    some = " OR ".join(f"{chosen.numbered(each.name)} IS NOT NULL" for each in _kept(chosen)) or "false"
     before = (
         f"SELECT was.* REPLACE ({ended} AS valid_to) FROM {so_far} AS was "
-        f"LEFT JOIN (FROM {chosen.table} WHERE {some}) AS now ON now.{KEY} = was.{KEY}"
+        f"LEFT JOIN {chosen.table} AS now ON now.{KEY} = was.{KEY}"
     )
     begun = [
         f"SELECT members.* FROM ({members}) AS members ANTI JOIN (SELECT {KEY}, member_group FROM {so_far} "
@@ -101,13 +98,8 @@ def _tonight(chosen: Chosen, as_of: date, until: date | None) -> str:
 def _members(chosen: Chosen, as_of: date, until: date | None) -> dict[str, str]:
     dated = f"{_day(as_of)} AS valid_from, {'NULL::DATE' if until is None else _day(until)} AS valid_to"
     return {
-        each.name: f"SELECT {WHOSE}, {dated}, segment_id, worth FROM ({chosen.members(each)})" for each in _kept(chosen)
+        each.name: f"SELECT {WHOSE}, {dated}, segment_id, worth FROM ({chosen.members(each)})" for each in chosen.kept
     }
-
-
-def _kept(chosen: Chosen) -> list[Audience]:
-    """The audiences whose stays are their own."""
-    return [each for each in chosen.audiences.listed if not each.is_segment]
 
 
 def _day(day: date) -> str:

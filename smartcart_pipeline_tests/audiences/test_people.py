@@ -18,7 +18,7 @@ READ = ("cleaned", "features", "clusters", "profiles", "segment_membership", "au
 def warehouse():
     """Sixty customers of two segments."""
     with duckdb.connect() as connection:
-        create_empty(connection, READ)
+        create_empty(connection, (*READ, "nights"))
         for number in range(60):
             segment = f"S0{1 + number % 2}"
             of_features = {"total_spending": number * 10 % 97, "recency": number * 7 % 60}

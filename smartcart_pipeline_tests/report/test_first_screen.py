@@ -139,7 +139,7 @@ def test_a_category_that_parts_customers_has_a_picture_for_each_group() -> None:
     told = draw_scatter(find_segments(split), split)
     assert told is not None
     drawn = {panel.title: [bool(path) for path in panel.paths] for panel in told["panels"]}
-    assert drawn == {"Day": [False, True], "VIP pass": [True, False]}
+    assert drawn == {"Tariff: Day": [False, True], "Tariff: VIP pass": [True, False]}
 
 
 RESULT = {

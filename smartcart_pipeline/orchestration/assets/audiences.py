@@ -19,10 +19,10 @@ from smartcart_pipeline.audiences import (
     reading,
     stays,
 )
-from smartcart_pipeline.audiences.audience import Rule
+from smartcart_pipeline.audiences.audience import Audience, Rule
 from smartcart_pipeline.audiences.choosing import Chosen
 from smartcart_pipeline.audiences.deliveries import Delivery, deliver, read_deliveries, tidy
-from smartcart_pipeline.audiences.opening import Opened, choose_customers, open_audiences
+from smartcart_pipeline.audiences.opening import Published, choose_customers, open_published
 from smartcart_pipeline.declaration.contract import KEY
 from smartcart_pipeline.declaration.declaration import Declaration
 from smartcart_pipeline.declaration.errors import FaultError, HomeError
@@ -35,8 +35,7 @@ from smartcart_pipeline.orchestration.io_manager import NOTE
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.lake import Fitted, Lake
 from smartcart_pipeline.storage.models import PublishedNight, Record, read_record
-from smartcart_pipeline.storage.publications import readable
-from smartcart_pipeline.storage.warehouse import now, open_warehouse
+from smartcart_pipeline.storage.warehouse import now
 
 VERBS = (choosing, conditions, counting, groups, people, reading)
 SELECT_RULES = "SELECT audience, condition, coalesce(consent, ''), is_exclusive, priority, max_customers"
@@ -137,15 +136,11 @@ def _read_before(
 )
 def audience_lists(context: dg.AssetExecutionContext, home: dg.ResourceParam[Home]) -> dg.MaterializeResult[Any]:
     """A delivery of each, unless this publication has been handed out."""
-    with naming_the_fault(), open_warehouse(readable(home)) as connection:
-        asked = [name for (name,) in connection.execute("FROM audiences SELECT audience WHERE is_nightly").fetchall()]
     done: list[Delivery] = []
     notes: list[str] = []
-    with naming_the_fault():
-        if asked:
-            with open_audiences(home) as opened:
-                for name in asked:
-                    notes += _hand_out(home, opened, name, done)
+    with naming_the_fault(), open_published(home) as opened:
+        for each in opened.nightly:
+            notes += _hand_out(home, opened, each, done)
     for note in notes:
         context.log.warning(note)
     sizes = {f"customers of {each.audience}": each.rows for each in done}
@@ -154,11 +149,9 @@ def audience_lists(context: dg.AssetExecutionContext, home: dg.ResourceParam[Hom
     )
 
 
-def _hand_out(home: Home, opened: Opened, name: str, done: list[Delivery]) -> Iterator[str]:
+def _hand_out(home: Home, opened: Published, audience: Audience, done: list[Delivery]) -> Iterator[str]:
     """Hand out an audience, whatever becomes of the others, and tell what people should know of it."""
-    known, earlier = opened.chosen.audiences.by_name, read_deliveries(home, name)
-    if name not in known:
-        return
+    name, earlier = audience.name, read_deliveries(home, audience.name)
     if earlier and earlier[-1].run_id == opened.run[0]:
         # A run that is started again hands nothing out twice.
         tidy(home, earlier)
@@ -171,7 +164,7 @@ def _hand_out(home: Home, opened: Opened, name: str, done: list[Delivery]) -> It
         return
     try:
         at = now().replace(microsecond=0).isoformat()
-        done.append(deliver(home, opened.chosen, known[name], opened.run, at))
+        done.append(deliver(home, opened, audience, opened.run, at))
     except (FaultError, duckdb.Error) as error:
         told = str(error) if isinstance(error, FaultError) else unquoted(error)
         yield f"{name} is not handed out: {told}"
