@@ -38,6 +38,11 @@ PLOTS = {
     "profiles": ["income_and_spending", "sizes"],
 }
 
+GROUPS = {
+    *("ingest", "prepare", "prepare_internals", "model", "model_internals"),
+    *("segments", "history", "audiences", "publish"),
+}
+
 METADATA = """
     label description __typename
     ... on IntMetadataEntry { intValue }
@@ -213,8 +218,14 @@ def test_every_asset_is_shown_as_declared(nodes: dict[str, Any]) -> None:
         assert node["opVersion"]
         assert node["kinds"]
     assert nodes["profiles"]["freshnessStatusInfo"]
-    groups = {"ingest", "prepare", "model", "segments", "audiences", "publish"}
-    assert {node["groupName"] for node in nodes.values()} == groups
+    assert {node["groupName"] for node in nodes.values()} == GROUPS
+
+
+def test_a_run_is_tagged_with_its_export_and_its_night(ask: Ask) -> None:
+    answer = ask("{ runsOrError { ... on Runs { results { tags { key value } } } } }")
+    tags = [{tag["key"]: tag["value"] for tag in run["tags"]} for run in answer["runsOrError"]["results"]]
+    assert {each["smartcart/export"] for each in tags} == {SAMPLE.name}
+    assert tags[-1]["smartcart/night"] == "1, 2014-06-29"
 
 
 # What there is nothing to say of on the first night, before anything was handed out.
@@ -391,7 +402,7 @@ def test_the_asset_graph_is_drawn(tab: Any) -> None:
     tab.keyboard.press("Alt+E")
     tab.get_by_text("warehouse", exact=True).first.wait_for()
     tab.goto("/asset-groups")
-    for group in ("ingest", "prepare", "model", "segments", "audiences", "publish"):
+    for group in GROUPS:
         tab.get_by_text(group, exact=True).first.wait_for()
 
 

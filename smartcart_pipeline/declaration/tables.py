@@ -583,7 +583,7 @@ SEGMENT_DAYS = Table(
         Column("spending", "DOUBLE", "What its customers were worth together; empty if that was not kept.", True),
         Column("outcome", "VARCHAR", "The outcome that was looked at; empty if there was none.", nullable=True),
         Column("responses", "BIGINT", "Customers with that outcome.", nullable=True, minimum=0),
-        replace(_share("response_rate", "Their share of the segment."), nullable=True),
+        replace(_share("outcome_rate", "Their share of the segment."), nullable=True),
         Column("customers_entered", "BIGINT", "Customers who were not in it on the day before.", minimum=0),
         Column("customers_left", "BIGINT", "Customers who were, and are no longer.", minimum=0),
     ),

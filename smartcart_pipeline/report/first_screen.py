@@ -15,6 +15,7 @@ from smartcart_pipeline.report.wording import (
     Sentence,
     capitalise,
     enumerate_names,
+    measure,
     name_worth,
     response_figure,
     shares_worth,
@@ -115,7 +116,13 @@ def tell_gist(segments: list[Segment], findings: Findings, answer: Answer | None
     Returns:
         Who is worth most, or whom there are most of; and whom an outcome is most frequent among, where that is clear.
     """
-    told = _tell_worth(segments, findings) if shares_worth(findings) else _tell_largest(segments)
+    if shares_worth(findings):
+        told = _tell_worth(segments, findings)
+    elif findings.declaration.recipe.business.worth:
+        richest, why = _richest(segments, findings)
+        told = (f"{_name([richest])} has the most {name_worth(findings.declaration.recipe)}: ", *why)
+    else:
+        told = _tell_largest(segments)
     if answer is None or not answer.is_clear:
         return (*told, ".")
     return (
@@ -138,6 +145,14 @@ def _tell_worth(segments: list[Segment], findings: Findings) -> Sentence:
     worth = Figure(sum(segment.worth.value for segment in best), ".0%", f"together.worth[{ids}]")
     have, bring = ("has", "brings") if len(best) == 1 else ("have", "bring")
     return (f"{_name(best)} {have} ", customers, f" of the customers and {bring} ", worth, f" of all {named}")
+
+
+def _richest(segments: list[Segment], findings: Findings) -> tuple[Segment, Sentence]:
+    """Who has most of a worth that can be owed, like a balance, so that nobody has a share of it; and how much."""
+    of = measure(str(findings.declaration.recipe.business.worth), findings.declaration.recipe)
+    richest = max(segments, key=lambda segment: float(segment.profile[of.column]))
+    own, everyone = of.read(richest.profile, findings.base, richest.id), of.read(findings.base, findings.base)
+    return richest, (own, of.unit, " on average, against ", everyone, " for all customers")
 
 
 def _tell_largest(segments: list[Segment]) -> Sentence:
@@ -163,9 +178,10 @@ def _tiles(segments: list[Segment], findings: Findings, answer: Answer | None) -
         yield from _worth_tiles(segments, findings)
     else:
         yield Tile((largest.share,), f"of them in {largest.id}", (largest.persona,))
-    if answer:
-        whose = f"of {answer.segment.id} {answer.share}"
-        yield Tile((answer.rate,), whose, (answer.everyone, " of all customers"))
+    if answer and answer.is_clear:
+        yield Tile((answer.rate,), f"of {answer.segment.id} {answer.share}", (answer.everyone, " of all customers"))
+    elif answer:
+        yield Tile((answer.everyone,), f"of all {answer.share}", ("no segment clearly more",))
     if findings.at_risk is not None:
         at_risk = Figure(findings.at_risk, ",", "at_risk_customers.customers")
         yield Tile((at_risk,), "at risk", ("quieter than is usual in their segment",))
@@ -203,10 +219,15 @@ def _tell_start(
     segments: list[Segment], findings: Findings, answer: Answer | None, *, has_worth: bool
 ) -> dict[str, Any]:
     """The segment that matters most, why, and what to do for it."""
+    recipe = findings.declaration.recipe
     if has_worth:
-        chosen = max(segments, key=lambda segment: segment.worth.value)
-        named = name_worth(findings.declaration.recipe)
+        # Whoever brings most beyond their share: a large segment brings much because it is large.
+        chosen = max(segments, key=lambda segment: segment.worth.value - segment.share.value)
+        named = name_worth(recipe)
         why: Sentence = (chosen.worth, f" of all {named} comes from these ", chosen.share, " of the customers.")
+    elif recipe.business.worth:
+        chosen, richest = _richest(segments, findings)
+        why = (f"{capitalise(name_worth(recipe))}: ", *richest, ".")
     elif answer and answer.is_clear:
         chosen = answer.segment
         why = (answer.rate, f" of them {answer.share}, against ", answer.everyone, " of all customers.")

@@ -16,7 +16,7 @@ from smartcart_pipeline.declaration.recipe import Recipe
 from smartcart_pipeline.segmentation import Rows
 
 # What is known of a segment on the night itself only.
-KEPT = ("persona", "spending", "outcome", "responses", "response_rate")
+KEPT = ("persona", "spending", "outcome", "responses", "outcome_rate")
 
 
 def count_changes(history: FrameT) -> FrameT:
@@ -56,7 +56,7 @@ def describe_tonight(profiles: Rows, recipe: Recipe) -> Rows:
             "spending": row[f"mean_{worth}"] * row["customers"] if worth else None,
             "outcome": outcome.name if outcome else None,
             "responses": round(row[outcome.rate] * row["customers"]) if outcome else None,
-            "response_rate": row[outcome.rate] if outcome else None,
+            "outcome_rate": row[outcome.rate] if outcome else None,
         }
         for row in profiles
     ]

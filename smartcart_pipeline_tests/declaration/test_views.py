@@ -15,7 +15,7 @@ from smartcart_pipeline_tests.report.bikes import declare_bikes
 
 READ = (
     *("cleaned", "features", "clusters", "profiles", "audiences"),
-    *("audience_stays", "segment_membership"),
+    *("audience_stays", "segment_membership", "nights"),
 )
 
 
@@ -129,7 +129,7 @@ def test_several_outcomes_have_a_row_a_segment_each():
 
 
 def test_where_nothing_is_declared_no_view_speaks_of_it():
-    assert list(declare_views(declare_bikes())) == ["customer_360", "audience_members", "segment_summary"]
+    assert list(declare_views(declare_bikes())) == ["customer_360", "audience_members", "segment_summary", "dates"]
     worth = declare_views(declare_bikes(business={"worth": "rides"}, report={"summary": ["rides"]}))
     told = [worth["segment_summary"].description, worth["high_value_customers"].description]
     assert all("rides" in said and "spend" not in said for said in told)

@@ -243,8 +243,16 @@ def test_who_joined_later_counts_as_having_joined_on_the_as_of_date(sample: duck
 
 
 def test_columns_that_are_missing_are_named(sample: duckdb.DuckDBPyConnection):
-    with pytest.raises(duckdb.BinderException, match="complain"):
-        ask(sample, f"WITH few AS (SELECT * EXCLUDE (complain) FROM ({customers()})) FROM assign_segment(few)")
+    lacks = r"assign_segment: the relation lacks income, complain\. It takes the columns of raw_customers"
+    few = f"few AS (SELECT * EXCLUDE (complain, income) FROM ({customers()}))"
+    with pytest.raises(duckdb.InvalidInputException, match=lacks):
+        ask(sample, f"WITH {few} FROM assign_segment(few)")
+
+
+def test_what_is_not_known_may_be_given_as_null_and_names_may_be_large(sample: duckdb.DuckDBPyConnection):
+    given = f"SELECT * EXCLUDE (income, kidhome), NULL AS income, kidhome AS KIDHOME FROM ({customers()})"
+    [(segment,)] = ask(sample, f"WITH given AS ({given}) SELECT segment_id FROM assign_segment(given)")
+    assert segment
 
 
 def test_an_explanation_is_in_the_units_of_the_features(sample: duckdb.DuckDBPyConnection):

@@ -88,7 +88,7 @@ def test_a_night_that_takes_anothers_place_is_told_against_it() -> None:
 def test_the_first_night_has_one_sentence_and_no_picture() -> None:
     page = render(some_findings())
     assert page.count("so there is nothing to compare with yet") == 1
-    changed = page[page.index('<section id="changed"') : page.index('<section id="space"')]
+    changed = page[page.index('<section id="changed"') : page.index('id="more"')]
     assert "<svg" not in changed
     assert "<table" not in changed
     first = replace(findings({}, {}), events=[event("S01", "born")])

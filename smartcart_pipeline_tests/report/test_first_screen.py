@@ -52,6 +52,20 @@ def test_several_who_do_are_told_together_and_many_by_their_ids() -> None:
     assert three == "S01, S02 and S03 have 30% of the customers and bring 90% of all rides."
 
 
+def test_one_starts_with_who_brings_most_beyond_their_share() -> None:
+    large, small = {"share": 0.5, "spending_share": 0.5}, {"share": 0.2, "spending_share": 0.4}
+    told = first_of(bikes(large, small, {"share": 0.3, "spending_share": 0.1}, **WORTH))
+    assert told["start"]["segment"].id == "S02"
+    assert ("50%", "of it from S01", "persona S01") in told["tiles"]
+
+
+def test_where_a_worth_can_be_owed_the_richest_stand_first() -> None:
+    told = first_of(find_bikes(declare_bikes(**WORTH), {"mean_rides": 0.4}, {"mean_rides": -1.0}, {"mean_rides": 1.8}))
+    assert told["gist"] == "S02 (persona S02) has the most rides: 1.8 on average, against 0.4 for all customers."
+    assert told["start"]["segment"].id == "S02"
+    assert told["why"] == "Rides: 1.8 on average, against 0.4 for all customers."
+
+
 def test_where_all_bring_their_share_nobody_is_named() -> None:
     told = first_of(bikes({}, {}, **WORTH))
     assert told["gist"] == "Each of the 2 segments brings about as much of all rides as it has customers."
@@ -64,7 +78,7 @@ def test_an_outcome_is_told_where_it_is_clear_only() -> None:
     assert clear["why"] == "80.0% of them renewed, against 50.0% of all customers."
     unclear = first_of(bikes({"outcomes": {"renewed": UNCLEAR}}, {"outcomes": {"renewed": UNCLEAR}}, **RENEWED))
     assert "renewed" not in unclear["gist"]
-    assert ("50.0%", "of S01 renewed", "50.0% of all customers") in unclear["tiles"]
+    assert ("50.0%", "of all renewed", "no segment clearly more") in unclear["tiles"]
 
 
 def test_of_what_nobody_has_nothing_is_told() -> None:

@@ -506,8 +506,8 @@ def test_a_stranger_sees_at_once_what_matters_and_what_to_do(
     assert tiles_seen(page) == [True] * 6
     assert lines_of_menu(page) == 1
     [(customers, best, share, worth)] = warehouse.sql(
-        "SELECT sum(customers)::BIGINT, arg_max(segment_id, spending_share), arg_max(share, spending_share), "
-        "max(spending_share) FROM segment_summary"
+        "SELECT sum(customers)::BIGINT, arg_max(segment_id, spending_share - share), "
+        "arg_max(share, spending_share - share), arg_max(spending_share, spending_share - share) FROM segment_summary"
     ).fetchall()
     assert f"{customers:,}" in seen[".tiles li:first-child"]
     assert best in seen[".start h2"]
@@ -527,7 +527,7 @@ def test_one_click_copies_how_a_list_is_had(visit: Visits) -> None:
 
 def test_where_nothing_may_be_copied_it_is_marked(visit: Visits) -> None:
     here = visit()
-    here.page.evaluate("navigator.clipboard.writeText = () => Promise.reject(new Error('no'))")
+    here.page.evaluate("() => { navigator.clipboard.writeText = () => Promise.reject(new Error('no')); }")
     here.page.locator(".card .copy").first.click()
     assert here.waits_until(lambda: "audience export S01" in here.page.evaluate("getSelection().toString()"))
 
@@ -697,6 +697,7 @@ def test_what_the_export_says_is_text(desk: Visit, home: Home) -> None:
     assert desk.page.locator("#provenance dd", has_text=NAME).count() == 1
     assert desk.page.title().startswith(f"Customer segments: {NAME}")
     assert desk.page.locator("img").count() == 0
+    desk.turnable()
     assert desk.page.locator("script").count() == 4  # points, the packed Plotly, ours, and Plotly unpacked
     written = home.report.read_text()
     assert html.escape(NAME, quote=False)[:10] in written

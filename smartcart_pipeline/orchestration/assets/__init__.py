@@ -26,22 +26,11 @@ OWNERS = ["team:data-engineering"]
 Body = Callable[..., Iterator[dg.Output[Any]]]
 # How a body asks for a table: by its name, and as this.
 FRAME = nw.LazyFrame
-# What other steps need and people hardly look at: beside the rest of its group, out of the way of who reads the graph.
-INTERNAL = frozenset(
-    {
-        "declared_columns",
-        "declared_features",
-        "cleaning_figures",
-        "scaler",
-        "correlations",
-        "loadings",
-        "sampled_customers",
-        "contested_models",
-        "fitted_centroids",
-        "centroids",
-        "plotted_customers",
-    }
-)
+# What other steps need and people hardly look at stands in groups beside, out of the way of who reads the graph.
+INTERNAL = {
+    **dict.fromkeys(("scaler", "correlations"), "prepare_internals"),
+    **dict.fromkeys(("loadings", "sampled_customers", "contested_models", "fitted_centroids"), "model_internals"),
+}
 # So many tables give their step its name; of more, there is the number.
 NAMED = 2
 # The tags of a run that say what it is over: the file, and the night with its day.
@@ -101,7 +90,7 @@ def _out(
     table = OUTLINES[name]
     return dg.AssetOut(
         description=f"{table.description} One row is {table.grain}.",
-        group_name=f"{group}_internals" if name in INTERNAL else group,
+        group_name=INTERNAL.get(name, group),
         owners=OWNERS,
         kinds={"python", "duckdb", "parquet"},
         code_version=source_version(*verbs),

@@ -24,7 +24,7 @@ OUTCOME = ("campaign", KEY, "day", "converted", "amount", "taken", "file_name", 
 
 
 @makes(
-    "campaigns",
+    "audiences",
     {
         "campaign_results": (results, evidence),
         "outcomes": (taking_in, results),

@@ -87,7 +87,7 @@ def promoting(
         seed=settings.seed,
     )
     outcome = hold_contest(engine, tonight, champion, record.named, settings.gate, requested)
-    context.instance.add_run_tags(context.run_id, {NIGHT_TAG: f"{tonight.night}, {as_of}"})
+    context.instance.add_run_tags(context.run.run_id, {NIGHT_TAG: f"{tonight.night}, {as_of}"})
     dated = {"night": tonight.night, "as_of_date": as_of}
     told = {"is_promoted": outcome.decision.promoted, "verdict": outcome.decision.verdict}
     version = {"model_version": outcome.in_force.version}

@@ -74,7 +74,7 @@ def raw_customers(
         for mended in mend_tables(home, engine.local, lake.tables):
             context.log.warning(mended)
         export = inspect_export(find_export(home, settings.input), declaration.contract)
-        context.instance.add_run_tags(context.run_id, {EXPORT_TAG: export.path.name})
+        context.instance.add_run_tags(context.run.run_id, {EXPORT_TAG: export.path.name})
         delivered_on = day_of_delivery(export.path)
         stated = stated_day(settings.as_of or declaration.recipe.as_of, export.path, delivered_on)
         require_space(home, export.rows, settings.copied_rows)

@@ -49,16 +49,8 @@ from smartcart_pipeline.storage.warehouse import Contents, Publication, now
 HANDED_ON = ("features", "contested_models", "clusters", "segment_membership", "audience_stays", "nights")
 
 
-# The last tables of each group: whoever waits for them waits for all, as every step leads to one of them.
-LAST = (
-    "raw_customers",
-    "scaled",
-    "promotion_decisions",
-    "segment_rules",
-    "segment_migration",
-    "audience_changes",
-    "campaign_results",
-)
+# The last tables of the groups that no other goes on from: every step leads to one of them.
+LAST = ("segment_rules", "segment_migration", "campaign_results")
 # Where a run makes some tables only, none of the last among them, nothing but this has the publication wait for them.
 AFTER_ALL = {"dagster/priority": "-1"}
 
