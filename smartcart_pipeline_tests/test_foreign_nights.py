@@ -224,7 +224,7 @@ def test_every_suggestion_is_true(played: Played, page: str):
 def test_every_figure_says_where_it_stands(played: Played, page: str):
     # What is reckoned for the page alone; everything else is a column of a table or view.
     reckoned = {"profiles", "typical", "reached", "below", "index", "spending_share", "responses", "counts", "rejected"}
-    reckoned |= {"fences"}
+    reckoned |= {"fences", "worth", "together", "at_risk_customers"}
     sources = set(re.findall(r'data-source="(\w+)\.?(\w*)', page))
     with open_warehouse(played.home.warehouse) as warehouse:
         columns = set(ask(warehouse, "SELECT table_name, column_name FROM duckdb_columns()"))
@@ -252,7 +252,7 @@ def test_it_opens_without_errors_and_fits_a_phone(played: Played):
         page.goto(played.home.report.as_uri())
         page.locator("section").last.scroll_into_view_if_needed()
         width = page.evaluate("document.documentElement.scrollWidth")
-        named, shown = (page.locator(where).count() for where in ("nav li a", "section[id]"))
+        named, shown = (page.locator(where).count() for where in (".contents li a", ".part section[id]"))
     assert errors == []
     assert width == 420
     assert named == shown > 5

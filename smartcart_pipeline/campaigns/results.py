@@ -106,7 +106,9 @@ def tell_strange(connection: "duckdb.DuckDBPyConnection") -> list[str]:
     # Where columns were mixed up, a customer's value may stand in the place of a name.
     names = dict.fromkeys(name if LIKE_A_NAME.fullmatch(name) else hide_value(name) for name, _ in unknown)
     named = ", ".join(map(repr, list(names)[:NAMED])) + (", …" if len(names) > NAMED else "")
-    return [f"{sum(rows for _, rows in unknown):,} outcomes are of campaigns that are no audience's: {named}."]
+    rows = sum(rows for _, rows in unknown)
+    counted = "1 outcome is of a campaign that is" if rows == 1 else f"{rows:,} outcomes are of campaigns that are"
+    return [f"{counted} no audience's: {named}."]
 
 
 def measure(connection: "duckdb.DuckDBPyConnection", costs: Mapping[str, float]) -> Rows:

@@ -98,7 +98,7 @@ def test_the_last_file_counts_and_an_unknown_campaign_does_not(connection: duckd
     outcomes += [outcome(2, campaign="win"), outcome(3, reason="missing_id")]
     found = judge(connection, outcomes, [stay(1), stay(2), stay(3)])
     assert found == {(0, 1): "replaced", (1, 1): None, (0, 2): "unknown_campaign", (0, 3): "missing_id"}
-    assert tell_strange(connection) == ["1 outcomes are of campaigns that are no audience's: 'win'."]
+    assert tell_strange(connection) == ["1 outcome is of a campaign that is no audience's: 'win'."]
     [row] = [row for row in measure(connection, {"wine": 0.5}) if row["segment_id"] == "all"]
     assert row["treated_amount"] == pytest.approx(20 / 3)
     assert row["cost"] == 1.5
