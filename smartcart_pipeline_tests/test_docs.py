@@ -16,6 +16,7 @@ from smartcart_pipeline.declaration.tables import RECORDS, SCHEMAS
 from smartcart_pipeline.orchestration.night import run_job
 from smartcart_pipeline.orchestration.settings import Settings
 from smartcart_pipeline.storage.home import Home
+from smartcart_pipeline.storage.warehouse import open_warehouse
 from smartcart_pipeline_tests.conftest import REPOSITORY, SAMPLE
 from smartcart_pipeline_tests.declared import CONTRACT, TABLES, VIEWS
 from smartcart_pipeline_tests.foreign_tables import deliver
@@ -176,14 +177,21 @@ def test_the_commands_from_a_file_to_a_campaign_work_in_their_order(whole_night:
         "run",
         "report",
         "sql",
-        "sql",
+        "run",
+        "audience",
         "score",
     ]
+    [audiences] = re.findall(r"```yaml\n(audiences:.*?)```", CUSTOMERS_GUIDE.read_text(), re.DOTALL)
     for command in COMMANDS:
+        if command.split()[1] == "sql":
+            (tmp_path / "shop" / "audiences.yaml").write_text(audiences)
         done = smartcart(*shlex.split(command)[1:], cwd=tmp_path)
         assert done.returncode == 0, (command, done.stderr)
-    with (tmp_path / "campaign.csv").open(encoding="utf-8") as file:
+    with (tmp_path / "shop" / "audiences" / "call" / "current" / "list.csv").open(encoding="utf-8") as file:
         listed = list(csv.DictReader(file))
     assert {row["segment_id"] for row in listed} == {"S03"}
-    assert {row["is_kept_aside"] for row in listed} == {"true", "false"}
+    with open_warehouse(tmp_path / "shop" / "warehouse.duckdb") as warehouse:
+        [(treated, held_out)] = warehouse.execute("SELECT treated, held_out FROM audiences").fetchall()
+    assert len(listed) == treated
+    assert held_out > 0
     assert len((tmp_path / "scores.csv").read_text(encoding="utf-8").splitlines()) == 601
