@@ -76,19 +76,19 @@ def tell_days(changes: Rows, days: Iterable[date], known: Sequence[dict[str, Any
     """
     counted = {(row["day"], row["segment_id"], row["change"]): row["customers"] for row in changes}
     segments = sorted({row["segment_id"] for row in changes})
-    told = {(row["day"], row["segment_id"]): row for row in known}
+    told, published = {(row["day"], row["segment_id"]): row for row in known}, set(days)
     sizes: Counter[str] = Counter()
     rows: Rows = []
-    for day in sorted(set(days)):
+    # Every change counts, also on a day that is not told.
+    for day in sorted(published | {row["day"] for row in changes}):
         moved = {s: (counted.get((day, s, 1), 0), counted.get((day, s, -1), 0)) for s in segments}
         sizes.update({segment: entered - left for segment, (entered, left) in moved.items()})
-        for segment, (entered, left) in moved.items():
-            if sizes[segment] or left:
-                beside = told.get((day, segment), {})
-                rows.append(
-                    {"day": day, "segment_id": segment}
-                    | {"customers": sizes[segment], "share": sizes[segment] / sizes.total()}
-                    | {"customers_entered": entered, "customers_left": left}
-                    | {name: beside.get(name) for name in KEPT}
-                )
+        rows += [
+            {"day": day, "segment_id": segment}
+            | {"customers": sizes[segment], "share": sizes[segment] / sizes.total()}
+            | {"customers_entered": entered, "customers_left": left}
+            | {name: told.get((day, segment), {}).get(name) for name in KEPT}
+            for segment, (entered, left) in moved.items()
+            if day in published and (sizes[segment] or left)
+        ]
     return rows

@@ -83,6 +83,15 @@ def test_a_segment_that_ends_is_told_once_more_and_then_never() -> None:
     ]
 
 
+def test_changes_count_on_days_that_are_not_told() -> None:
+    places: list[list[str | None]] = [["S01", "S01"], ["S02", "S01"], ["S02", "S02"]]
+    told = tell_days(changes_of(places), [day(2)], [])
+    assert [(row["day"], row["segment_id"], row["customers"]) for row in told] == [
+        (day(2), "S01", 0),
+        (day(2), "S02", 2),
+    ]
+
+
 def test_what_is_known_on_a_night_alone_is_kept_and_the_last_to_say_it_counts() -> None:
     places: list[list[str | None]] = [["S01"], ["S01"]]
     said = [
