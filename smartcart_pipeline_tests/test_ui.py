@@ -400,7 +400,7 @@ def test_the_asset_graph_is_drawn(tab: Any) -> None:
     tab.get_by_text("publish", exact=True).first.wait_for()
     # Groups are shut at first; this opens them.
     tab.keyboard.press("Alt+E")
-    tab.get_by_text("warehouse", exact=True).first.wait_for()
+    tab.locator("text=/^(raw_customers|cleaned|features|clusters|profiles|segment_rules|warehouse)$/").first.wait_for()
     tab.goto("/asset-groups")
     for group in GROUPS:
         tab.get_by_text(group, exact=True).first.wait_for()

@@ -11,7 +11,7 @@ from smartcart_pipeline.engines.sql import literal
 
 CHANGED = "changed_members"
 # What a condition reads of a customer's segment.
-OF_SEGMENTS = {"segment_id", "persona", "runner_up_segment_id", "confidence", "is_at_risk"}
+OF_SEGMENTS = {"segment_id", "persona", "runner_up_segment_id", "confidence", "distance", "margin", "is_at_risk"}
 
 
 def find_changes(

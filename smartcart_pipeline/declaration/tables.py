@@ -572,8 +572,8 @@ SEGMENT_MIGRATION = Table(
 SEGMENT_DAYS = Table(
     "segment_days",
     "a day that was published and a segment",
-    "Every segment on every day, ready for a line: how many customers it had, what they were worth, how many had the "
-    "first outcome, and who entered and left since the day published before.",
+    "Every segment on every day that was published, ready for a line: how many customers it had, what they were worth, "
+    "how many had the first outcome, and who entered and left. Where rows are numbered, the last day only.",
     (
         replace(AS_OF, name="day"),
         SEGMENT_ID,
@@ -584,7 +584,7 @@ SEGMENT_DAYS = Table(
         Column("outcome", "VARCHAR", "The outcome that was looked at; empty if there was none.", nullable=True),
         Column("responses", "BIGINT", "Customers with that outcome.", nullable=True, minimum=0),
         replace(_share("outcome_rate", "Their share of the segment."), nullable=True),
-        Column("customers_entered", "BIGINT", "Customers who were not in it on the day before.", minimum=0),
+        Column("customers_entered", "BIGINT", "Customers who were not in it on the day published before.", minimum=0),
         Column("customers_left", "BIGINT", "Customers who were, and are no longer.", minimum=0),
     ),
     key=("day", "segment_id"),

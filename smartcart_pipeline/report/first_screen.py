@@ -10,6 +10,7 @@ from smartcart_pipeline.report.reading import Findings, Row
 from smartcart_pipeline.report.segment import Segment
 from smartcart_pipeline.report.wording import (
     MILLION,
+    WORTH_LESS,
     WORTH_MORE,
     Figure,
     Sentence,
@@ -21,9 +22,9 @@ from smartcart_pipeline.report.wording import (
     shares_worth,
 )
 
-# So many segments are named; of more there is but their number.
+# This many segments are named with their personas; more are told by their ids.
 NAMED = 2
-# So much to do is said where to start.
+# This many suggestions are shown there.
 STEPS = 2
 THOUSAND = 1_000
 
@@ -96,13 +97,13 @@ def find_answer(segments: list[Segment], findings: Findings) -> Answer | None:
 
 def _answer(segments: list[Segment], outcome: Feature, findings: Findings) -> Answer | None:
     rows: dict[str, Row] = {r["segment_id"]: r for r in findings.responses if r["outcome"] == outcome.name}
-    best = max(segments, key=lambda segment: float(rows[segment.id]["rate"]))
-    row = rows[best.id]
     everyone = Figure(findings.base[outcome.rate], ".1%", f"profiles.{outcome.rate}")
-    if not row["rate"]:
+    if not everyone.value:
         return None
-    is_clear = row["rate_low"] > everyone.value
-    return Answer(best, outcome.share, response_figure(row, "rate"), everyone, is_clear)
+    # A few customers may have it most often by chance, where more of a larger segment clearly have it.
+    clear = [segment for segment in segments if rows[segment.id]["rate_low"] > everyone.value]
+    best = max(clear or segments, key=lambda segment: float(rows[segment.id]["rate"]))
+    return Answer(best, outcome.share, response_figure(rows[best.id], "rate"), everyone, is_clear=bool(clear))
 
 
 def tell_gist(segments: list[Segment], findings: Findings, answer: Answer | None) -> Sentence:
@@ -138,13 +139,19 @@ def tell_gist(segments: list[Segment], findings: Findings, answer: Answer | None
 def _tell_worth(segments: list[Segment], findings: Findings) -> Sentence:
     named = name_worth(findings.declaration.recipe)
     best = [segment for segment in segments if segment.worth.value >= WORTH_MORE * segment.share.value]
-    if not best:
+    if all(WORTH_LESS < segment.worth.value / segment.share.value < WORTH_MORE for segment in segments):
         return (f"Each of the {len(segments)} segments brings about as much of all {named} as it has customers",)
+    best = best or [_most_beyond(segments)]
     ids = ",".join(segment.id for segment in best)
     customers = Figure(sum(segment.share.value for segment in best), ".0%", f"together.share[{ids}]")
     worth = Figure(sum(segment.worth.value for segment in best), ".0%", f"together.worth[{ids}]")
     have, bring = ("has", "brings") if len(best) == 1 else ("have", "bring")
     return (f"{_name(best)} {have} ", customers, f" of the customers and {bring} ", worth, f" of all {named}")
+
+
+def _most_beyond(segments: list[Segment]) -> Segment:
+    """Who brings most beyond their share: a large segment brings much because it is large."""
+    return max(segments, key=lambda segment: segment.worth.value - segment.share.value)
 
 
 def _richest(segments: list[Segment], findings: Findings) -> tuple[Segment, Sentence]:
@@ -185,7 +192,8 @@ def _tiles(segments: list[Segment], findings: Findings, answer: Answer | None) -
     if findings.at_risk is not None:
         at_risk = Figure(findings.at_risk, ",", "at_risk_customers.customers")
         yield Tile((at_risk,), "at risk", ("quieter than is usual in their segment",))
-    yield _moved(findings)
+    if not findings.declaration.contract.is_numbered:
+        yield _moved(findings)
 
 
 def _worth_tiles(segments: list[Segment], findings: Findings) -> Iterator[Tile]:
@@ -212,7 +220,9 @@ def _moved(findings: Findings) -> Tile:
         Figure(count_customers(rows, *causes), ",", f"flows.{what}[night]")
         for what, causes in {"moved": CAUSE_WORDS, "arrived": ("arrived",), "left": ("left",)}.items()
     )
-    return Tile((moved,), "moved to another segment", ("overnight; ", arrived, " arrived, ", left, " left"))
+    return Tile(
+        (moved,), "moved to another segment", (f"since {rows[0]['since']}; ", arrived, " arrived, ", left, " left")
+    )
 
 
 def _tell_start(
@@ -221,8 +231,7 @@ def _tell_start(
     """The segment that matters most, why, and what to do for it."""
     recipe = findings.declaration.recipe
     if has_worth:
-        # Whoever brings most beyond their share: a large segment brings much because it is large.
-        chosen = max(segments, key=lambda segment: segment.worth.value - segment.share.value)
+        chosen = _most_beyond(segments)
         named = name_worth(recipe)
         why: Sentence = (chosen.worth, f" of all {named} comes from these ", chosen.share, " of the customers.")
     elif recipe.business.worth:

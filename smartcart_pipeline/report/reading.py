@@ -74,7 +74,7 @@ class Findings:
         cleaning: The row of `cleaning_figures`: what cleaning went by.
         at_risk: How many customers have gone quiet; None where the recipe does not say what that is.
         audiences: The names of the home's audiences.
-        handed_out: The last delivery of each audience, by its name.
+        handed_out: The names of those that were handed out before, or are tonight.
         campaigns: One row a campaign and segment, and one of all segments; none where no outcome was told.
     """
 
@@ -114,7 +114,7 @@ class Findings:
     cleaning: Row
     at_risk: int | None
     audiences: set[str]
-    handed_out: dict[str, Row]
+    handed_out: set[str]
     campaigns: Rows
 
 
@@ -220,7 +220,7 @@ def _ask(connection: "duckdb.DuckDBPyConnection") -> Findings:
         cleaning=ask("FROM cleaning_figures")[0],
         at_risk=_ask_at_risk(ask, recipe.business),
         audiences={row["audience"] for row in ask("FROM audiences SELECT audience")},
-        handed_out={row["audience"]: row for row in ask("FROM deliveries ORDER BY audience, number")},
+        handed_out={row["audience"] for row in ask(HANDED_OUT)},
         # That of all segments stands behind them.
         campaigns=ask("FROM campaign_results ORDER BY campaign, segment_id = 'all', segment_id"),
     )
@@ -332,6 +332,8 @@ def _channels(business: Business, segment: str, measure: str) -> str:
     return f"(SELECT {segment} AS segment_id, {shares} FROM profiles{grouped} ORDER BY 1)"
 
 
+# What tonight hands out itself is handed out once tonight is published.
+HANDED_OUT = "SELECT audience FROM deliveries UNION SELECT audience FROM audiences WHERE is_nightly"
 WORTHS = """
 SELECT profiles.*, spending_share FROM profiles JOIN segment_summary USING (segment_id) ORDER BY segment_id
 """

@@ -10,7 +10,7 @@ from smartcart_pipeline.report.reading import Findings
 from smartcart_pipeline.report.wording import Difference, Figure, Suggestion, advise, compare, tell, worth_share
 from smartcart_pipeline.segmentation import Rows
 
-# So much to do stands on a card; the rest, and the reasons, stand further down.
+# A card shows this many suggestions; the others, and the reasons, stand further down.
 ON_A_CARD = 3
 
 
@@ -21,16 +21,12 @@ class CustomerList:
     Attributes:
         how: The command.
         is_audience: Whether it is of an audience; else the home has audiences of its own, and none of the segment.
-        file: Where the list was handed out to last, within the home; empty where it never was.
-        customers: How many were on it.
-        day: The day that it counts to.
+        file: Where the list lies that was handed out last, within the home; empty where none was.
     """
 
     how: str
     is_audience: bool = True
     file: str = ""
-    customers: Figure | None = None
-    day: str = ""
 
 
 @dataclass(frozen=True)
@@ -131,9 +127,4 @@ def _find_list(segment: str, findings: Findings) -> CustomerList | None:
         asked = f"FROM customer_360 WHERE segment_id = '{segment}'"
         return CustomerList(f'smartcart sql "{asked}" --format csv --output {segment}.csv', is_audience=False)
     how = f"smartcart audience export {segment} --output {segment}.csv"
-    handed = findings.handed_out.get(segment)
-    if handed is None:
-        return CustomerList(how)
-    customers = Figure(handed["customers"], ",", f"deliveries.customers[{segment}]")
-    file = f"audiences/{segment}/current/list.csv"
-    return CustomerList(how, file=file, customers=customers, day=str(handed["as_of_date"]))
+    return CustomerList(how, file=f"audiences/{segment}/current/list.csv" if segment in findings.handed_out else "")

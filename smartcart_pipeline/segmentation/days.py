@@ -68,7 +68,7 @@ def tell_days(changes: Rows, days: Iterable[date], known: Sequence[dict[str, Any
     Args:
         changes: Rows of `count_changes`.
         days: The as-of dates of all nights.
-        known: Of days and segments `KEPT`; of two rows of the same the last counts.
+        known: Of days and segments `KEPT`.
 
     Returns:
         One row a day and segment that had customers then, or lost its last ones: `day`, `segment_id`, `customers`,

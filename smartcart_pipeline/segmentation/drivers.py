@@ -23,7 +23,7 @@ PAIR_FEATURES = 3
 GIVEAWAY = 0.95
 # So many of those are named in a sentence.
 NAMED = 3
-# What goes less with two segments than this shows nobody that they are two.
+# Below this association, nobody would see two segments in it.
 VISIBLE = 0.1
 # A category of more groups than these has no picture for each.
 PICTURES = 4
@@ -258,8 +258,9 @@ def choose_axes(drivers: Rows, pairs: Rows, recipe: Recipe) -> tuple[str, ...]:
         recipe: The features.
 
     Returns:
-        The two that between them tell each two segments apart best, the stronger first; of equals those that go most
-        with all segments. A logarithm stands for its number, where that is a feature. Empty where there are no two.
+        The two that between them tell each two segments apart best, the stronger first, as far as they are among the
+        three strongest features of a pair; of equals those that go most with all segments. A logarithm stands for its
+        number, where that is a feature. Empty where there are no two.
     """
     told: dict[tuple[str, str], dict[str, float]] = {}
     for row in pairs:

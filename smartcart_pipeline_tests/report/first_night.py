@@ -53,7 +53,7 @@ def first_night(recipe: Recipe, as_of: date, segments: int) -> dict[str, Any]:
         "cleaning": {f"{name}_{figure}": value for name in recipe.fenced for figure, value in fences.items()},
         "at_risk": None,
         "audiences": set(ids),
-        "handed_out": {},
+        "handed_out": set(),
         "campaigns": [],
     }
 

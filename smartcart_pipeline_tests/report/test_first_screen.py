@@ -1,6 +1,7 @@
 """What is said first: who matters most, by what the recipe speaks of, and how the list of a segment is had."""
 
 from dataclasses import replace
+from datetime import date
 from typing import Any
 
 import pytest
@@ -66,6 +67,19 @@ def test_where_a_worth_can_be_owed_the_richest_stand_first() -> None:
     assert told["why"] == "Rides: 1.8 on average, against 0.4 for all customers."
 
 
+def test_where_few_bring_too_little_those_who_bring_most_are_named() -> None:
+    much, little = {"share": 0.85, "spending_share": 0.95}, {"share": 0.15, "spending_share": 0.05}
+    told = first_of(bikes(much, little, **WORTH))
+    assert told["gist"] == "S01 (persona S01) has 85% of the customers and brings 95% of all rides."
+
+
+def test_where_rows_are_numbered_nobody_is_said_to_have_moved() -> None:
+    found = bikes({}, {})
+    contract = replace(found.declaration.contract, key_name="")
+    numbered = replace(found, declaration=replace(found.declaration, contract=contract))
+    assert [label for _, label, _ in first_of(numbered)["tiles"]] == ["customers", "of them in S01"]
+
+
 def test_where_all_bring_their_share_nobody_is_named() -> None:
     told = first_of(bikes({}, {}, **WORTH))
     assert told["gist"] == "Each of the 2 segments brings about as much of all rides as it has customers."
@@ -81,9 +95,15 @@ def test_an_outcome_is_told_where_it_is_clear_only() -> None:
     assert ("50.0%", "of all renewed", "no segment clearly more") in unclear["tiles"]
 
 
+def test_a_few_who_have_an_outcome_by_chance_do_not_hide_those_who_clearly_do() -> None:
+    chance, clear = {"outcomes": {"renewed": (0.65, 0.2, 0.9)}}, {"outcomes": {"renewed": (0.6, 0.57, 0.63)}}
+    told = first_of(bikes(chance, clear, **RENEWED))
+    assert told["gist"].endswith("; of S02, 60.0% renewed, against 50.0% of all.")
+
+
 def test_of_what_nobody_has_nothing_is_told() -> None:
-    nothing = (0.0, 0.0, 0.01)
-    told = first_of(bikes({"outcomes": {"renewed": nothing}}, {"outcomes": {"renewed": nothing}}, **RENEWED))
+    nothing = {"outcomes": {"renewed": (0.0, 0.0, 0.01)}}
+    told = first_of(find_bikes(declare_bikes(**RENEWED), {"renewed_rate": 0.0}, nothing, nothing))
     assert not [label for _, label, _ in told["tiles"] if "renewed" in label]
 
 
@@ -105,13 +125,13 @@ def test_a_sum_is_written_in_few_letters(each: float, shown: str) -> None:
 def test_who_moved_is_told_from_the_second_night_on() -> None:
     found = bikes({}, {})
     assert ("—", "moved to another segment", "told from the next night on") in first_of(found)["tiles"]
-    flow = {"period": "night", "from_segment_id": "S01", "to_segment_id": "S02"}
+    flow = {"period": "night", "from_segment_id": "S01", "to_segment_id": "S02", "since": date(2026, 2, 1)}
     flows = [
         flow | {"cause": cause, "customers": customers}
         for cause, customers in {"stayed": 90, "customer": 4, "borderline": 3, "arrived": 2, "left": 1}.items()
     ]
     later = replace(found, before={"night": 1}, flows=flows)
-    assert ("7", "moved to another segment", "overnight; 2 arrived, 1 left") in first_of(later)["tiles"]
+    assert ("7", "moved to another segment", "since 2026-02-01; 2 arrived, 1 left") in first_of(later)["tiles"]
 
 
 def test_customers_at_risk_are_told_where_the_recipe_says_what_that_is() -> None:
@@ -135,12 +155,11 @@ def test_a_list_is_had_by_a_command_or_a_query_or_not_at_all() -> None:
 
 
 def test_what_was_handed_out_is_told_with_where_it_lies() -> None:
-    found = replace(bikes({}, {}), handed_out={"S02": {"customers": 490, "as_of_date": "2026-03-01"}})
+    found = replace(bikes({}, {}), handed_out={"S02"})
     first, second = (each.listed for each in find_segments(found))
     assert first is not None
     assert second is not None
     assert (first.file, second.file) == ("", "audiences/S02/current/list.csv")
-    assert (str(second.customers), second.day) == ("490", "2026-03-01")
 
 
 def test_a_category_that_parts_customers_has_a_picture_for_each_group() -> None:

@@ -521,6 +521,8 @@ def test_one_click_copies_how_a_list_is_had(visit: Visits) -> None:
     button = here.page.locator(".card .copy").first
     button.click()
     button.get_by_text("Copied").wait_for()
+    assert here.page.get_by_role("status").inner_text() == "Copied"
+    assert button.inner_text().startswith("Copied")
     assert here.page.evaluate("navigator.clipboard.readText()") == "smartcart audience export S01 --output S01.csv"
     button.get_by_text("Copy", exact=True).wait_for()
 

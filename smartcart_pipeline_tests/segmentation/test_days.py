@@ -92,7 +92,7 @@ def test_changes_count_on_days_that_are_not_told() -> None:
     ]
 
 
-def test_what_is_known_on_a_night_alone_is_kept_and_the_last_to_say_it_counts() -> None:
+def test_what_is_known_on_a_night_alone_is_kept() -> None:
     places: list[list[str | None]] = [["S01"], ["S01"]]
     said = [
         *known(places, persona="Early", spending=1.0),

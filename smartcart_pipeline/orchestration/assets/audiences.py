@@ -132,7 +132,7 @@ def _read_before(
     group_name="audiences",
     owners=OWNERS,
     kinds={"csv"},
-    code_version=source_version(deliveries),
+    code_version=source_version(deliveries, opening),
 )
 def audience_lists(context: dg.AssetExecutionContext, home: dg.ResourceParam[Home]) -> dg.MaterializeResult[Any]:
     """A delivery of each, unless this publication has been handed out."""

@@ -130,7 +130,9 @@ def migrating(
         else {},
     )
     tonight = by_day.describe_tonight(engine.rows(profiles), declaration.recipe)
-    known = [*kept_rows(lake, record, "segment_days"), *({"day": as_of} | row for row in tonight)]
+    # Of a day that is published again nothing is kept.
+    kept = [row for row in kept_rows(lake, record, "segment_days") if row["day"] != as_of]
+    known = [*kept, *({"day": as_of} | row for row in tonight)]
     # Where rows are numbered, nobody is found again: each night is the only one that is known.
     days = [as_of] if declaration.contract.is_numbered else [row["as_of_date"] for row in nights]
     changes = engine.rows(by_day.count_changes(segment_membership))

@@ -16,6 +16,7 @@ from smartcart_pipeline.engines.engine import Engine
 from smartcart_pipeline.orchestration import provenance
 from smartcart_pipeline.orchestration.assets import OWNERS, source_version
 from smartcart_pipeline.orchestration.automation import nightly_refresh, package_version
+from smartcart_pipeline.orchestration.checks import checks_of
 from smartcart_pipeline.orchestration.faults import naming_the_fault
 from smartcart_pipeline.orchestration.io_manager import NOTE
 from smartcart_pipeline.orchestration.provenance import (
@@ -49,9 +50,9 @@ from smartcart_pipeline.storage.warehouse import Contents, Publication, now
 HANDED_ON = ("features", "contested_models", "clusters", "segment_membership", "audience_stays", "nights")
 
 
-# The last tables of the groups that no other goes on from: every step leads to one of them.
+# The last tables of the groups on which no other depends: every step is upstream of one of them.
 LAST = ("segment_rules", "segment_migration", "campaign_results")
-# Where a run makes some tables only, none of the last among them, nothing but this has the publication wait for them.
+# In a run that makes a few tables and none of these, only its priority has the publication wait for them.
 AFTER_ALL = {"dagster/priority": "-1"}
 
 
@@ -85,7 +86,7 @@ def warehouse(
     further = [name for name in lake.read("cleaned").collect_schema().names() if name not in declared]
     shown = views.declare_views(declaration, further)
     evaluations = find_evaluations(context.instance, made)
-    _require_passed(evaluations)
+    _require_passed(evaluations, [name for name, file in files.items() if run_of(file) == lake.run_id])
     contents = Contents(
         publication,
         declaration,
@@ -121,12 +122,18 @@ def warehouse(
     )
 
 
-def _require_passed(evaluations: Sequence[Evaluation]) -> None:
-    """Publish no table that a check has stopped, also where a run has made some of the tables only."""
+def _require_passed(evaluations: Sequence[Evaluation], tonights: Sequence[str]) -> None:
+    """Publish no table that a check has stopped, and none of tonight's that was never judged."""
+    found = {(each.asset_key.path[-1], each.check_name): each for each in evaluations}
     stopped = [
-        f"{each.asset_key.path[-1]}, {each.check_name}: {each.description}"
-        for each in evaluations
+        f"{table}, {name}: {each.description}"
+        for (table, name), each in found.items()
         if each.blocking and not each.passed and each.severity is dg.AssetCheckSeverity.ERROR
+    ]
+    stopped += [
+        f"{check.table}, {check.name}: its step failed before it was judged"
+        for check in checks_of(tuple(tonights))
+        if check.blocking and (check.table, check.name) not in found
     ]
     if stopped:
         raise dg.Failure(f"Nothing is published. What a check has stopped: {'; '.join(stopped)}", allow_retries=False)

@@ -6,7 +6,21 @@ import dagster as dg
 
 from smartcart_pipeline.engines.engine import Engine
 from smartcart_pipeline.orchestration.assets import OWNERS, source_version
-from smartcart_pipeline.report import changes, charts, contents, reading, rendering, wording
+from smartcart_pipeline.report import (
+    changes,
+    charts,
+    contents,
+    drawing,
+    first_screen,
+    made,
+    reading,
+    rendering,
+    results,
+    scatter,
+    segment,
+    sensitive,
+    wording,
+)
 from smartcart_pipeline.storage.home import Home
 from smartcart_pipeline.storage.publications import readable
 
@@ -17,7 +31,10 @@ from smartcart_pipeline.storage.publications import readable
     group_name="publish",
     owners=OWNERS,
     kinds={"html"},
-    code_version=source_version(reading, wording, changes, charts, contents, rendering),
+    code_version=source_version(
+        *(reading, wording, changes, charts, contents, drawing, first_screen, made, rendering),
+        *(results, scatter, segment, sensitive),
+    ),
 )
 def report(engine: dg.ResourceParam[Engine], home: dg.ResourceParam[Home]) -> dg.MaterializeResult[Any]:
     """One page about the published warehouse."""

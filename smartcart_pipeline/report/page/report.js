@@ -4,14 +4,16 @@
   for (const button of document.querySelectorAll("button.copy")) {
     button.hidden = false;
     button.addEventListener("click", async () => {
+      let said = "Copied";
       try {
         await navigator.clipboard.writeText(button.dataset.copy);
-        button.textContent = "Copied";
       } catch {
         getSelection().selectAllChildren(button.parentElement.querySelector("code"));
-        button.textContent = "Marked";
+        said = "Marked";
       }
-      setTimeout(() => { button.textContent = "Copy"; }, 2000);
+      const shown = button.firstElementChild, told = document.getElementById("said");
+      shown.textContent = told.textContent = said;
+      setTimeout(() => { shown.textContent = "Copy"; told.textContent = ""; }, 2000);
     });
   }
 
