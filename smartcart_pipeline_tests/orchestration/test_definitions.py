@@ -127,6 +127,8 @@ ASSETS: dict[str, tuple[str, set[str]]] = {
     "report": ("publish", {"warehouse"}),
 }
 
+TOLD_BY = ("reading", "wording", "changes", "charts", "contents", "drawing", "first_screen", "made")
+
 # The steps that make the tables.
 STEPS = {
     "declared_columns_and_declared_features",
@@ -221,6 +223,32 @@ def test_whatever_stops_keeps_the_publication_from_starting() -> None:
     while before := {step for later in before for step in reads[later]} - found:
         found |= before
     assert found == {*STEPS, "warehouse"}
+
+
+def evaluated(table: str, *, passed: bool = True, severity: str = "ERROR") -> list[dg.AssetCheckEvaluation]:
+    """What the checks of a table have found."""
+    return [
+        dg.AssetCheckEvaluation(
+            asset_key=dg.AssetKey(check.table),
+            check_name=check.name,
+            passed=passed,
+            metadata={},
+            severity=dg.AssetCheckSeverity[severity],
+            description="12 customers are in no segment",
+            blocking=check.blocking,
+        )
+        for check in checks_of((table,))
+    ]
+
+
+def test_nothing_is_published_that_a_check_has_stopped_or_never_seen() -> None:
+    publish.require_passed([*evaluated("profiles"), *evaluated("clusters")], ["profiles"])
+    publish.require_passed(evaluated("profiles", passed=False, severity="WARN"), ["profiles"])
+    with pytest.raises(dg.Failure, match="profiles, schema: 12 customers are in no segment"):
+        publish.require_passed(evaluated("profiles", passed=False), [])
+    # A step that fails after it has written a table judges none.
+    with pytest.raises(dg.Failure, match="segment_drivers, schema: its step failed before it was judged"):
+        publish.require_passed(evaluated("profiles"), ["profiles", "segment_drivers"])
 
 
 def test_one_job_runs_everything_in_one_process() -> None:
@@ -349,9 +377,9 @@ def test_code_version_is_of_the_source_of_all_modules(tmp_path: Path) -> None:
         ("category_spending", segments, ["spending"]),
         ("audiences", audiences, ["choosing", "conditions", "counting", "groups", "people", "reading"]),
         ("campaign_results", campaigns, ["results", "evidence"]),
-        ("audience_lists", audiences, ["deliveries"]),
+        ("audience_lists", audiences, ["deliveries", "opening"]),
         ("warehouse", publish, ["publications", "building", "provenance", "tables", "views", "macros"]),
-        ("report", report, ["reading", "wording", "changes", "charts", "contents", "rendering"]),
+        ("report", report, [*TOLD_BY, "rendering", "results", "scatter", "segment", "sensitive"]),
     ],
 )
 def test_code_version_of_an_asset_is_that_of_the_verbs_it_calls(

@@ -86,7 +86,7 @@ def warehouse(
     further = [name for name in lake.read("cleaned").collect_schema().names() if name not in declared]
     shown = views.declare_views(declaration, further)
     evaluations = find_evaluations(context.instance, made)
-    _require_passed(evaluations, [name for name, file in files.items() if run_of(file) == lake.run_id])
+    require_passed(evaluations, [name for name, file in files.items() if run_of(file) == lake.run_id])
     contents = Contents(
         publication,
         declaration,
@@ -122,8 +122,16 @@ def warehouse(
     )
 
 
-def _require_passed(evaluations: Sequence[Evaluation], tonights: Sequence[str]) -> None:
-    """Publish no table that a check has stopped, and none of tonight's that was never judged."""
+def require_passed(evaluations: Sequence[Evaluation], tonights: Sequence[str]) -> None:
+    """Publish no table that a check has stopped, and none of tonight's that was never judged.
+
+    Args:
+        evaluations: What was found of the tables.
+        tonights: The tables that this run has written.
+
+    Raises:
+        dagster.Failure: If there is such a table; it names the check and what was found.
+    """
     found = {(each.asset_key.path[-1], each.check_name): each for each in evaluations}
     stopped = [
         f"{table}, {name}: {each.description}"
