@@ -819,7 +819,7 @@ ALONE = [
     ["clusters", "centroids", "algorithm_comparison"],
     ["segment_membership"],
     ["segment_moves"],
-    ["segment_migration", "nights"],
+    ["segment_migration", "nights", "segment_days"],
     ["plotted_customers", "category_spending"],
     ["profiles", "segment_drivers", "segment_pairs", "sensitive_association", "structure", "segment_recovery"],
     ["segment_model"],
