@@ -37,7 +37,7 @@ MEANT = {
 # The tables that views read, and one more.
 FEW = (
     *("scaler", "cleaned", "features", "clusters", "profiles"),
-    *("segment_membership", "audience_stays", "audiences"),
+    *("segment_membership", "audience_stays", "audiences", "nights"),
 )
 
 

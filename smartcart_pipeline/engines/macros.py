@@ -22,8 +22,8 @@ from smartcart_pipeline.segmentation.model import SegmentModel, read_model, scor
 from smartcart_pipeline.segmentation.rules import Rule, columns_of
 from smartcart_pipeline.segmentation.scaling import encode_features
 
-# What the macros' inner queries are called: a name that no relation of an analyst has.
-CUSTOMERS = "customers_to_be_placed"
+# What the macros' inner queries are called: names that no relation of an analyst has, nor any of its columns.
+CUSTOMERS, ONE = "customers_to_be_placed", "customer_to_be_placed"
 # The tables that macros are made from or read.
 SCORED_FROM = frozenset({"segment_model", "segment_rules", "features", "clusters"})
 
@@ -146,9 +146,11 @@ def _given(needed: Sequence[str]) -> str:
         "error('assign_segment: the relation lacks ' || string_agg(name, ', ' ORDER BY number) || '. It takes the "
         "columns of raw_customers; what is not known of customers can be given as NULL.')"
     )
+    # DuckDB 1.5 cannot describe a relation that is a parameter.
+    there = f"SELECT lower(unnest(struct_keys({ONE}))) FROM (SELECT * FROM query_table(customers) LIMIT 1) AS {ONE}"
     lacking = (
         f"SELECT CASE WHEN count(*) > 0 THEN {told} END FROM (VALUES {names}) AS needed(number, name) "
-        "WHERE name NOT IN (SELECT lower(column_name) FROM (DESCRIBE FROM query_table(customers)))"
+        f"WHERE EXISTS (FROM query_table(customers)) AND name NOT IN ({there})"
     )
     return f"SELECT * FROM ({whole}) WHERE ({lacking}) IS NULL"
 

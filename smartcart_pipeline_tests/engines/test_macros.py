@@ -243,6 +243,8 @@ def test_who_joined_later_counts_as_having_joined_on_the_as_of_date(sample: duck
 
 
 def test_columns_that_are_missing_are_named(sample: duckdb.DuckDBPyConnection):
+    none = f"none AS (FROM ({customers()}) WHERE false)"
+    assert ask(sample, f"WITH {none} FROM assign_segment(none)") == []
     lacks = r"assign_segment: the relation lacks income, complain\. It takes the columns of raw_customers"
     few = f"few AS (SELECT * EXCLUDE (complain, income) FROM ({customers()}))"
     with pytest.raises(duckdb.InvalidInputException, match=lacks):
