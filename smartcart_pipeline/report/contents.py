@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +11,7 @@ from smartcart_pipeline.report import charts
 from smartcart_pipeline.report.changes import tell_changes
 from smartcart_pipeline.report.first_screen import tell_first
 from smartcart_pipeline.report.made import tell_few, tell_made
+from smartcart_pipeline.report.outcomes import find_outcomes
 from smartcart_pipeline.report.reading import Findings, Row
 from smartcart_pipeline.report.results import tell_campaigns
 from smartcart_pipeline.report.scatter import draw_scatter
@@ -27,7 +27,6 @@ from smartcart_pipeline.report.wording import (
     enumerate_names,
     name_component,
     name_worth,
-    response_figure,
     share_figure,
     shares_worth,
     shown_words,
@@ -79,49 +78,6 @@ PROVENANCE = {
 }
 
 
-@dataclass(frozen=True)
-class Answer:
-    """How many customers of a segment have an outcome.
-
-    Attributes:
-        responses: How many.
-        rate: Their share.
-        low: Lower end of the share's interval.
-        high: Upper end of it.
-    """
-
-    responses: Figure
-    rate: Figure
-    low: Figure
-    high: Figure
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """An outcome as the page shows it.
-
-    Attributes:
-        name: Its name.
-        label: What it is called, as a heading.
-        named: The same, at the beginning of a sentence.
-        share: What those do who have it.
-        everyone: Its share of all customers.
-        answers: Of each segment.
-    """
-
-    name: str
-    label: str
-    named: str
-    share: str
-    everyone: Figure
-    answers: list[Answer]
-
-    @property
-    def widest(self) -> float:
-        """The share at the right end of the picture."""
-        return max(answer.high.value for answer in self.answers) * 1.05 or 1.0
-
-
 def put_together(findings: Findings) -> dict[str, Any]:
     """Everything that the template shows.
 
@@ -139,13 +95,13 @@ def put_together(findings: Findings) -> dict[str, Any]:
         **tell_changes(findings),
         "against": draw_scatter(segments, findings),
         "buying": _buying(recipe),
-        "outcomes": _outcomes(findings),
+        "outcomes": find_outcomes(findings),
         "campaigns": tell_campaigns(findings),
     }
     space = _draw_space(segments, findings)
     return {
         **told,
-        **tell_first(segments, findings),
+        **tell_first(segments, told["outcomes"], findings),
         **_contents(told, segments, findings),
         "made": tell_made(findings),
         "sensitive": sensitive,
@@ -302,27 +258,6 @@ def _buying(recipe: Recipe) -> str:
     if recipe.business.channels:
         return "Where and what they buy" if composition else "Where they buy"
     return f"What {recipe.by_name[composition.of].words.named} is made of" if composition else ""
-
-
-def _outcomes(findings: Findings) -> list[Outcome]:
-    return [
-        Outcome(
-            name=outcome.name,
-            label=outcome.words.label,
-            named=capitalise(outcome.words.named),
-            share=outcome.share,
-            everyone=Figure(findings.base[outcome.rate], ".1%", f"profiles.{outcome.rate}"),
-            answers=[
-                Answer(
-                    response_figure(row, "responses", ","),
-                    *(response_figure(row, name) for name in ("rate", "rate_low", "rate_high")),
-                )
-                for row in findings.responses
-                if row["outcome"] == outcome.name
-            ],
-        )
-        for outcome in findings.declaration.recipe.outcomes
-    ]
 
 
 def _largest_share(segments: list[Segment], findings: Findings) -> float:

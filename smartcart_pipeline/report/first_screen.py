@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from smartcart_pipeline.declaration.recipe import Feature
 from smartcart_pipeline.report.changes import CAUSE_WORDS, count_customers, of_period
-from smartcart_pipeline.report.reading import Findings, Row
+from smartcart_pipeline.report.outcomes import Outcome
+from smartcart_pipeline.report.reading import Findings
 from smartcart_pipeline.report.segment import Segment
 from smartcart_pipeline.report.wording import (
     MILLION,
@@ -18,7 +18,6 @@ from smartcart_pipeline.report.wording import (
     enumerate_names,
     measure,
     name_worth,
-    response_figure,
     shares_worth,
 )
 
@@ -45,74 +44,67 @@ class Tile:
 
 
 @dataclass(frozen=True)
-class Answer:
+class Most:
     """The segment that has an outcome most.
 
     Attributes:
         segment: The segment.
-        share: What those do who have it.
+        outcome: The outcome.
         rate: Its share of the segment.
-        everyone: Its share of all customers.
         is_clear: Whether more of them have it than chance explains.
     """
 
     segment: Segment
-    share: str
+    outcome: Outcome
     rate: Figure
-    everyone: Figure
     is_clear: bool
 
 
-def tell_first(segments: list[Segment], findings: Findings) -> dict[str, Any]:
+def tell_first(segments: list[Segment], outcomes: list[Outcome], findings: Findings) -> dict[str, Any]:
     """What stands on the first screen.
 
     Args:
         segments: As the page shows them.
+        outcomes: As the page shows them.
         findings: What was read.
 
     Returns:
         The template's variables of it.
     """
-    has_worth, answer = shares_worth(findings), find_answer(segments, findings)
+    most = find_most(segments, outcomes[0]) if outcomes else None
     return {
-        "gist": tell_gist(segments, findings, answer),
-        "tiles": list(_tiles(segments, findings, answer)),
-        "start": _tell_start(segments, findings, answer, has_worth=has_worth),
+        "gist": tell_gist(segments, findings, most),
+        "tiles": list(_tiles(segments, findings, most)),
+        "start": _tell_start(segments, findings, most),
     }
 
 
-def find_answer(segments: list[Segment], findings: Findings) -> Answer | None:
-    """Which segment has the recipe's first outcome most.
+def find_most(segments: list[Segment], outcome: Outcome) -> Most | None:
+    """Which segment has an outcome most.
 
     Args:
         segments: As the page shows them.
-        findings: What was read.
+        outcome: The outcome.
 
     Returns:
-        The answer; None where there is no outcome, or nobody has it.
+        The segment; None where nobody has it.
     """
-    outcomes = findings.declaration.recipe.outcomes
-    return _answer(segments, outcomes[0], findings) if outcomes else None
-
-
-def _answer(segments: list[Segment], outcome: Feature, findings: Findings) -> Answer | None:
-    rows: dict[str, Row] = {r["segment_id"]: r for r in findings.responses if r["outcome"] == outcome.name}
-    everyone = Figure(findings.base[outcome.rate], ".1%", f"profiles.{outcome.rate}")
-    if not everyone.value:
+    if not outcome.everyone.value:
         return None
+    told = list(zip(segments, outcome.answers, strict=True))
     # A few customers may have it most often by chance, where more of a larger segment clearly have it.
-    clear = [segment for segment in segments if rows[segment.id]["rate_low"] > everyone.value]
-    best = max(clear or segments, key=lambda segment: float(rows[segment.id]["rate"]))
-    return Answer(best, outcome.share, response_figure(rows[best.id], "rate"), everyone, is_clear=bool(clear))
+    clear = [(segment, answer) for segment, answer in told if answer.low.value > outcome.everyone.value]
+    segment, answer = max(clear or told, key=lambda each: each[1].rate.value)
+    return Most(segment, outcome, answer.rate, is_clear=bool(clear))
 
 
-def tell_gist(segments: list[Segment], findings: Findings, answer: Answer | None) -> Sentence:
+def tell_gist(segments: list[Segment], findings: Findings, most: Most | None) -> Sentence:
     """What matters, in one sentence.
 
     Args:
         segments: As the page shows them.
         findings: What was read.
-        answer: From `find_answer`.
+        most: From `find_most`; None where there is no outcome.
 
     Returns:
         Who is worth most, or whom there are most of; and whom an outcome is most frequent among, where that is clear.
@@ -124,14 +116,14 @@ def tell_gist(segments: list[Segment], findings: Findings, answer: Answer | None
         told = (f"{_name([richest])} has the most {name_worth(findings.declaration.recipe)}: ", *why)
     else:
         told = _tell_largest(segments)
-    if answer is None or not answer.is_clear:
+    if most is None or not most.is_clear:
         return (*told, ".")
     return (
         *told,
-        f"; of {answer.segment.id}, ",
-        answer.rate,
-        f" {answer.share}, against ",
-        answer.everyone,
+        f"; of {most.segment.id}, ",
+        most.rate,
+        f" {most.outcome.share}, against ",
+        most.outcome.everyone,
         " of all.",
     )
 
@@ -177,7 +169,7 @@ def _largest(segments: list[Segment]) -> Segment:
     return max(segments, key=lambda segment: segment.customers.value)
 
 
-def _tiles(segments: list[Segment], findings: Findings, answer: Answer | None) -> Iterator[Tile]:
+def _tiles(segments: list[Segment], findings: Findings, most: Most | None) -> Iterator[Tile]:
     customers = Figure(findings.base["customers"], ",", "profiles.customers")
     largest = _largest(segments)
     yield Tile((customers,), "customers", (f"in {len(segments)} segments",))
@@ -185,10 +177,12 @@ def _tiles(segments: list[Segment], findings: Findings, answer: Answer | None) -
         yield from _worth_tiles(segments, findings)
     else:
         yield Tile((largest.share,), f"of them in {largest.id}", (largest.persona,))
-    if answer and answer.is_clear:
-        yield Tile((answer.rate,), f"of {answer.segment.id} {answer.share}", (answer.everyone, " of all customers"))
-    elif answer:
-        yield Tile((answer.everyone,), f"of all {answer.share}", ("no segment clearly more",))
+    if most and most.is_clear:
+        yield Tile(
+            (most.rate,), f"of {most.segment.id} {most.outcome.share}", (most.outcome.everyone, " of all customers")
+        )
+    elif most:
+        yield Tile((most.outcome.everyone,), f"of all {most.outcome.share}", ("no segment clearly more",))
     if findings.at_risk is not None:
         at_risk = Figure(findings.at_risk, ",", "at_risk_customers.customers")
         yield Tile((at_risk,), "at risk", ("quieter than is usual in their segment",))
@@ -225,21 +219,19 @@ def _moved(findings: Findings) -> Tile:
     )
 
 
-def _tell_start(
-    segments: list[Segment], findings: Findings, answer: Answer | None, *, has_worth: bool
-) -> dict[str, Any]:
+def _tell_start(segments: list[Segment], findings: Findings, most: Most | None) -> dict[str, Any]:
     """The segment that matters most, why, and what to do for it."""
     recipe = findings.declaration.recipe
-    if has_worth:
+    if shares_worth(findings):
         chosen = _most_beyond(segments)
         named = name_worth(recipe)
         why: Sentence = (chosen.worth, f" of all {named} comes from these ", chosen.share, " of the customers.")
     elif recipe.business.worth:
         chosen, richest = _richest(segments, findings)
         why = (f"{capitalise(name_worth(recipe))}: ", *richest, ".")
-    elif answer and answer.is_clear:
-        chosen = answer.segment
-        why = (answer.rate, f" of them {answer.share}, against ", answer.everyone, " of all customers.")
+    elif most and most.is_clear:
+        chosen = most.segment
+        why = (most.rate, f" of them {most.outcome.share}, against ", most.outcome.everyone, " of all customers.")
     else:
         chosen = _largest(segments)
         why = (chosen.share, " of all customers are in it.")

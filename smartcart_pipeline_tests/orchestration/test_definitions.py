@@ -127,7 +127,7 @@ ASSETS: dict[str, tuple[str, set[str]]] = {
     "report": ("publish", {"warehouse"}),
 }
 
-TOLD_BY = ("reading", "wording", "changes", "charts", "contents", "drawing", "first_screen", "made")
+TOLD_BY = ("reading", "wording", "changes", "charts", "contents", "drawing", "first_screen", "made", "outcomes")
 
 # The steps that make the tables.
 STEPS = {

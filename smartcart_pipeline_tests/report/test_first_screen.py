@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from smartcart_pipeline.report.first_screen import tell_first
+from smartcart_pipeline.report.outcomes import find_outcomes
 from smartcart_pipeline.report.reading import Findings
 from smartcart_pipeline.report.results import tell_campaigns
 from smartcart_pipeline.report.scatter import draw_scatter
@@ -24,7 +25,7 @@ def text(sentence: Sentence) -> str:
 
 
 def first_of(found: Findings) -> dict[str, Any]:
-    told = tell_first(find_segments(found), found)
+    told = tell_first(find_segments(found), find_outcomes(found), found)
     return told | {
         "gist": text(told["gist"]),
         "tiles": [(text(it.value), it.label, text(it.note)) for it in told["tiles"]],

@@ -1,4 +1,4 @@
-"""The nouns that Dagster shows, in lineage order: ingest, prepare, model, segments, publish.
+"""The nouns that Dagster shows, in lineage order: ingest, prepare, model, segments, history, audiences, publish.
 
 A body calls a verb of `segmentation` and says what it did; the lake writes what it yields, and what was written is
 judged before anything downstream begins.

@@ -13,6 +13,7 @@ from smartcart_pipeline.report import (
     drawing,
     first_screen,
     made,
+    outcomes,
     reading,
     rendering,
     results,
@@ -32,8 +33,8 @@ from smartcart_pipeline.storage.publications import readable
     owners=OWNERS,
     kinds={"html"},
     code_version=source_version(
-        *(reading, wording, changes, charts, contents, drawing, first_screen, made, rendering),
-        *(results, scatter, segment, sensitive),
+        *(reading, wording, changes, charts, contents, drawing, first_screen, made, outcomes),
+        *(rendering, results, scatter, segment, sensitive),
     ),
 )
 def report(engine: dg.ResourceParam[Engine], home: dg.ResourceParam[Home]) -> dg.MaterializeResult[Any]:
