@@ -2,8 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from smartcart_pipeline.declaration.contract import KEY
@@ -14,6 +14,8 @@ HANDED_OUT = (KEY, "segment_id", "persona")
 
 # Condition, consent, exclusiveness, priority and limit.
 Rule = tuple[str, str, bool, int, int | None]
+# What some of it is called in the table `audiences`.
+CALLED = {"name": "audience", "where": "condition", "limit": "max_customers"}
 # What of an audience may change without anybody entering or leaving it.
 BESIDE = ("description", "cost", "is_nightly")
 
@@ -102,13 +104,27 @@ def default_audiences(segments: Sequence[tuple[str, str]], columns: Collection[s
     return Audiences((*named, *known), salt)
 
 
-def document(audiences: Audiences) -> list[dict[str, Any]]:
-    """All audiences as plain data, fit for JSON.
+def as_row(audience: Audience) -> dict[str, Any]:
+    """What defines an audience, as columns of the table `audiences`.
 
     Args:
-        audiences: They.
+        audience: The audience.
 
     Returns:
-        A mapping each, with its version.
+        The columns, with its version.
     """
-    return [vars(each) | {"columns": list(each.columns), "version": each.version} for each in audiences.listed]
+    said = vars(audience) | {"columns": list(audience.columns), "consent": audience.consent or None}
+    return {CALLED.get(name, name): value for name, value in said.items()} | {"version": audience.version}
+
+
+def from_row(row: Mapping[str, Any]) -> Audience:
+    """The audience that a row of the table defines.
+
+    Args:
+        row: The row.
+
+    Returns:
+        The audience.
+    """
+    said = {each.name: row[CALLED.get(each.name, each.name)] for each in fields(Audience)}
+    return Audience(**said | {"columns": tuple(said["columns"]), "consent": said["consent"] or ""})

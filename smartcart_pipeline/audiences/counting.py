@@ -2,9 +2,8 @@
 
 from itertools import combinations
 from math import erfc, sqrt
-from typing import Any
 
-from smartcart_pipeline.audiences.audience import document
+from smartcart_pipeline.audiences.audience import Audience, as_row
 from smartcart_pipeline.audiences.choosing import Chosen
 from smartcart_pipeline.audiences.groups import BUCKETS, GROUPS, HELD_OUT, TREATED
 from smartcart_pipeline.segmentation import Rows
@@ -90,25 +89,20 @@ def count_audiences(chosen: Chosen, segments: Rows) -> Rows:
             sizes[row["audience"]][name] += row[name]
     return [
         {
-            **_define(said),
+            **as_row(each),
             "control_share": chosen.audiences.control,
-            **sizes[said["name"]],
-            "shared": _count_shared(chosen, said["name"]),
-            "ratio_p_value": ratio_p_value(sizes[said["name"]], said["holdout"]),
+            **sizes[each.name],
+            "shared": _count_shared(chosen, each),
+            "ratio_p_value": ratio_p_value(sizes[each.name], each.holdout),
         }
-        for said in document(chosen.audiences)
+        for each in chosen.audiences.listed
     ]
 
 
-def _define(said: dict[str, Any]) -> dict[str, Any]:
-    renamed = {"name": "audience", "where": "condition", "limit": "max_customers"}
-    return {renamed.get(name, name): value for name, value in said.items()} | {"consent": said["consent"] or None}
-
-
-def _count_shared(chosen: Chosen, name: str) -> int:
+def _count_shared(chosen: Chosen, audience: Audience) -> int:
     """Members who are in another audience as well."""
-    own = chosen.holds(chosen.audiences.by_name[name])
-    others = [chosen.holds(each) for each in chosen.audiences.listed if each.name != name]
+    own = chosen.holds(audience)
+    others = [chosen.holds(each) for each in chosen.audiences.listed if each is not audience]
     if not others:
         return 0
     [(shared,)] = chosen.connection.execute(

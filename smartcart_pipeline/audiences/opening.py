@@ -8,7 +8,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from smartcart_pipeline.audiences.audience import Audience
+from smartcart_pipeline.audiences.audience import Audience, from_row
 from smartcart_pipeline.audiences.choosing import Chosen, choose
 from smartcart_pipeline.audiences.groups import TREATED
 from smartcart_pipeline.audiences.people import People, know_people
@@ -25,23 +25,6 @@ from smartcart_pipeline.storage.warehouse import declaration_of, open_warehouse
 
 if TYPE_CHECKING:
     import duckdb
-
-
-# The columns of the table `audiences` that define one, and what they are called there.
-DEFINED = {
-    "audience": "name",
-    "description": "description",
-    "condition": "where",
-    "columns": "columns",
-    "consent": "consent",
-    "is_exclusive": "is_exclusive",
-    "priority": "priority",
-    "max_customers": "limit",
-    "holdout": "holdout",
-    "cost": "cost",
-    "is_nightly": "is_nightly",
-    "is_segment": "is_segment",
-}
 
 
 @dataclass(frozen=True)
@@ -121,19 +104,11 @@ def open_published(home: Home) -> Iterator[Published]:
     Raises:
         HomeError: If its customers have no ids.
     """
-    publication = readable(home)
-    with _open(publication) as connection:
-        declaration = declaration_of(connection, publication)
-        [(run_id, as_of)] = connection.execute("SELECT run_id, as_of_date FROM publication").fetchall()
-        people = _know_people(connection, declaration, as_of)
-        rows = connection.execute(f"SELECT {', '.join(DEFINED)} FROM audiences WHERE is_nightly").fetchall()
-        said = [dict(zip(DEFINED.values(), row, strict=True)) for row in rows]
-        nightly = [
-            Audience(**each | {"columns": tuple(each["columns"]), "consent": each["consent"] or ""}) for each in said
-        ]
-        if nightly:
+    with _open(readable(home)) as (connection, declaration, run):
+        rows = connection.sql("FROM audiences WHERE is_nightly").to_arrow_table().to_pylist()
+        if rows:
             require_ids(declaration, home)
-        yield Published(connection, people, (run_id, as_of), nightly)
+        yield Published(connection, _know_people(connection, declaration, run[1]), run, list(map(from_row, rows)))
 
 
 @contextmanager
@@ -151,12 +126,9 @@ def open_audiences(home: Home) -> Iterator[Opened]:
         DeclarationError: If the home's file is wrong.
         HomeError: If what is published has no customers by their ids.
     """
-    publication = find_publication(home)
-    with _open(publication) as connection:
-        declaration = declaration_of(connection, publication)
-        [(run_id, as_of)] = connection.execute("SELECT run_id, as_of_date FROM publication").fetchall()
+    with _open(find_publication(home)) as (connection, declaration, run):
         require_ids(declaration, home)
-        yield Opened(choose_customers(connection, home, declaration, as_of), (run_id, as_of))
+        yield Opened(choose_customers(connection, home, declaration, run[1]), run)
 
 
 def choose_customers(
@@ -194,11 +166,16 @@ def choose_customers(
 
 
 @contextmanager
-def _open(publication: Path) -> Iterator["duckdb.DuckDBPyConnection"]:
-    """Open a publication, with room for what is larger than memory: beside it nothing may be written."""
+def _open(publication: Path) -> Iterator[tuple["duckdb.DuckDBPyConnection", Declaration, tuple[str, date]]]:
+    """Open a publication, with what its night went by, and its run.
+
+    There is room for what is larger than memory: beside the file nothing may be written.
+    """
     with open_warehouse(publication) as connection, tempfile.TemporaryDirectory(prefix="smartcart-") as spill:
         connection.execute(f"SET temp_directory = {literal(spill)}")
-        yield connection
+        declaration = declaration_of(connection, publication)
+        [run] = connection.execute("SELECT run_id, as_of_date FROM publication").fetchall()
+        yield connection, declaration, run
 
 
 def _know_people(connection: "duckdb.DuckDBPyConnection", declaration: Declaration, as_of: date) -> People:

@@ -19,7 +19,7 @@ from smartcart_pipeline.audiences import (
     reading,
     stays,
 )
-from smartcart_pipeline.audiences.audience import Audience, Rule
+from smartcart_pipeline.audiences.audience import Audience, Rule, from_row
 from smartcart_pipeline.audiences.choosing import Chosen
 from smartcart_pipeline.audiences.deliveries import Delivery, deliver, read_deliveries, tidy
 from smartcart_pipeline.audiences.opening import Published, choose_customers, open_published
@@ -38,7 +38,6 @@ from smartcart_pipeline.storage.models import PublishedNight, Record, read_recor
 from smartcart_pipeline.storage.warehouse import now
 
 VERBS = (choosing, conditions, counting, groups, people, reading)
-SELECT_RULES = "SELECT audience, condition, coalesce(consent, ''), is_exclusive, priority, max_customers"
 READ = ("cleaned", "features", "clusters", "profiles", "segment_membership")
 
 
@@ -110,12 +109,9 @@ def _read_before(
     """The rules of the audiences of the night before, and who consented then."""
     run_id = before.run_id if before else ""
     defined, cleaned = lake.path_of(run_id, "audiences"), lake.path_of(run_id, "cleaned")
-    rows = (
-        local.connection.execute(f"{SELECT_RULES} FROM {parquet(defined)} WHERE NOT is_segment").fetchall()
-        if defined
-        else []
-    )
-    rules = {name: tuple(rule) for name, *rule in rows}
+    known_before = f"FROM {parquet(defined)} WHERE NOT is_segment" if defined else ""
+    rows = local.connection.sql(known_before).to_arrow_table().to_pylist() if known_before else []
+    rules = {each.name: each.rule for each in map(from_row, rows)}
     if cleaned is None:
         return rules, {}
     known = {row[0] for row in local.connection.execute(f"DESCRIBE FROM {parquet(cleaned)}").fetchall()}
